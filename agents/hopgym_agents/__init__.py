@@ -1,0 +1,1 @@
+"""Agents for hopgym: prompts, generation, step-wise reinforcement learning and studies."""

@@ -1,0 +1,63 @@
+"""The calculator: bounded arithmetic on what people write.
+
+Built on simpleeval, never on `eval`. Length, digits and nesting are bounded before anything is
+worked out, so that no expression takes long.
+"""
+
+import ast
+import re
+import unicodedata
+
+MAX_CHARS = 500
+"""Longest expression, in characters."""
+
+_LIMIT = 1e15
+_MAX_BASE, _MAX_EXPONENT = 1e6, 100
+_ALLOWED = re.compile(r"[-+*/%().0-9\s^]*")
+_THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%(?!\s*[0-9(])")
+_LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
+_SIGNS = str.maketrans(
+    {"×": "*", "÷": "/", "−": "-", "–": "-", "·": "*", "$": "", "€": "", "£": ""}
+)
+
+
+def calculate(expression: str) -> str:
+    """Return the value of an arithmetic expression as text, or a sentence saying why there is none.
+
+    Understands ``+ - * / % ^ ( )``, ``×``, ``÷``, ``1,234`` and ``15%``. Whole results print
+    without a decimal point, others with at most 10 significant digits.
+    """
+    if len(expression) > MAX_CHARS:
+        return f"The expression is longer than {MAX_CHARS} characters."
+    text = unicodedata.normalize("NFKC", expression).translate(_SIGNS).rstrip("= ")
+    text = _PERCENT.sub(r"(\1/100)", _LEADING_ZEROS.sub("", _THOUSANDS.sub("", text)))
+    if not text.strip() or not _ALLOWED.fullmatch(text):
+        return "Only numbers, + - * / % ^ and parentheses can be worked out."
+    return _evaluate(text.replace("^", "**").strip())
+
+
+def _evaluate(text: str) -> str:
+    import simpleeval
+
+    operators = simpleeval.DEFAULT_OPERATORS | {ast.Pow: _bounded_power}
+    evaluator = simpleeval.SimpleEval(operators=operators, functions={}, names={})
+    try:
+        value = evaluator.eval(text)
+    except ZeroDivisionError:
+        return "Division by zero has no value."
+    except (simpleeval.InvalidExpression, SyntaxError, ValueError, OverflowError, TypeError):
+        return "That expression cannot be worked out."
+    except (RecursionError, MemoryError):
+        return "That expression is nested too deeply."
+    if not isinstance(value, int | float) or value != value or abs(value) > _LIMIT:
+        return "The result is not a number in range."
+    if float(value).is_integer():
+        return str(int(value))
+    return f"{value:.10g}"
+
+
+def _bounded_power(base: float, exponent: float) -> float:
+    if abs(base) > _MAX_BASE or abs(exponent) > _MAX_EXPONENT:
+        raise OverflowError("power out of bounds")
+    return float(base**exponent)

@@ -1,0 +1,194 @@
+"""Documents and the corpus they form: lookup by title and BM25 search over pages.
+
+In: a sequence of pages, given or rendered on demand. Out: document positions, never text; what
+an agent gets to read of them is decided in `hopgym.tools`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+_TOKEN = re.compile(r"\d+(?:[.,/:-]\d+)+|\w+(?:[-']\w+)*")
+_SCORE_DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A page: an id unique in its corpus, a title that may repeat, and its sentences in order."""
+
+    id: str
+    title: str
+    sentences: tuple[str, ...]
+
+
+class Pages(Protocol):
+    """Where a corpus gets its documents from; rendering may happen at each ``[]``."""
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+
+    def __getitem__(self, position: int, /) -> Document:
+        """Return the document at a 0-based position."""
+
+    def title(self, position: int, /) -> str:
+        """Return the title at a 0-based position without rendering the page."""
+
+    def position(self, document_id: str, /) -> int:
+        """Return the 0-based position of a document id; `KeyError` for an unknown one."""
+
+
+class PageList:
+    """`Pages` held in memory.
+
+    Args:
+        documents: The documents; their ids must differ (checked by whoever loads them).
+    """
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents = tuple(documents)
+        self._positions = {document.id: i for i, document in enumerate(self._documents)}
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __getitem__(self, position: int, /) -> Document:
+        return self._documents[position]
+
+    def title(self, position: int, /) -> str:
+        """Return the title at a 0-based position."""
+        return self._documents[position].title
+
+    def position(self, document_id: str, /) -> int:
+        """Return the 0-based position of a document id; `KeyError` for an unknown one."""
+        return self._positions[document_id]
+
+
+def fold(text: str) -> str:
+    """Return text after NFKC, case folding and white space folding: the form titles match in."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+def tokenize(text: str) -> list[str]:
+    """Return the search tokens of a text, in order.
+
+    Words keep inner hyphens and apostrophes (``o'brien-smith``), numbers and dates stay whole
+    (``1931-05-12``, ``1,234``), and a possessive ``'s`` is dropped.
+    """
+    folded = fold(text).replace("’", "'")
+    return [token.removesuffix("'s") for token in _TOKEN.findall(folded)]
+
+
+def _without_marks(title: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", title).casefold()
+    return "".join(c for c in decomposed if c.isalnum())
+
+
+class Corpus:
+    """Documents with lookup by title and BM25 search.
+
+    The title table is built at the first lookup and the search index at the first search. A
+    corpus never changes, so copies of an environment share it.
+
+    Args:
+        pages: The documents, or what renders them.
+        description: What the corpus is, for ``info["corpus"]`` (``"world"``, ``"record"``, ...).
+    """
+
+    def __init__(self, pages: Pages, description: str) -> None:
+        self.pages = pages
+        self.description = description
+        self._by_title: dict[str, tuple[int, ...]] | None = None
+        self._index: _SearchIndex | None = None
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+        return len(self.pages)
+
+    def __getitem__(self, position: int) -> Document:
+        """Return the document at a 0-based position."""
+        return self.pages[position]
+
+    def __iter__(self) -> Iterator[Document]:
+        """Iterate over the documents in order, rendering each as it comes."""
+        return (self.pages[i] for i in range(len(self.pages)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Corpus":
+        """Return the corpus itself: it never changes."""
+        return self
+
+    def document(self, document_id: str) -> Document:
+        """Return the document of an id; `KeyError` for an unknown one."""
+        return self.pages[self.pages.position(document_id)]
+
+    def title_of(self, document_id: str) -> str:
+        """Return the title of a document id without rendering; `KeyError` for an unknown one."""
+        return self.pages.title(self.pages.position(document_id))
+
+    def lookup(self, title: str) -> tuple[int, ...]:
+        """Return the positions of all documents of a title, compared after `fold`."""
+        if self._by_title is None:
+            self._by_title = {}
+            for i in range(len(self.pages)):
+                key = fold(self.pages.title(i))
+                self._by_title[key] = (*self._by_title.get(key, ()), i)
+        return self._by_title.get(fold(title), ())
+
+    def similar_title(self, title: str) -> str | None:
+        """Return a title equal but for accents, case, spaces and punctuation, or None."""
+        wanted = _without_marks(title)
+        if not wanted:
+            return None
+        titles = (self.pages.title(i) for i in range(len(self.pages)))
+        return next((t for t in titles if _without_marks(t) == wanted), None)
+
+    def search(self, query: str, limit: int) -> list[int]:
+        """Return positions of at most ``limit`` documents that share a token with the query.
+
+        Best BM25 score first (Lucene's variant over title and sentences); equal scores stand in
+        corpus order, so that the result is the same on any machine.
+        """
+        if self._index is None:
+            self._index = _SearchIndex(self.pages)
+        return self._index.search(tokenize(query), limit)
+
+
+class _SearchIndex:
+    """A BM25 index over title and sentences of every page."""
+
+    def __init__(self, pages: Pages) -> None:
+        import bm25s
+
+        vocabulary: dict[str, int] = {}
+        token_ids: list[np.ndarray[Any, np.dtype[np.int32]]] = []
+        for i in range(len(pages)):
+            page = pages[i]
+            tokens = tokenize(page.title)
+            for sentence in page.sentences:
+                tokens += tokenize(sentence)
+            ids = [vocabulary.setdefault(token, len(vocabulary)) for token in tokens]
+            token_ids.append(np.array(ids, dtype=np.int32))
+        self._vocabulary = vocabulary
+        self._bm25: Any = None
+        if vocabulary:
+            self._bm25 = bm25s.BM25(method="lucene")
+            self._bm25.index((token_ids, vocabulary), show_progress=False)
+
+    def search(self, tokens: Sequence[str], limit: int) -> list[int]:
+        known = sorted({self._vocabulary[t] for t in tokens if t in self._vocabulary})
+        if not known or limit < 1:
+            return []
+        scores = self._bm25.get_scores_from_ids(known).round(_SCORE_DECIMALS)
+        if limit < len(scores):
+            # Everything at or above the limit-th best score, so that ties at the cut are kept.
+            cut = max(float(np.partition(scores, -limit)[-limit]), 10.0**-_SCORE_DECIMALS)
+            found = np.flatnonzero(scores >= cut)
+        else:
+            found = np.flatnonzero(scores > 0)
+        order = np.lexsort((found, -scores[found]))[:limit]
+        return [int(i) for i in found[order]]

@@ -1,0 +1,184 @@
+"""Episode: the rules of one episode, without any of Gymnasium's.
+
+In: a task and texts, one at a time. Out: a `Step` each, judged and paid for.
+"""
+
+import hashlib
+
+import numpy as np
+
+from hopgym.actions import Action, Malformed, dialect_named, replace_surrogates
+from hopgym.oracle import Call, gold_answer, next_call
+from hopgym.prompt import closed_book_prompt, one_turn_prompt, tools_prompt
+from hopgym.scoring import Score
+from hopgym.settings import EnvSettings
+from hopgym.tasks import Task, TaskSource
+from hopgym.tools import Result, Toolbox, argument_names, normalized_call
+from hopgym.trajectory import Step, StopReason
+from hopgym.verdicts import Knowledge, Shown, Verdict, answer_verdict
+
+_NO_SCORE = Score(0.0, 0.0)
+_NOTHING = Shown()
+
+
+class Episode:
+    """One attempt at one task.
+
+    Args:
+        source: Where the task comes from; it scores the answer.
+        index: The task's index in its source.
+        task: The task of that index.
+        settings: Budget, dialect, mode and reward.
+        toolbox: The tools over the task's corpus.
+    """
+
+    def __init__(
+        self,
+        source: TaskSource,
+        index: int,
+        task: Task,
+        settings: EnvSettings,
+        toolbox: Toolbox,
+    ) -> None:
+        self.source, self.index, self.task = source, index, task
+        self.settings, self.toolbox = settings, toolbox
+        self.dialect = dialect_named(settings.dialect)
+        self.tools = source.tools if settings.mode == "tools" else ("answer",)
+        self.knowledge = Knowledge(task)
+        self.judged = settings.mode == "tools" and bool(task.question.proofs)
+        self.steps: list[Step] = []
+        self.reason = StopReason.RUNNING
+        self.score = _NO_SCORE
+        self._malformed_streak = 0
+        self._calls: set[tuple[str, str, int]] = set()
+        self._argument_names = argument_names(self.tools)
+
+    def copy(self) -> "Episode":
+        """Return an independent copy, at a cost that does not depend on the corpus."""
+        twin = object.__new__(Episode)
+        twin.__dict__.update(self.__dict__)
+        twin.knowledge = self.knowledge.copy()
+        twin.steps = self.steps.copy()
+        twin._calls = self._calls.copy()
+        return twin
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that the budget still holds."""
+        return self.settings.budget - len(self.steps)
+
+    @property
+    def potential(self) -> float:
+        """The potential in [0, 1]; 0.0 where the evidence is unknown."""
+        return self.knowledge.potential if self.judged else 0.0
+
+    def prompt(self) -> str:
+        """Return the text that opens the episode."""
+        settings, task = self.settings, self.task
+        if settings.mode == "one_turn":
+            rng, room = self._rng(0), settings.context_chars
+            return one_turn_prompt(task, self.source, self.dialect, rng, room)
+        if not settings.instructions:
+            return f"Question: {task.question.text}"
+        if settings.mode == "closed_book":
+            return closed_book_prompt(task, self.source, self.dialect)
+        return tools_prompt(task, self.source, self.dialect, settings.max_steps)
+
+    def take(self, text: str, *, given: bool = False) -> Step:
+        """Return the step that a text makes; any string is one.
+
+        Args:
+            text: What the agent wrote.
+            given: Whether the step belongs to a reset's prefix.
+        """
+        parsed = self.dialect.parse(replace_surrogates(str(text)), self._argument_names)
+        action = parsed.action
+        before = self.knowledge.potential
+        outcome = 0.0
+        shown = _NOTHING
+        if isinstance(action, Malformed):
+            verdict, observation = Verdict.MALFORMED, self._refuse(action)
+        elif action.tool == "answer":
+            verdict, observation = self._answer(action), "Answer given."
+            outcome = self.score.f1 if self.settings.score == "f1" else self.score.em
+        else:
+            result = self.toolbox.call(action, self._noise())
+            verdict, shown = self._judge(action, result)
+            observation = result.text
+        step = Step(
+            text=parsed.text,
+            action=None if isinstance(action, Malformed) else action,
+            observation=observation + self._end_of_step(),
+            shown=shown,
+            verdict=verdict,
+            process_reward=self.knowledge.process_reward(before) if self.judged else 0.0,
+            outcome_reward=outcome,
+            potential=self.potential,
+            given=given,
+        )
+        self.steps.append(step)
+        return step
+
+    def oracle_call(self) -> Call:
+        """Return the oracle's next call from here; without known evidence it answers at once."""
+        if not self.judged:
+            return Call(Action("answer", gold_answer(self.task.question)))
+        made = [
+            step.action
+            for step in self.steps
+            if step.action is not None and step.verdict is not Verdict.FAILED
+        ]
+        return next_call(self.toolbox, self.task, self.knowledge, made)
+
+    def _refuse(self, malformed: Malformed) -> str:
+        self._malformed_streak += 1
+        if self._malformed_streak >= self.settings.max_malformed:
+            self.reason = StopReason.MALFORMED
+        forms = (self.dialect.example(name, arg) for name, arg in self._argument_names.items())
+        return f"Not understood: {malformed.reason}. Write {' or '.join(forms)}"
+
+    def _answer(self, action: Action) -> Verdict:
+        self.score = self.source.score(self.task, action.argument)
+        self.reason = StopReason.ANSWER
+        if not self.judged:
+            return Verdict.UNJUDGED
+        return answer_verdict(self.score.em == 1.0, self.knowledge.proven)
+
+    def _judge(self, action: Action, result: Result) -> tuple[Verdict, Shown]:
+        self._malformed_streak = 0
+        if result.failed:
+            return Verdict.FAILED, _NOTHING
+        shown = Shown(result.sentences, self.knowledge.find_titles(result.seen))
+        change = self.knowledge.observe(shown, (action.tool, action.argument))
+        call = normalized_call(action, self.toolbox)
+        repeated = call in self._calls
+        self._calls.add(call)
+        if self.judged and change is not Verdict.IRRELEVANT:
+            return change, shown
+        if repeated:
+            return Verdict.REPEAT, shown
+        return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), shown
+
+    def _end_of_step(self) -> str:
+        """Settle whether the budget has run out; return what the observation says of it."""
+        left = self.steps_left - 1
+        if not self.reason and left <= 0:
+            self.reason = StopReason.BUDGET
+        if self.reason is StopReason.BUDGET:
+            return "\n[no steps left]"
+        if self.reason or not self.settings.instructions:
+            return ""
+        return f"\n[{left} steps left]" if left > 1 else "\n[1 step left]"
+
+    def _noise(self) -> np.random.Generator | None:
+        settings = self.toolbox.settings
+        if not settings.search_noise and not settings.tool_failure:
+            return None
+        return self._rng(len(self.steps) + 1)
+
+    def _rng(self, t: int) -> np.random.Generator:
+        """Return the randomness of step ``t`` (0 for the prompt), from seed, task and t alone."""
+        digest = hashlib.sha256(self.task.question.id.encode("utf-8", "replace")).digest()
+        words = np.frombuffer(digest, dtype=np.uint32).tolist()
+        seed = np.random.SeedSequence([self.toolbox.settings.noise_seed, t, *words])
+        return np.random.default_rng(seed)

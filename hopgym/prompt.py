@@ -1,0 +1,87 @@
+"""The prompt: the text of a reset, from a task and how it is to be worked on.
+
+In: a task, the mode, the dialect. Out: the question, and unless instructions are off, what the
+tools are and how to write a call.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hopgym.actions import Dialect
+from hopgym.documents import Corpus, Document
+from hopgym.tasks import Task, TaskSource, gold_documents
+from hopgym.tools import TOOLS, argument_names
+
+_PAGE_BREAK = "\n\n"
+
+
+def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, max_steps: int) -> str:
+    """Return question and instructions for working with tools in up to ``max_steps`` steps."""
+    names = argument_names(source.tools)
+    lines = [
+        f"- {dialect.example(name, argument)} {TOOLS[name].description}."
+        for name, argument in names.items()
+    ]
+    turn = f"Answer the question with these tools, one call a turn, in at most {max_steps} turns:"
+    pages = (
+        ["A result's further part is to be had by the same call with #2 behind its argument."]
+        if len(source.tools) > 1
+        else []
+    )
+    notes = [*pages, _answer_format(source)]
+    return "\n".join([f"Question: {task.question.text}", "", turn, *lines, *notes])
+
+
+def one_turn_prompt(
+    task: Task, source: TaskSource, dialect: Dialect, rng: np.random.Generator, context_chars: int
+) -> str:
+    """Return pages, question and instructions for answering at once.
+
+    The gold pages come first into the budget of ``context_chars`` characters, then pages drawn at
+    random from the corpus until the next one would not fit; all are shuffled (the protocol of
+    Kabra et al. 2026, arXiv 2603.02091, section 4: gold and distractor pages in one prompt).
+    """
+    pages = _PAGE_BREAK.join(_context_pages(task, rng, context_chars))
+    return f"{pages}{_PAGE_BREAK}{closed_book_prompt(task, source, dialect)}"
+
+
+def closed_book_prompt(task: Task, source: TaskSource, dialect: Dialect) -> str:
+    """Return question and instructions for answering at once, without pages."""
+    call = dialect.example("answer", TOOLS["answer"].argument)
+    how = f"Answer at once, as {call}"
+    return f"Question: {task.question.text}\n\n{how}\n{_answer_format(source)}"
+
+
+def _answer_format(source: TaskSource) -> str:
+    several = "Write the answer alone, several answers with ; between them."
+    return f"{several} {source.notes}".strip()
+
+
+def _context_pages(task: Task, rng: np.random.Generator, context_chars: int) -> list[str]:
+    corpus = task.corpus
+    gold = [corpus.pages.position(document) for document in gold_documents(task.question)]
+    room, chosen = context_chars, list[str]()
+    for position in dict.fromkeys([*gold, *_random_order(corpus, rng)]):
+        page = _page_text(corpus[position])
+        if len(page) > room:
+            if position in gold:
+                continue
+            break
+        chosen.append(page)
+        room -= len(page) + len(_PAGE_BREAK)
+    order: Sequence[int] = rng.permutation(len(chosen)).tolist()
+    return [chosen[i] for i in order]
+
+
+def _random_order(corpus: Corpus, rng: np.random.Generator) -> Sequence[int]:
+    # At most a few hundred pages fit any context, so a large corpus is sampled, not permuted.
+    if len(corpus) <= 2000:
+        positions: list[int] = rng.permutation(len(corpus)).tolist()
+        return positions
+    sampled: list[int] = rng.integers(len(corpus), size=2000).tolist()
+    return sampled
+
+
+def _page_text(document: Document) -> str:
+    return "\n".join([document.title, " ".join(s.strip() for s in document.sentences)])

@@ -1,0 +1,65 @@
+"""How an environment is played: the arguments that every id takes, beside those of its tools."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hopgym.actions import dialect_named
+from hopgym.errors import require
+
+MODES = ("tools", "one_turn", "closed_book")
+REWARDS = ("outcome", "process", "both")
+SCORES = ("f1", "em")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSettings:
+    """Budget, dialect, mode and reward of an environment."""
+
+    max_steps: int = 16
+    """Step budget of an episode, at least 1; ``one_turn`` and ``closed_book`` have 1."""
+    max_malformed: int = 3
+    """Malformed texts in a row that truncate an episode, at least 1."""
+    dialect: str = "tags"
+    """How calls are written: ``tags`` or ``json``."""
+    mode: str = "tools"
+    """``tools``; ``one_turn``: pages in the prompt, answer at once; ``closed_book``: no pages."""
+    reward: str = "outcome"
+    """What a step pays: ``outcome``, ``process``, or ``both`` added."""
+    score: str = "f1"
+    """The outcome reward: ``f1`` or ``em``, both in [0, 1]."""
+    step_penalty: float = 0.0
+    """Taken off the reward of every step, at least 0."""
+    instructions: bool = True
+    """Whether prompts say how to write calls and observations how many steps are left."""
+    reveal: bool = False
+    """Whether ``info["gold"]`` is filled at every step, with the oracle's next action."""
+    context_chars: int = 32_000
+    """Most characters of pages in a ``one_turn`` prompt, at least 0."""
+
+    def __post_init__(self) -> None:
+        dialect_named(self.dialect)
+        for name in ("max_steps", "max_malformed", "context_chars"):
+            value, least = getattr(self, name), 0 if name == "context_chars" else 1
+            ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
+            require(ok, name, f"a whole number from {least}", value)
+        for name, known in (("mode", MODES), ("reward", REWARDS), ("score", SCORES)):
+            value = getattr(self, name)
+            require(value in known, name, f"one of {', '.join(known)}", value)
+        penalty: Any = self.step_penalty
+        require(
+            isinstance(penalty, int | float) and penalty >= 0, "step_penalty", "0 or more", penalty
+        )
+        for name in ("instructions", "reveal"):
+            require(
+                isinstance(getattr(self, name), bool), name, "True or False", getattr(self, name)
+            )
+
+    @property
+    def budget(self) -> int:
+        """Steps that an episode may take in this mode."""
+        return self.max_steps if self.mode == "tools" else 1
+
+
+def field_names(settings: type) -> tuple[str, ...]:
+    """Return the names of a settings dataclass's fields, in order."""
+    return tuple(field.name for field in fields(settings))

@@ -1,0 +1,147 @@
+"""Questions with known evidence, tasks, and the sources they come from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from hopgym.documents import Corpus
+from hopgym.errors import ArgumentError, DataError
+from hopgym.scoring import AnswerKind, Score, score_answer
+
+MAX_PROOFS = 8
+MAX_QUESTION_CHARS = 32_000
+
+EvidenceSource = Literal["exact", "annotated", "heuristic", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One relation followed on the gold path."""
+
+    text: str
+    """What is asked at this hop, in words."""
+    answers: tuple[str, ...]
+    """The intermediate answers that this hop reaches; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A fact on the gold path and where it is shown."""
+
+    fact: str
+    """The fact in words."""
+    shown_by: tuple[tuple[str, int | None], ...]
+    """(document id, 0-based sentence index) pairs of which any one shows the fact; index None
+    stands for every sentence of that page. Empty where only ``call`` shows it."""
+    call: tuple[str, str] | None = None
+    """The (tool, argument) that shows the fact when no title of its documents is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, its answers, and what proves them."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...]
+    """All wanted answers for ``answer_kind="set"``, otherwise aliases of the one answer."""
+    answer_kind: AnswerKind
+    hops: tuple[Hop, ...] = ()
+    kind: str = ""
+    """The construction of the question (``chain``, ``comparison``, a benchmark's own type)."""
+    proofs: tuple[tuple[Evidence, ...], ...] = ()
+    """1 to 8 alternatives, each a set of evidence that suffices; empty where unknown."""
+    source: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON values."""
+
+    def __post_init__(self) -> None:
+        if len(self.text) > MAX_QUESTION_CHARS or len(self.proofs) > MAX_PROOFS:
+            raise DataError(
+                f"question {self.id!r}: expected at most {MAX_QUESTION_CHARS} characters and "
+                f"{MAX_PROOFS} proofs, got {len(self.text)} and {len(self.proofs)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A question with the corpus that it is asked over."""
+
+    question: Question
+    corpus: Corpus
+
+
+class TaskSource(ABC):
+    """An indexable collection of tasks; ``source[i]`` depends on (its arguments, i) alone.
+
+    A new source gives ``name``, ``__len__``, ``__getitem__`` and ``index_of``; all else has a
+    default. Sources are read-only and may be shared by environments.
+    """
+
+    name: ClassVar[str]
+    tools: ClassVar[tuple[str, ...]] = ("search", "lookup", "answer")
+    """Names of the tools that the tasks ask for."""
+    evidence_source: ClassVar[EvidenceSource] = "annotated"
+    """How far verdicts can be trusted: exact, annotated, heuristic, none."""
+    partial_credit: ClassVar[bool] = True
+    """Whether a text answer earns token F1."""
+    notes: str = ""
+    """What the prompt tells about the pages and the answers, as full sentences."""
+    max_steps: int | None = None
+    """The step budget that suits this source, where it is not the package's default."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of tasks."""
+
+    @abstractmethod
+    def __getitem__(self, index: int, /) -> Task:
+        """Return the task at an index in [0, len); `IndexError` outside of it."""
+
+    @abstractmethod
+    def index_of(self, task_id: str) -> int:
+        """Return the index of a task id; `ArgumentError` for an unknown one."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex digest of everything that decides the tasks: arguments and file contents."""
+
+    def score(self, task: Task, answer: str) -> Score:
+        """Return exact match and F1 of an answer to a task, as the source defines them."""
+        question = task.question
+        return score_answer(
+            answer, question.answers, question.answer_kind, partial=self.partial_credit
+        )
+
+    def official(self, predictions: Mapping[str, str]) -> dict[str, float]:
+        """Return the source's official metrics over predicted answers by task id, in [0, 1].
+
+        Raises:
+            ArgumentError: When there are no predictions or a task id is unknown.
+        """
+        if not predictions:
+            raise ArgumentError("predictions must hold at least one answer, got none")
+        scores = [self.score(self[self.index_of(i)], text) for i, text in predictions.items()]
+        return {
+            "em": sum(s.em for s in scores) / len(scores),
+            "f1": sum(s.f1 for s in scores) / len(scores),
+        }
+
+    def guess(self, task: Task) -> str:
+        """Return the best answer to be had without reading: by default ``unknown``."""
+        return "unknown"
+
+    def check_index(self, index: int) -> int:
+        """Return an index in [0, len); `IndexError` outside of it."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"task index must be in [0, {len(self)}), got {index}")
+        return index
+
+
+def gold_documents(question: Question) -> tuple[str, ...]:
+    """Return the ids of the documents that the proofs name, each once, in proof order."""
+    proofs: Sequence[tuple[Evidence, ...]] = question.proofs
+    named = (document for proof in proofs for fact in proof for document, _ in fact.shown_by)
+    return tuple(dict.fromkeys(named))

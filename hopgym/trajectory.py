@@ -1,0 +1,140 @@
+"""Trajectories: what an episode was, step by step, as frozen records.
+
+A prefix of a trajectory is a trajectory. Policies act on prefixes, judges and learners read
+them, and `hopgym.runfile` keeps them as one JSON object a line.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from hopgym.actions import Action
+from hopgym.verdicts import Shown, Verdict
+
+
+ECHO_CHARS = 8_192
+"""Longest action text that a transcript repeats, in characters."""
+
+
+class StopReason(StrEnum):
+    """Why an episode ended."""
+
+    RUNNING = ""
+    """It has not ended."""
+    ANSWER = "answer"
+    """An answer was given: the episode terminated."""
+    BUDGET = "budget"
+    """The step budget ran out: the episode was truncated."""
+    MALFORMED = "malformed"
+    """Too many malformed texts in a row: the episode was truncated."""
+    CONTEXT = "context"
+    """The prefix no longer fitted the policy's context: the episode was truncated."""
+    AGENT_ERROR = "agent_error"
+    """The policy raised; the episode is done again when the run is resumed."""
+    API_ERROR = "api_error"
+    """The policy's server failed; the episode is done again when the run is resumed."""
+
+
+ERROR_REASONS = frozenset({StopReason.AGENT_ERROR, StopReason.API_ERROR})
+"""Reasons of records that a resumed run drops and does again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A policy's reply with what is known of how it was generated."""
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """Natural-log probability of each token as sampled."""
+    n_tokens: int = 0
+    """Generated tokens."""
+    finish_reason: str = ""
+    """``stop``, ``length``, ``refused``, ``context``, ..., or ``privileged`` for an oracle's step
+    that used a title not shown, which never enters training data."""
+    error: str = ""
+    """Why there is no reply, as ``agent_error: ...`` or ``api_error: ...``; empty for a reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action and what came of it."""
+
+    text: str
+    """What the agent wrote, up to the end of its call."""
+    action: Action | None
+    """The call; None when the text was malformed."""
+    observation: str
+    shown: Shown
+    verdict: Verdict
+    process_reward: float
+    """In [0, 1]; the sum over an episode is at most 1."""
+    outcome_reward: float
+    """In [0, 1]; above 0 only for an answer."""
+    potential: float
+    """In [0, 1], after the step."""
+    given: bool = False
+    """Whether the step came with the reset's prefix; such steps pay nothing."""
+    completion: Completion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """An episode so far, or a finished one."""
+
+    env_id: str
+    env_kwargs: Mapping[str, Any]
+    task_id: str
+    index: int
+    """Of the task in its source."""
+    sample: int
+    """Number of this attempt at the task, from 0."""
+    question: str
+    prompt: str
+    """The reset observation without any prefix."""
+    dialect: str
+    tools: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    reason: StopReason = StopReason.RUNNING
+    error: str = ""
+    """What went wrong, for the error reasons."""
+    oracle_steps: int = -1
+    """The oracle's number of steps; -1 until the episode has ended."""
+    is_success: bool = False
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What makes a record unique in a run: (task id, sample)."""
+        return self.task_id, self.sample
+
+    @property
+    def answer(self) -> str | None:
+        """The answer given, or None."""
+        last = self.steps[-1].action if self.steps else None
+        return last.argument if last is not None and last.tool == "answer" else None
+
+    def prefix(self, length: int) -> "Trajectory":
+        """Return the trajectory as it stood after its first ``length`` steps."""
+        return replace(
+            self,
+            steps=self.steps[:length],
+            reason=StopReason.RUNNING,
+            error="",
+            oracle_steps=-1,
+            is_success=False,
+        )
+
+
+def transcript(prompt: str, steps: tuple[Step, ...] | list[Step]) -> str:
+    """Return prompt, actions and observations as one text, in the order they came."""
+    parts = [prompt]
+    for step in steps:
+        parts += (_shortened(step.text), step.observation)
+    return "\n\n".join(parts)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= ECHO_CHARS:
+        return text
+    return f"{text[:ECHO_CHARS]}… [cut: {len(text) - ECHO_CHARS} more characters]"
