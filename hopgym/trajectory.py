@@ -12,7 +12,6 @@ from typing import Any
 from hopgym.actions import Action
 from hopgym.verdicts import Shown, Verdict
 
-
 ECHO_CHARS = 8_192
 """Longest action text that a transcript repeats, in characters."""
 

@@ -21,8 +21,9 @@ MAX_LINES = 300
 # fmt: off
 ORDER = (
     "errors", "spaces", "documents", "scoring", "tasks", "actions", "arithmetic", "tools",
-    "verdicts", "oracle", "trajectory", "settings", "prompt", "episode", "env", "wrappers",
-    "rollout", "policies", "evaluation", "report", "worlds", "benchmarks", "registry", "cli",
+    "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode", "env",
+    "wrappers", "replay", "rollout", "policies", "evaluation", "report", "worlds", "benchmarks",
+    "registry", "cli",
 )
 # fmt: on
 # Those that build tasks know nothing of env, policies or training.

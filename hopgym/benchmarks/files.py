@@ -1,0 +1,177 @@
+"""Data files: a path in, checked bytes and decoded records out.
+
+JSON and JSONL, plain or gzipped, in UTF-8. Whatever is wrong with a file is a `DataError` that
+names the file and the place: a line of JSONL (from 1), a record of a JSON list (from 0).
+"""
+
+import codecs
+import gzip
+import hashlib
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from hopgym.errors import DataError, did_you_mean
+
+T = TypeVar("T")
+
+_GZIP_MARK = b"\x1f\x8b"
+_CHUNK = 1 << 20
+_UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`", re.DOTALL)
+_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file as read: UTF-8 without NUL bytes."""
+
+    path: str
+    data: bytes
+    """Decompressed, without a byte order mark."""
+    digest: str
+    """SHA-256 of ``data``, hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record, still encoded, and where it stands."""
+
+    place: str
+    """File and line or record number, as error messages begin."""
+    data: bytes | msgspec.Raw
+
+    def error(self, problem: str) -> DataError:
+        """Return the error of a problem with this record."""
+        return DataError(f"{self.place}: {problem}")
+
+
+def file_state(path: str) -> os.stat_result:
+    """Return what the system tells of a regular file.
+
+    Raises:
+        DataError: When there is no such file, or it is a directory or a device.
+    """
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path!r}: expected a .json or .jsonl file, got {why}; check the path"
+        ) from error
+    if stat.S_ISDIR(state.st_mode):
+        inside = sorted(name for name in os.listdir(path) if ".json" in name)[:3]
+        hint = f" (it holds {', '.join(inside)})" if inside else ""
+        raise DataError(f"{path!r}: expected a file, got a directory{hint}; name a file in it")
+    if not stat.S_ISREG(state.st_mode):
+        raise DataError(f"{path!r}: expected a regular file, which can be read twice; copy it")
+    return state
+
+
+def read_content(path: str) -> Content:
+    """Return the checked content of a file, decompressed where it is gzipped.
+
+    Raises:
+        DataError: When it cannot be read, is empty, cut off, binary, or not in UTF-8.
+    """
+    file_state(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        if data.startswith(_GZIP_MARK):
+            data = gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path!r}: expected a whole gzip file, got {error}; fetch it again"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path!r}: expected a readable file, got {error.strerror}") from error
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if not data.strip():
+        raise DataError(f"{path!r}: expected records, got an empty file; fetch it again")
+    _check_text(path, data)
+    return Content(path, data, hashlib.sha256(data).hexdigest())
+
+
+def _check_text(path: str, data: bytes) -> None:
+    mend = "save it as UTF-8, or fetch it again"
+    # A NUL byte is valid UTF-8, and what UTF-16, other binary files and broken downloads hold.
+    if (nul := data.find(b"\0")) >= 0:
+        raise DataError(f"{path!r}: expected UTF-8 text, got a NUL byte at byte {nul}; {mend}")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), _CHUNK):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(data[start : start + _CHUNK], final=start + _CHUNK >= len(data))
+        except UnicodeDecodeError as error:
+            place = start - pending + error.start
+            raise DataError(
+                f"{path!r}: expected UTF-8 text, got {error.reason} at byte {place}; {mend}"
+            ) from error
+
+
+def split_lines(content: Content) -> list[Record]:
+    """Return the records of a JSONL file, one a line; blank lines are skipped."""
+    return [
+        Record(f"{content.path}, line {number}", line)
+        for number, line in enumerate(content.data.split(b"\n"), start=1)
+        if line.strip()
+    ]
+
+
+def split_records(content: Content, limit: int | None = None) -> list[Record]:
+    """Return the records of a JSON list, or of a JSONL file, told apart by the first character.
+
+    Args:
+        content: The file.
+        limit: The most records to return; None gives all.
+
+    Raises:
+        DataError: When the list is no valid JSON, for example because the file is cut off.
+    """
+    if not content.data.lstrip().startswith(b"["):
+        return split_lines(content)[:limit]
+    try:
+        raws = msgspec.json.decode(content.data, type=list[msgspec.Raw])
+    except _FAULTS as error:
+        raise DataError(
+            f"{content.path}: expected a JSON list of records, got: {error}; "
+            "the file may be cut off: fetch it again"
+        ) from error
+    if limit is not None and limit < len(raws):
+        # Copies let go of the whole file's bytes.
+        raws = [raw.copy() for raw in raws[:limit]]
+    return [Record(f"{content.path}, record {i}", raw) for i, raw in enumerate(raws)]
+
+
+def decode(
+    record: Record, decoder: msgspec.json.Decoder[T], mend: str, fields: Iterable[str] = ()
+) -> T:
+    """Return a record as the decoder's type.
+
+    Args:
+        record: The record.
+        decoder: Decodes and checks it.
+        mend: What the error message tells to do.
+        fields: Known field names, for a hint on an unknown one.
+
+    Raises:
+        DataError: When the record is not valid JSON of that type.
+    """
+    try:
+        return decoder.decode(record.data)
+    except _FAULTS as error:
+        problem = str(error)
+        unknown = _UNKNOWN_FIELD.search(problem)
+        # A field known elsewhere may be unknown here: it is no hint on itself.
+        hint = (
+            did_you_mean(unknown[1], [name for name in fields if name != unknown[1]])
+            if unknown
+            else ""
+        )
+        raise record.error(f"{problem}{hint}; {mend}") from error

@@ -1,0 +1,89 @@
+"""Ratios of sums over episodes, with percentile bootstrap intervals over tasks.
+
+In: what each episode adds to each metric's numerator and denominator. Out: estimates. A share of
+episodes and a share of steps are one thing here. All attempts at a task are drawn together, as
+they are not independent.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1_000
+"""Resamples of an interval."""
+
+_SEED = 0
+_MOST_CELLS = 4_000_000
+_PERCENTILES = (2.5, 97.5)
+
+Ratio = tuple[float, float]
+"""What one episode adds to a metric's numerator and denominator."""
+
+ABSENT: Ratio = (0.0, 0.0)
+"""Of an episode that lacks what the metric is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95% bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """Episodes, or steps for a share of steps, that the mean is over; at least 1."""
+
+
+Estimates = Mapping[str, Estimate | None]
+"""By name; None where no episode has what the metric is about."""
+
+
+def estimate_all(
+    tasks: Sequence[str], ratios: Sequence[Mapping[str, Ratio]], names: Iterable[str]
+) -> Estimates:
+    """Return the estimate of each named metric.
+
+    Args:
+        tasks: The task id of each episode; their order decides what the resamples draw.
+        ratios: What each episode adds, by name; a missing name adds nothing.
+        names: The metrics wanted.
+    """
+    columns = list(names)
+    places = {task: i for i, task in enumerate(dict.fromkeys(tasks))}
+    sums = np.zeros((len(places), 2, len(columns)))  # (tasks, numerator and denominator, metrics)
+    for task, added in zip(tasks, ratios, strict=True):
+        sums[places[task]] += np.array([added.get(name, ABSENT) for name in columns]).T
+    drawn = _resampled(sums.reshape(len(places), 2 * len(columns)))
+    drawn = drawn.reshape(RESAMPLES, 2, len(columns))
+    total = sums.sum(axis=0)
+    return {name: _estimate(total[:, i], drawn[:, :, i]) for i, name in enumerate(columns)}
+
+
+def _resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the column sums of each bootstrap resample of the rows, ``(RESAMPLES, columns)``."""
+    tasks = len(sums)
+    if not tasks:
+        return np.zeros((RESAMPLES, sums.shape[1]))
+    rng = np.random.default_rng(np.random.SeedSequence(_SEED))
+    result = np.empty((RESAMPLES, sums.shape[1]))
+    at_once = max(1, _MOST_CELLS // tasks)
+    for start in range(0, RESAMPLES, at_once):
+        count = min(at_once, RESAMPLES - start)
+        drawn = rng.integers(tasks, size=(count, tasks)) + np.arange(count)[:, None] * tasks
+        weights = np.bincount(drawn.ravel(), minlength=count * tasks).reshape(count, tasks)
+        result[start : start + count] = weights @ sums
+    return result
+
+
+def _estimate(total: NDArray[np.float64], drawn: NDArray[np.float64]) -> Estimate | None:
+    """Return the estimate of one ratio from its sums and those of its resamples ``(n, 2)``."""
+    if not total[1]:
+        return None
+    mean = float(total[0] / total[1])
+    usable = drawn[drawn[:, 1] > 0]
+    if not len(usable):
+        return Estimate(mean, mean, mean, int(total[1]))
+    low, high = np.percentile(usable[:, 0] / usable[:, 1], _PERCENTILES)
+    return Estimate(mean, float(low), float(high), int(total[1]))

@@ -1,0 +1,24 @@
+"""Policies that need no model: floors, the oracle, and a fake for tests.
+
+In: trajectories so far. Out: one action each, as text. All are stateless: whatever they know of
+an episode they read from its prefix, so that equal prefixes give equal actions.
+"""
+
+from hopgym.policies.base import PrefixPolicy, budget_ends, write_call
+from hopgym.policies.fixed import ConstantPolicy, ScriptedPolicy
+from hopgym.policies.informed import ExhaustivePolicy, GuessPolicy, OraclePolicy, replay_knowledge
+from hopgym.policies.textual import GreedySearchPolicy, RandomPolicy
+
+__all__ = [
+    "ConstantPolicy",
+    "ExhaustivePolicy",
+    "GreedySearchPolicy",
+    "GuessPolicy",
+    "OraclePolicy",
+    "PrefixPolicy",
+    "RandomPolicy",
+    "ScriptedPolicy",
+    "budget_ends",
+    "replay_knowledge",
+    "write_call",
+]

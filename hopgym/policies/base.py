@@ -1,0 +1,45 @@
+"""What the policies share: acting on each prefix by itself, and writing a call down."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from hopgym.actions import Action, dialect_named
+from hopgym.tools import argument_names
+from hopgym.trajectory import Completion, Trajectory
+
+UNKNOWN = "unknown"
+"""The answer of a policy that has none."""
+
+
+class PrefixPolicy(ABC):
+    """A policy that acts on each prefix by itself; batches change nothing."""
+
+    __slots__ = ()
+
+    def __call__(self, prefixes: Sequence[Trajectory]) -> list[str | Completion]:
+        """Return one action for each prefix, in the same order."""
+        return [self.act(prefix) for prefix in prefixes]
+
+    @property
+    def fingerprint(self) -> str:
+        """Class and settings in words: what tells the run of one policy from that of another."""
+        return repr(self)
+
+    @abstractmethod
+    def act(self, prefix: Trajectory) -> str | Completion:
+        """Return the action that follows a prefix."""
+
+
+def write_call(prefix: Trajectory, action: Action) -> str:
+    """Return the text of a call in the dialect of a trajectory."""
+    return dialect_named(prefix.dialect).write(action, argument_names(prefix.tools))
+
+
+def write_answer(prefix: Trajectory, answer: str) -> str:
+    """Return the text that gives an answer in the dialect of a trajectory."""
+    return write_call(prefix, Action("answer", answer))
+
+
+def budget_ends(prefix: Trajectory) -> bool:
+    """Return whether the last observation says that one step is left."""
+    return bool(prefix.steps) and prefix.steps[-1].observation.endswith("[1 step left]")

@@ -1,0 +1,167 @@
+"""Policies that know nothing but the text of a prefix: random calls, and greedy reading.
+
+Nothing here assumes how questions or pages are worded; on text that they cannot use, both still
+act, and the worst that happens is the answer ``unknown``.
+"""
+
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hopgym.actions import Action
+from hopgym.policies.base import UNKNOWN, PrefixPolicy, budget_ends, write_answer, write_call
+from hopgym.rollout import episode_rng
+from hopgym.trajectory import Trajectory
+from hopgym.verdicts import Verdict
+
+_ANSWER_CHANCE = 0.1
+_MOST_WORDS = 64
+_STOP_WORDS = frozenset({
+    "a", "all", "an", "and", "any", "are", "as", "at", "be", "been", "by", "did", "do", "does",
+    "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "in", "is", "it", "its",
+    "many", "much", "of", "on", "or", "person", "she", "that", "the", "their", "them", "there",
+    "these", "they", "this", "those", "to", "was", "were", "what", "when", "where", "which", "who",
+    "whom", "whose", "why", "with",
+})  # fmt: skip
+_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
+_TOP_HIT = re.compile(r"^\[1\] (.*)$", re.MULTILINE)
+_MARK = re.compile(r"\[[^\[\]\n]*\]")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_BEFORE_VALUE = re.compile(r"\b(?:is|are|was|were|as|in|an?|the)\s+")
+
+
+def words_in(text: str) -> list[str]:
+    """Return the words of a text that carry meaning and are not capitalised, in order."""
+    words = (match[0] for match in _WORD.finditer(text))
+    return [w for w in words if not w[0].isupper() and w.lower() not in _STOP_WORDS]
+
+
+def names_in(text: str) -> list[str]:
+    """Return the runs of capitalised words of a text, in order; ``The`` and its like are none."""
+    names: list[str] = []
+    end = -1
+    for match in _WORD.finditer(text):
+        word = match[0]
+        if not word[0].isupper() or word.lower() in _STOP_WORDS:
+            continue
+        bare = word.removesuffix("'s").removesuffix("’s")
+        if end >= 0 and text[end : match.start()] == " ":
+            names[-1] += f" {bare}"
+        else:
+            names.append(bare)
+        end = match.end()
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class RandomPolicy(PrefixPolicy):
+    """Calls a random tool with words or names seen so far; answers one time in ten."""
+
+    seed: int = 0
+    """0 or more; what is drawn depends on (seed, index, sample, step number) alone."""
+
+    def seeded(self, seed: int) -> "RandomPolicy":
+        """Return the policy with another seed."""
+        return replace(self, seed=seed)
+
+    def act(self, prefix: Trajectory) -> str:
+        """Return a random call."""
+        rng = episode_rng(self.seed, prefix.index, prefix.sample, len(prefix.steps))
+        tools = [name for name in prefix.tools if name != "answer"]
+        answers = not tools or rng.random() < _ANSWER_CHANCE
+        tool = "answer" if answers else _one_of(tools, rng)
+        seen = "\n".join([prefix.question, *(step.observation for step in prefix.steps)])
+        argument = _random_argument(tool, _MARK.sub("", seen), rng)
+        return write_call(prefix, Action(tool, argument))
+
+
+def _random_argument(tool: str, seen: str, rng: np.random.Generator) -> str:
+    if tool == "calculate":
+        numbers = re.findall(r"\d+", seen) or ["1"]
+        return f"{_one_of(numbers, rng)} {_one_of('+-*/', rng)} {_one_of(numbers, rng)}"
+    words, names = words_in(seen), names_in(seen)
+    if tool == "search":
+        return _one_of(words + names or [UNKNOWN], rng)
+    return _one_of(names or words or [UNKNOWN], rng)
+
+
+def _one_of(items: Sequence[str], rng: np.random.Generator) -> str:
+    return items[int(rng.integers(len(items)))]
+
+
+@dataclass(frozen=True, slots=True)
+class GreedySearchPolicy(PrefixPolicy):
+    """Searches the question's words, then follows them from page to page, the last word first.
+
+    On the page of the top hit it takes the first sentence that holds a word of the question, goes
+    to the page of the first name in it that is new, and so on with the words before that one. It
+    answers with what it found last.
+    """
+
+    def act(self, prefix: Trajectory) -> str:
+        """Return the search, the next lookup, or the answer."""
+        if not {"search", "lookup"} <= set(prefix.tools):
+            return write_answer(prefix, UNKNOWN)
+        query = " ".join([*names_in(prefix.question), *words_in(prefix.question)][:_MOST_WORDS])
+        hits = _observations(prefix, "search")
+        if not hits and query:
+            return write_call(prefix, Action("search", query))
+        pages = _observations(prefix, "lookup")
+        top = _TOP_HIT.search(hits[0]) if hits else None
+        if not pages and top and top[1].strip():
+            return write_call(prefix, Action("lookup", top[1].strip()))
+        found, further = _read(pages, prefix.question)
+        if further and not budget_ends(prefix):
+            return write_call(prefix, Action("lookup", further))
+        return write_answer(prefix, "; ".join(found) or UNKNOWN)
+
+
+def _observations(prefix: Trajectory, tool: str) -> list[str]:
+    return [
+        step.observation
+        for step in prefix.steps
+        if step.action and step.action.tool == tool and step.verdict is not Verdict.FAILED
+    ]
+
+
+def _read(pages: Sequence[str], question: str) -> tuple[list[str], str]:
+    """Return what the pages say to the question's words, and the title to read next, if any."""
+    words = words_in(question)[: -_MOST_WORDS - 1 : -1]
+    found: list[str] = []
+    further = ""
+    for page in pages:
+        values, words = _follow(page, words, question)
+        if not values:
+            return found, ""
+        found = values
+        further = values[0] if words and values[0][0].isupper() else ""
+    return found, further
+
+
+def _follow(page: str, words: list[str], question: str) -> tuple[list[str], list[str]]:
+    """Return what the page says to the first of the words that it knows, and the words behind."""
+    title, _, body = page.partition("\n")
+    sentences = _SENTENCE_END.split(_MARK.sub("", body))
+    stems = [{_stem(match[0]) for match in _WORD.finditer(s)} for s in sentences]
+    for i, word in enumerate(words):
+        for sentence, known in zip(sentences, stems, strict=True):
+            if _stem(word) not in known:
+                continue
+            names = [n for n in names_in(sentence) if n not in title and n not in question]
+            ending = _ending(sentence)
+            if values := names or ([ending] if ending not in question else []):
+                return values, words[i + 1 :]
+    return [], []
+
+
+def _ending(sentence: str) -> str:
+    """Return what stands behind the last ``is``, ``as``, ``the`` and the like, or nothing."""
+    starts = [match.end() for match in _BEFORE_VALUE.finditer(sentence)]
+    return sentence[starts[-1] :].strip(string.punctuation + string.whitespace) if starts else ""
+
+
+def _stem(word: str) -> str:
+    return word.lower().removesuffix("'s").rstrip("s")

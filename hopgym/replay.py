@@ -1,0 +1,81 @@
+"""Replay: a record's actions taken again, and what comes out differently.
+
+In: a trajectory. Out: the differences, in words; none where code and data are as they were.
+"""
+
+from collections.abc import Iterator
+
+import gymnasium
+
+from hopgym.env import HopEnv
+from hopgym.errors import ArgumentError
+from hopgym.trajectory import ERROR_REASONS, Step, StopReason, Trajectory
+from hopgym.wrappers import hop_env
+
+_OF_EPISODE = ("question", "prompt", "dialect", "tools")
+_OF_END = ("reason", "oracle_steps", "is_success")
+_OF_STEP = (
+    "text", "action", "observation", "shown", "verdict", "process_reward", "outcome_reward",
+    "potential", "given",
+)  # fmt: skip
+_POLICY_REASONS = ERROR_REASONS | {StopReason.CONTEXT}
+_CHARS = 200
+
+
+def replay(trajectory: Trajectory, env: gymnasium.Env[str, str] | None = None) -> list[str]:
+    """Return how a trajectory differs from what its actions lead to now; empty for not at all.
+
+    Prompt, observations, what was shown, verdicts, rewards and potentials are compared exactly;
+    how the policy came to its texts is not.
+
+    Args:
+        trajectory: A record; a prefix will do.
+        env: The environment to take the actions in, which is reset; by default one is made from
+            the record's id and arguments.
+
+    Raises:
+        ArgumentError: When the record names no environment and none is given, or the environment
+            is no hopgym environment.
+    """
+    if env is None and not trajectory.env_id:
+        raise ArgumentError("env must be given for a record without an env_id, got None")
+    if env is None:
+        env = gymnasium.make(trajectory.env_id, **trajectory.env_kwargs)
+    return list(_differences(trajectory, hop_env(env)))
+
+
+def _differences(record: Trajectory, env: HopEnv) -> Iterator[str]:
+    given = [step.text for step in record.steps if step.given]
+    try:
+        env.reset(options={"task_id": record.task_id, "prefix": given})
+    except ArgumentError as error:
+        yield f"reset: {error}"
+        return
+    for step in record.steps[len(given) :]:
+        if env.trajectory().reason:
+            break
+        env.step(step.text)
+    now = env.trajectory()
+    yield from _compare("episode", record, now, _OF_EPISODE)
+    for number, (step, again) in enumerate(zip(record.steps, now.steps, strict=False), start=1):
+        yield from _compare(f"step {number}", step, again, _OF_STEP)
+    if len(now.steps) < len(record.steps):
+        yield f"end: recorded after {len(record.steps)} steps, now after {len(now.steps)}"
+    elif record.reason not in _POLICY_REASONS:
+        yield from _compare("end", record, now, _OF_END)
+    elif now.reason:
+        yield f"end: recorded as stopped by its policy, now {str(now.reason)!r}"
+
+
+def _compare(
+    where: str, record: Trajectory | Step, now: Trajectory | Step, names: tuple[str, ...]
+) -> Iterator[str]:
+    for name in names:
+        before, after = getattr(record, name), getattr(now, name)
+        if before != after:
+            yield f"{where}: {name} recorded as {_short(before)}, now {_short(after)}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _CHARS else f"{text[:_CHARS]}…"

@@ -1,0 +1,290 @@
+"""Rollout: policies, and the loop that plays episodes with them.
+
+In: a policy, task indices, an environment. Out: finished trajectories, written to a file where one
+is given. A policy is a function without a memory: it gets each episode so far and says what to do
+next, so that a run can be spread over slots and threads, stopped and taken up again.
+"""
+
+import copy
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+
+from hopgym.actions import replace_surrogates
+from hopgym.env import HopEnv
+from hopgym.errors import HopgymError, require
+from hopgym.runfile import TrajectoryWriter, as_recorded
+from hopgym.trajectory import Completion, StopReason, Trajectory, transcript
+from hopgym.wrappers import hop_env, run_header
+
+__all__ = ["Completion", "Policy", "as_policy", "episode_rng", "run_episodes"]
+
+Policy = Callable[[Sequence[Trajectory]], Sequence[str | Completion]]
+"""From episodes so far (their ``reason`` is RUNNING) to the next action text of each.
+
+It may carry, beside the call:
+
+- ``concurrency``, an int, 1 by default: 1 = one call at a time on all episodes that wait; n = up to
+  n calls at once in threads, of one episode each.
+- ``seeded(seed)``, which returns the policy to use in a run of that seed.
+- ``fingerprint``, a string that tells it from others, so that no file holds the episodes of two.
+"""
+
+_MANY = re.compile(r"(\w+\.)*Sequence\[(ForwardRef\()?['\"]?(\w+\.)*Trajectory['\"]?\)?\]")
+
+
+def episode_rng(seed: int, index: int, sample: int, t: int) -> np.random.Generator:
+    """Return the randomness for one action of one episode, the same in every run.
+
+    Args:
+        seed: Of the run, 0 or more.
+        index: Of the task.
+        sample: Number of the attempt, from 0.
+        t: Steps taken before the action.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, sample, t)))
+
+
+def run_episodes(
+    env_id: str | gymnasium.Env[Any, Any],
+    policy: Policy,
+    indices: Iterable[int],
+    *,
+    slots: int = 16,
+    samples: int = 1,
+    seed: int = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> Iterator[Trajectory]:
+    """Yield finished trajectories as they end; each index is played ``samples`` times.
+
+    What an episode becomes does not depend on slots, threads or the other episodes, only the order
+    does. A call of the policy that raises or gives another number of replies than asked for is
+    made again for one episode at a time; an episode whose own call raises again ends with
+    AGENT_ERROR.
+
+    Args:
+        env_id: A registered id, or an environment, which is left as it is.
+        policy: What plays.
+        indices: Of the tasks, each taken once.
+        slots: Episodes under way at a time, at least 1.
+        samples: Attempts at each task, at least 1.
+        seed: Of the policy, where it has ``seeded``; 0 or more.
+        env_kwargs: Arguments for a registered id.
+        out: A trajectory file. Every trajectory is written before it is yielded; those that the
+            file already holds are neither played nor yielded.
+
+    Raises:
+        ArgumentError: On arguments out of range.
+        RunFileError: When the file is in use or belongs to another run, at the first trajectory.
+    """
+    for name, value, least in (("slots", slots, 1), ("samples", samples, 1), ("seed", seed, 0)):
+        require(value >= least, name, f"a whole number from {least}", value)
+    made = gymnasium.make(env_id, **(env_kwargs or {})) if isinstance(env_id, str) else env_id
+    require(made is not env_id or not env_kwargs, "env_kwargs", "empty for a made env", env_kwargs)
+    env = hop_env(made)
+    wanted = tuple(dict.fromkeys(map(int, indices)))
+    for index in wanted:
+        require(0 <= index < len(env.source), "indices", f"in [0, {len(env.source)})", index)
+    if hasattr(policy, "seeded"):
+        policy = policy.seeded(seed)
+    return _run(env, policy, wanted, range(samples), slots, seed, out)
+
+
+def as_policy(function: Callable[..., Any]) -> Policy:
+    """Return a policy that calls a function, which is itself one if it takes many episodes.
+
+    It does if its first parameter is annotated ``Sequence[Trajectory]``. Any other function gets
+    the transcript of one episode, a string, and returns the next action, a string or `Completion`.
+    """
+    return cast(Policy, function) if _takes_many(function) else _OneByOne(function)
+
+
+class _OneByOne:
+    """A function of one transcript, as a policy."""
+
+    batched = False
+
+    def __init__(self, function: Callable[[str], str | Completion]) -> None:
+        self._function = function
+        self.concurrency: int = getattr(function, "concurrency", 1)
+        self.fingerprint: str = getattr(function, "fingerprint", "")
+
+    def __call__(self, prefixes: Sequence[Trajectory]) -> list[str | Completion]:
+        return [self._function(transcript(each.prompt, each.steps)) for each in prefixes]
+
+    def seeded(self, seed: int) -> "_OneByOne":
+        seeded = getattr(self._function, "seeded", None)
+        return _OneByOne(seeded(seed)) if seeded else self
+
+
+class _Slot:
+    """A place for one episode at a time, with an environment of its own over a shared source."""
+
+    def __init__(self, env: HopEnv) -> None:
+        self._env = copy.copy(env)
+        self.prefix: Trajectory
+
+    def begin(self, jobs: Iterator[tuple[int, int]]) -> bool:
+        """Begin the next (index, sample), if there is one."""
+        for index, sample in jobs:
+            self._env.reset(options={"index": index})
+            self.prefix = self._env.trajectory(sample=sample)
+            return True
+        return False
+
+    def take(self, reply: str | Completion) -> None:
+        """Play a reply; the prefix has a reason if that ended the episode."""
+        completion = reply if isinstance(reply, Completion) else None
+        if completion and (completion.error or completion.finish_reason == "context"):
+            self.prefix = _stopped(self.prefix, completion)
+            return
+        self._env.step(completion.text if completion else cast(str, reply))
+        now = self._env.trajectory(sample=self.prefix.sample)
+        step = replace(now.steps[-1], completion=completion)
+        self.prefix = replace(now, steps=(*self.prefix.steps, step))
+
+
+def _run(
+    env: HopEnv,
+    policy: Policy,
+    indices: Sequence[int],
+    samples: Sequence[int],
+    slots: int,
+    seed: int,
+    out: str | os.PathLike[str] | None,
+) -> Iterator[Trajectory]:
+    config = {"seed": seed, "policy": getattr(policy, "fingerprint", "")}
+    with TrajectoryWriter(out, run_header(env, **config)) if out else nullcontext() as writer:
+        kept = writer.finished if writer else ()
+        done = {(env.source.index_of(task_id), sample) for task_id, sample in kept}
+        pairs = ((index, sample) for index in indices for sample in samples)
+        jobs = (job for job in pairs if job not in done)
+        record = writer.write if writer else lambda trajectory: None
+        places = [_Slot(env) for _ in range(min(slots, len(indices) * len(samples)))]
+        play = _play_in_threads if _concurrency(policy) > 1 else _play
+        for finished in play(policy, places, jobs, record):
+            yield from finished
+
+
+def _play(
+    policy: Policy,
+    slots: Sequence[_Slot],
+    jobs: Iterator[tuple[int, int]],
+    record: Callable[[Trajectory], None],
+) -> Iterator[list[Trajectory]]:
+    """Ask for all episodes under way at once; yield what ended at each turn."""
+    busy = [slot for slot in slots if slot.begin(jobs)]
+    while busy:
+        replies = _ask(policy, [slot.prefix for slot in busy])
+        for slot, reply in zip(busy, replies, strict=True):
+            slot.take(reply)
+        finished = [slot.prefix for slot in busy if slot.prefix.reason]
+        for trajectory in finished:
+            record(trajectory)
+        busy = [slot for slot in busy if not slot.prefix.reason or slot.begin(jobs)]
+        yield finished
+
+
+def _play_in_threads(
+    policy: Policy,
+    slots: Sequence[_Slot],
+    jobs: Iterator[tuple[int, int]],
+    record: Callable[[Trajectory], None],
+) -> Iterator[list[Trajectory]]:
+    """Ask for each episode by itself as soon as it waits; yield what ended in the meantime."""
+    pool = ThreadPoolExecutor(_concurrency(policy), thread_name_prefix="hopgym-policy")
+    asked: dict[Future[str | Completion], _Slot] = {}
+    try:
+        for slot in slots:
+            if slot.begin(jobs):
+                asked[pool.submit(_ask_alone, policy, slot.prefix, 2)] = slot
+        while asked:
+            finished = []
+            for future in wait(asked, return_when=FIRST_COMPLETED).done:
+                slot = asked.pop(future)
+                slot.take(future.result())
+                if slot.prefix.reason:
+                    finished.append(slot.prefix)
+                    record(slot.prefix)
+                    if not slot.begin(jobs):
+                        continue
+                asked[pool.submit(_ask_alone, policy, slot.prefix, 2)] = slot
+            yield finished
+    finally:
+        # What is still asked for is given up: the run may be over because of a slow reply.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ask(policy: Policy, prefixes: Sequence[Trajectory]) -> Sequence[str | Completion]:
+    if not getattr(policy, "batched", True):
+        return [_ask_alone(policy, prefix, 2) for prefix in prefixes]
+    try:
+        return _replies(policy, prefixes)
+    except Exception:
+        return [_ask_alone(policy, prefix, 1) for prefix in prefixes]
+
+
+def _ask_alone(policy: Policy, prefix: Trajectory, tries: int) -> str | Completion:
+    try:
+        return _replies(policy, [prefix])[0]
+    except Exception as error:
+        return _ask_alone(policy, prefix, tries - 1) if tries > 1 else _failed(error)
+
+
+def _replies(policy: Policy, prefixes: Sequence[Trajectory]) -> list[str | Completion]:
+    """Return one usable reply for each episode; raise what the policy raises."""
+    replies = policy(prefixes)
+    if isinstance(replies, str) or len(replies) != len(prefixes):
+        actual = "a string" if isinstance(replies, str) else f"{len(replies)}"
+        raise HopgymError(f"a policy must return a list of {len(prefixes)} replies, got {actual}")
+    return [_usable(reply) for reply in replies]
+
+
+def _usable(reply: object) -> str | Completion:
+    if isinstance(reply, str):
+        return reply
+    if not isinstance(reply, Completion):
+        return _failed(TypeError(f"a reply must be a string or a Completion, got {reply!r:.200}"))
+    try:
+        text, error = replace_surrogates(reply.text), replace_surrogates(reply.error)
+        return as_recorded(replace(reply, text=text, error=error))
+    except Exception as problem:
+        return _failed(problem)
+
+
+def _failed(error: Exception) -> Completion:
+    return Completion("", error=replace_surrogates(f"agent_error: {type(error).__name__}: {error}"))
+
+
+def _stopped(prefix: Trajectory, completion: Completion) -> Trajectory:
+    """Return the record of an episode that goes on no further because of its policy."""
+    if not completion.error:
+        return replace(prefix, reason=StopReason.CONTEXT)
+    api = completion.error.startswith(StopReason.API_ERROR)
+    reason = StopReason.API_ERROR if api else StopReason.AGENT_ERROR
+    return replace(prefix, reason=reason, error=completion.error.removeprefix(f"{reason}: "))
+
+
+def _concurrency(policy: Policy) -> int:
+    concurrency: int = getattr(policy, "concurrency", 1)
+    require(concurrency >= 1, "concurrency", "a whole number from 1", concurrency)
+    return concurrency
+
+
+def _takes_many(function: Callable[..., Any]) -> bool:
+    # Names that only type checkers import cannot be evaluated; their text is as good.
+    for evaluated in (True, False):
+        with suppress(Exception):
+            parameters = inspect.signature(function, eval_str=evaluated).parameters
+            kind = next(iter(parameters.values())).annotation
+            return bool(_MANY.fullmatch(kind if isinstance(kind, str) else repr(kind)))
+    return False

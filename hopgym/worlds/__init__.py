@@ -1,0 +1,1 @@
+"""Generated worlds: the query algebra over their facts, and the people world."""

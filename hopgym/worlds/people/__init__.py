@@ -1,0 +1,1 @@
+"""The fictional people world: people, their families and friends, towns and employers."""

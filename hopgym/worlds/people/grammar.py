@@ -1,0 +1,262 @@
+"""The grammar: a query written as an English question.
+
+Several phrasings per construct, drawn by dice; number, gender and articles follow the answers.
+In: a query, and how many entities each part of it leads to. Out: the question.
+"""
+
+from collections.abc import Callable, Mapping
+
+from hopgym.errors import DataError
+from hopgym.worlds.dice import Dice
+from hopgym.worlds.people.pages import with_article
+from hopgym.worlds.people.vocabulary import EMPLOYER, LEADS, PERSON, SCHEMA, TOWN
+from hopgym.worlds.queries import (
+    Attribute,
+    Compare,
+    Count,
+    Follow,
+    Having,
+    Intersect,
+    Member,
+    Name,
+    Query,
+    Superlative,
+)
+
+_FILTERS: Mapping[str, tuple[str, ...]] = {
+    "job": ("whose job is {value}", "who {work} as {a_value}"),
+    "hobby": ("whose hobby is {value}", "who {enjoy} {value}"),
+    "birth_date": ("whose birth date is {value}", "who {was} born on {value}"),
+}
+
+_ENTRIES = {name: tuple(f"the {{person}} {f}" for f in forms) for name, forms in _FILTERS.items()}
+"""An entry by attribute: the person whose job is ...; the people where there are several."""
+
+_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "birth_date": (
+        "What {is} the {birth date} of {np}?",
+        "On which date {was} {np} born?",
+        "When {was} {np} born?",
+    ),
+    "job": (
+        "What {is} the {job} of {np}?",
+        "What {does} {np} do for a living?",
+        "What {does} {np} work as?",
+    ),
+    "hobby": (
+        "What {is} the {hobby} of {np}?",
+        "What {does} {np} enjoy as a hobby?",
+        "Which hobby {does} {np} have?",
+    ),
+    "region": (
+        "What {is} the {region} of {np}?",
+        "In which region {does} {np} lie?",
+        "Which region {does} {np} belong to?",
+    ),
+    "founding_year": (
+        "What {is} the {founding year} of {np}?",
+        "In which year {was} {np} founded?",
+        "When {was} {np} founded?",
+    ),
+    "river": (
+        "What {is} the {river} of {np}?",
+        "On which river {does} {np} stand?",
+        "Which river flows through {np}?",
+    ),
+    "trade": (
+        "What {is} the {trade} of {np}?",
+        "In which trade {is} {np}?",
+        "Which trade {does} {np} follow?",
+    ),
+}
+
+_ENTITIES: Mapping[str, tuple[str, ...]] = {
+    PERSON: ("Who {is} {np}?", "Name {np}.", "Which {person} {is} {np}?", "Tell me who {np} {is}."),
+    TOWN: ("What {is} {np}?", "Name {np}.", "Which {town} {is} {np}?", "Tell me what {np} {is}."),
+    EMPLOYER: (
+        "What {is} {np}?",
+        "Name {np}.",
+        "Which {employer} {is} {np}?",
+        "Tell me what {np} {is}.",
+    ),
+}
+
+_COUNTS = (
+    "How many {things} does {np} have?",
+    "What is the number of {things} of {np}?",
+    "Count the {things} of {np}.",
+    "How many {things} are there of {np}?",
+)
+
+_COMPARISONS: Mapping[str, tuple[str, ...]] = {
+    "older": (
+        "Who is older, {a} or {b}?",
+        "Who was born earlier, {a} or {b}?",
+        "Of {a} and {b}, who is the older one?",
+    ),
+    "younger": (
+        "Who is younger, {a} or {b}?",
+        "Who was born later, {a} or {b}?",
+        "Of {a} and {b}, who is the younger one?",
+    ),
+    "larger": (
+        "Who has more {things}, {a} or {b}?",
+        "Of {a} and {b}, who has the larger number of {things}?",
+        "Does {a} or {b} have more {things}?",
+    ),
+    "smaller": (
+        "Who has fewer {things}, {a} or {b}?",
+        "Of {a} and {b}, who has the smaller number of {things}?",
+        "Does {a} or {b} have fewer {things}?",
+    ),
+    "same": (
+        "Do {a} and {b} have the same {thing}?",
+        "Is the {thing} of {a} the same as that of {b}?",
+        "Do {a} and {b} share one {thing}?",
+    ),
+}
+
+_SUPERLATIVES = (
+    "Who is the {op} {np}?",
+    "Name the {op} {np}.",
+    "Which person is the {op} {np}?",
+)
+
+_MEMBERS = (
+    "Is {member} {a_thing} of {np}?",
+    "Is it true that {member} is {a_thing} of {np}?",
+    "Would it be right to call {member} {a_thing} of {np}?",
+)
+
+_BOTH = (
+    "Who {is} both {one} and {other}?",
+    "Which {person} {is} {one} and also {other}?",
+    "Name the {person} who {is} {one} as well as {other}.",
+)
+
+_VERBS = (
+    ("is", "are"),
+    ("was", "were"),
+    ("does", "do"),
+    ("work", "works", "work"),
+    ("enjoy", "enjoys", "enjoy"),
+)
+"""Placeholder (the singular itself where only two stand), singular, plural."""
+
+_IRREGULAR = {"person": "people", "child": "children", "wife": "wives"}
+
+
+class Grammar:
+    """Writes questions.
+
+    Args:
+        dice: Draws the phrasings.
+        several: Whether a query leads to more than one entity: singular or plural.
+    """
+
+    def __init__(self, dice: Dice, several: Callable[[Query], bool]) -> None:
+        self._dice = dice
+        self._several = several
+
+    def question(self, query: Query) -> str:
+        """Return a question that asks for what a query finds.
+
+        Raises:
+            DataError: When the query is of a form that is not asked.
+        """
+        match query:
+            case Attribute(attribute, of):
+                return self._fill(_ATTRIBUTES[attribute], self._several(of), np=self.phrase(of))
+            case Count(relation, of):
+                things = plural(noun(relation))
+                return self._fill(_COUNTS, False, np=self.phrase(of), things=things)
+            case Compare(op, by, a, b):
+                thing, things = noun(by), plural(noun(by))
+                both = {"a": self.phrase(a), "b": self.phrase(b)}
+                return self._fill(_COMPARISONS[op], False, **both, thing=thing, things=things)
+            case Superlative(op, _, Follow(relation, of)):
+                np = f"{noun(relation)} of {self.phrase(of)}"
+                return self._fill(_SUPERLATIVES, False, op=op, np=np)
+            case Member(member, Follow(relation, of)):
+                thing, np = self._a_thing(relation, False), self.phrase(of)
+                return self._fill(_MEMBERS, False, member=self.phrase(member), a_thing=thing, np=np)
+            case Intersect(Follow(one, a), Follow(other, b)):
+                several = self._several(query)
+                left = f"{self._a_thing(one, several)} of {self.phrase(a)}"
+                right = f"{self._a_thing(other, several)} of {self.phrase(b)}"
+                return self._fill(_BOTH, several, one=left, other=right)
+            case Follow() | Intersect() | Having():
+                templates = _ENTITIES[kind_of(query)]
+                return self._fill(templates, self._several(query), np=self.phrase(query))
+        raise DataError(f"expected a query that can be asked, got {query}")
+
+    def phrase(self, query: Query) -> str:
+        """Return a noun phrase for the entities that a query finds.
+
+        Raises:
+            DataError: When the query is of a form that has none.
+        """
+        match query:
+            case Name(name):
+                return name
+            case Having(attribute, value):
+                return self._fill(_ENTRIES[attribute], self._several(query), **_value(value))
+            case Follow(relation, of):
+                owned = self._owned(relation, self._several(query))
+                if isinstance(of, Name) and self._dice.unit() < 0.5:
+                    return f"{of.name}'s {owned}"
+                return f"the {owned} of {self.phrase(of)}"
+            case Intersect(Follow(relation, of), Having(attribute, value)):
+                several = self._several(query)
+                condition = self._fill(_FILTERS[attribute], several, **_value(value))
+                return f"the {self._owned(relation, several)} of {self.phrase(of)} {condition}"
+        raise DataError(f"expected a query that a phrase can name, got {query}")
+
+    def _owned(self, relation: str, several: bool) -> str:
+        return plural(noun(relation)) if several else noun(relation)
+
+    def _a_thing(self, relation: str, several: bool) -> str:
+        thing = noun(relation)
+        if several:
+            return plural(thing)
+        return f"the {thing}" if SCHEMA.single(relation) else with_article(thing)
+
+    def _fill(self, templates: tuple[str, ...], several: bool, **values: str) -> str:
+        return self._dice.pick(templates).format_map(_FORMS[several] | values)
+
+
+def noun(name: str) -> str:
+    """Return a relation or attribute in words: ``great_aunt`` is ``great-aunt``."""
+    hyphened = name.replace("great_", "great-").replace("_in_law", "-in-law")
+    return hyphened.replace("_", " ")
+
+
+def plural(thing: str) -> str:
+    """Return the plural of a noun: ``sons-in-law``, ``cousins once removed``, ``children``."""
+    for tail in ("-in-law", " once removed"):
+        if thing.endswith(tail):
+            return plural(thing.removesuffix(tail)) + tail
+    for one, many in _IRREGULAR.items():
+        if thing.endswith(one):
+            return thing.removesuffix(one) + many
+    return thing.removesuffix("y") + "ies" if thing.endswith(("by", "ny")) else f"{thing}s"
+
+
+def kind_of(query: Query) -> str:
+    """Return what a query that finds entities leads to: person, town or employer."""
+    if isinstance(query, Follow):
+        return LEADS[query.relation][1]
+    return kind_of(query.left) if isinstance(query, Intersect) else PERSON
+
+
+def _value(value: str) -> dict[str, str]:
+    return {"value": value, "a_value": with_article(value)}
+
+
+def _forms(several: bool) -> dict[str, str]:
+    verbs = {forms[0]: forms[-1] if several else forms[-2] for forms in _VERBS}
+    nouns = (PERSON, TOWN, EMPLOYER, *map(noun, _ATTRIBUTES))
+    return verbs | {thing: plural(thing) if several else thing for thing in nouns}
+
+
+_FORMS: Mapping[bool, dict[str, str]] = {several: _forms(several) for several in (False, True)}

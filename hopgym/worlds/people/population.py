@@ -1,0 +1,200 @@
+"""Who lives in a world: a forest of families, friendships, towns and employers.
+
+In: sizes, words and a generator. Out: a `Population`, plain lists by number. People come first,
+then towns, then employers.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+
+from hopgym.errors import WorldError
+from hopgym.worlds.dice import Dice
+from hopgym.worlds.people.words import Words, in_names_split
+
+NOBODY = -1
+
+_YEAR = 365.25
+_FIRST_BIRTH = date(1820, 1, 1).toordinal()
+_FOUNDERS_SPAN = 40 * _YEAR
+_CHILDREN = (0, 1, 1, 2, 2, 2, 3, 3, 4, 5)
+_MARRIES = 0.75
+_FAMILY = (18, 42)
+"""Fewest and most members that a family aims for."""
+_FRIENDSHIPS = 1.5
+"""Friendships per person; each person has twice as many friends on average."""
+_UNEMPLOYED = 0.12
+_TOWN_PEOPLE, _EMPLOYER_PEOPLE = 10, 12
+_FOUNDED = (1100, 1800)
+_NAME_TRIES = 200
+
+
+@dataclass(slots=True)
+class Population:
+    """The facts of a world as lists by person, town or employer number; `NOBODY` for none."""
+
+    size: int
+    """People that questions start from; the others are distractors."""
+    names: list[str] = field(default_factory=list)
+    female: list[bool] = field(default_factory=list)
+    birth: list[int] = field(default_factory=list)
+    """Proleptic Gregorian day numbers."""
+    mother: list[int] = field(default_factory=list)
+    father: list[int] = field(default_factory=list)
+    spouse: list[int] = field(default_factory=list)
+    children: list[list[int]] = field(default_factory=list)
+    friends: list[list[int]] = field(default_factory=list)
+    job: list[int] = field(default_factory=list)
+    hobby: list[int] = field(default_factory=list)
+    home_town: list[int] = field(default_factory=list)
+    employer: list[int] = field(default_factory=list)
+    towns: list[str] = field(default_factory=list)
+    region: list[int] = field(default_factory=list)
+    founding_year: list[int] = field(default_factory=list)
+    river: list[int] = field(default_factory=list)
+    employers: list[str] = field(default_factory=list)
+    town: list[int] = field(default_factory=list)
+    trade: list[int] = field(default_factory=list)
+    founder: list[int] = field(default_factory=list)
+
+
+def populate(
+    size: int, distractors: int, words: Words, names_split: str, rng: np.random.Generator
+) -> Population:
+    """Return a new population of ``size`` people and ``distractors`` more with ties of their own.
+
+    Raises:
+        WorldError: When the words cannot name so many people.
+    """
+    total = size + distractors
+    # Genders fall as they may, so one of them can need more than half of the names.
+    capacity = words.names(names_split)
+    if total > 1.6 * capacity:
+        raise WorldError(
+            f"size + distractors must be at most {int(1.6 * capacity)} with these names "
+            f"(names_split={names_split!r}), got {total}; take name_pool='full' or fewer people"
+        )
+    people = Population(size)
+    settlers = _Settlers(people, words, names_split, Dice(rng))
+    settlers.settle(size)
+    settlers.settle(distractors)
+    people.friends = [[] for _ in range(total)]
+    _befriend(people.friends, 0, size, rng)
+    _befriend(people.friends, size, total, rng)
+    people.job = rng.integers(len(words.jobs), size=total).tolist()
+    people.hobby = rng.integers(len(words.hobbies), size=total).tolist()
+    _found_towns(people, words, total, rng)
+    _found_employers(people, words, total, rng)
+    return people
+
+
+class _Settlers:
+    """Adds families to a population, generation by generation."""
+
+    def __init__(self, people: Population, words: Words, names_split: str, dice: Dice) -> None:
+        self._people, self._words, self._dice = people, words, dice
+        self._names_split = names_split
+        self._taken: set[tuple[bool, int, int]] = set()
+        self._last: list[int] = []
+
+    def settle(self, count: int) -> None:
+        end = len(self._last) + count
+        low, high = _FAMILY
+        while len(self._last) < end:
+            self._family(min(end, len(self._last) + low + self._dice.below(high - low)))
+
+    def _family(self, end: int) -> None:
+        birth = _FIRST_BIRTH + self._dice.below(int(_FOUNDERS_SPAN))
+        couples = deque([self._person(self._dice.unit() < 0.5, birth)])
+        while couples and len(self._last) < end:
+            self._raise_children(couples.popleft(), end, couples)
+
+    def _raise_children(self, person: int, end: int, couples: deque[int]) -> None:
+        people, dice = self._people, self._dice
+        mother, father = self._marry(person)
+        birth = people.birth[mother] + int((18 + 12 * dice.unit()) * _YEAR)
+        founders = people.mother[person] == NOBODY
+        for _ in range(max(dice.pick(_CHILDREN), int(founders))):
+            if len(self._last) >= end:
+                return
+            child = self._person(dice.unit() < 0.5, birth, mother, father)
+            people.children[mother].append(child)
+            people.children[father].append(child)
+            if dice.unit() < _MARRIES:
+                couples.append(child)
+            birth += int((0.9 + 3 * dice.unit()) * _YEAR)
+
+    def _marry(self, person: int) -> tuple[int, int]:
+        people = self._people
+        years_apart = int((8 * self._dice.unit() - 2) * _YEAR)
+        female = people.female[person]
+        birth = people.birth[person] + (-years_apart if female else years_apart)
+        spouse = self._person(not female, birth)
+        people.spouse[person], people.spouse[spouse] = spouse, person
+        return (person, spouse) if female else (spouse, person)
+
+    def _person(self, female: bool, birth: int, mother: int = NOBODY, father: int = NOBODY) -> int:
+        people = self._people
+        first, last = self._name(female, self._last[father] if father >= 0 else NOBODY)
+        self._last.append(last)
+        people.names.append(f"{self._words.first[female][first]} {self._words.last[last]}")
+        people.female.append(female)
+        people.birth.append(birth)
+        people.mother.append(mother)
+        people.father.append(father)
+        people.spouse.append(NOBODY)
+        people.children.append([])
+        return len(self._last) - 1
+
+    def _name(self, female: bool, last: int) -> tuple[int, int]:
+        """Return a free first and last name; the given last one where it has any left."""
+        firsts, lasts = len(self._words.first[female]), len(self._words.last)
+        for attempt in range(_NAME_TRIES):
+            family = last if last >= 0 and attempt < _NAME_TRIES // 2 else self._dice.below(lasts)
+            first = self._dice.below(firsts)
+            key = (female, first, family)
+            if key not in self._taken and in_names_split(first, family, self._names_split):
+                self._taken.add(key)
+                return first, family
+        raise WorldError(
+            f"size={self._people.size} must be smaller: the names (names_split="
+            f"{self._names_split!r}) have run out; take name_pool='full' or fewer people"
+        )
+
+
+def _befriend(friends: list[list[int]], start: int, end: int, rng: np.random.Generator) -> None:
+    count = end - start
+    if count < 2:
+        return
+    drawn = rng.integers(start, end, size=(int(_FRIENDSHIPS * count), 2))
+    drawn.sort(axis=1)
+    pairs = drawn[drawn[:, 0] != drawn[:, 1]]
+    for one, other in dict.fromkeys(map(tuple, pairs.tolist())):
+        friends[one].append(other)
+        friends[other].append(one)
+
+
+def _found_towns(people: Population, words: Words, total: int, rng: np.random.Generator) -> None:
+    count = min(len(words.towns), max(3, total // _TOWN_PEOPLE))
+    chosen = rng.choice(len(words.towns), size=count, replace=False)
+    people.towns = [words.towns[i] for i in chosen.tolist()]
+    people.region = rng.integers(len(words.regions), size=count).tolist()
+    people.river = rng.integers(len(words.rivers), size=count).tolist()
+    people.founding_year = rng.integers(*_FOUNDED, size=count).tolist()
+    people.home_town = rng.integers(count, size=total).tolist()
+
+
+def _found_employers(
+    people: Population, words: Words, total: int, rng: np.random.Generator
+) -> None:
+    count = min(len(words.employers), max(2, total // _EMPLOYER_PEOPLE))
+    chosen = rng.choice(len(words.employers), size=count, replace=False)
+    people.employers = [words.employers[i] for i in chosen.tolist()]
+    people.town = rng.integers(len(people.towns), size=count).tolist()
+    people.trade = rng.integers(len(words.trades), size=count).tolist()
+    people.founder = rng.integers(people.size, size=count).tolist()
+    employer = rng.integers(count, size=total)
+    employer[rng.random(total) < _UNEMPLOYED] = NOBODY
+    people.employer = employer.tolist()

@@ -1,0 +1,190 @@
+"""The questions of one world, made in slot order as they are asked for.
+
+In: a world and what to ask. Out: `Question`s with answers, hops and proofs. Kind, hops and a
+count's target are drawn first, from equal shares; a cell that gives nothing is drawn again among
+the rest. No question repeats another, and none lies on the path of another.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hopgym.errors import WorldError
+from hopgym.oracle import plans_by_cost
+from hopgym.scoring import AnswerKind
+from hopgym.tasks import Question, Task
+from hopgym.verdicts import Knowledge
+from hopgym.worlds.dice import Dice
+from hopgym.worlds.facts import Found
+from hopgym.worlds.people.forms import Draft, Forms
+from hopgym.worlds.people.grammar import Grammar
+from hopgym.worlds.people.settings import QuestionSettings
+from hopgym.worlds.people.vocabulary import SCHEMA
+from hopgym.worlds.people.walks import Walker
+from hopgym.worlds.people.world import World
+from hopgym.worlds.queries import Attribute, Compare, Count, Follow, Intersect, Member, Query
+
+UNKNOWN = ("unknown", "unanswerable", "no answer", "not known", "cannot be answered", "none")
+"""What counts as the answer to a question that has none."""
+
+_TRIES = 16
+_LAST_MISS = 4
+"""A cell that gave nothing for so many questions is not drawn any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a question is drawn to be."""
+
+    kind: str
+    hops: int
+    target: int = 0
+    """The count asked for."""
+
+
+class QuestionMaker:
+    """Makes the questions of one world, one after the other.
+
+    Args:
+        world: What is asked about.
+        settings: What to ask.
+        id_prefix: What question ids begin with; the slot number follows.
+        rng: What decides.
+    """
+
+    def __init__(
+        self, world: World, settings: QuestionSettings, id_prefix: str, rng: np.random.Generator
+    ) -> None:
+        self._world, self._settings, self._id_prefix = world, settings, id_prefix
+        self._dice = Dice(rng)
+        walker = Walker(world, self._dice, settings.max_oracle_steps)
+        self._forms = Forms(world, walker, self._dice, settings.max_answers)
+        self._misses: dict[Cell, int] = dict.fromkeys(_cells(settings), 0)
+        self._asked: set[tuple[str, ...]] = set()
+        self._on_the_way: set[tuple[str, ...]] = set()
+        self._queries: set[Query] = set()
+        self._made = 0
+
+    def next(self) -> Question:
+        """Return the next question.
+
+        Raises:
+            WorldError: When the world holds no further question of the kinds and hops wanted.
+        """
+        left = [cell for cell, misses in self._misses.items() if misses < _LAST_MISS]
+        while left:
+            cell = self._draw(left)
+            question = self._from_cell(cell)
+            if question is not None:
+                self._misses[cell] = 0
+                self._made += 1
+                return question
+            self._misses[cell] += 1
+            left.remove(cell)
+        settings = self._settings
+        raise WorldError(
+            f"questions_per_world must be at most {self._made} here, got "
+            f"{settings.questions_per_world}: this world of size={self._world.universe.size} "
+            f"holds no further question of kinds={settings.kinds}, hops={settings.hops}; "
+            "take fewer questions, a larger size, or more kinds"
+        )
+
+    def _draw(self, cells: Sequence[Cell]) -> Cell:
+        """Return a cell, drawn by kind, then hops, then target, each from equal shares."""
+        kind = self._dice.pick(list(dict.fromkeys(cell.kind for cell in cells)))
+        of_kind = [cell for cell in cells if cell.kind == kind]
+        hops = self._dice.pick(list(dict.fromkeys(cell.hops for cell in of_kind)))
+        return self._dice.pick([cell for cell in of_kind if cell.hops == hops])
+
+    def _from_cell(self, cell: Cell) -> Question | None:
+        draw = self._forms.draw[cell.kind]
+        for _ in range(_TRIES):
+            draft = draw(cell.hops, cell.target)
+            if draft is None or not self._is_new(draft):
+                continue
+            question = self._ask(cell, draft.query)
+            if question is not None:
+                self._remember(draft)
+                return question
+        return None
+
+    def _is_new(self, draft: Draft) -> bool:
+        if draft.query in self._queries:
+            return False
+        for path in draft.paths:
+            if path in self._asked or path in self._on_the_way:
+                return False
+            if any(path[:length] in self._asked for length in range(1, len(path))):
+                return False
+        return True
+
+    def _remember(self, draft: Draft) -> None:
+        self._queries.add(draft.query)
+        for path in draft.paths:
+            self._asked.add(path)
+            self._on_the_way.update(path[:length] for length in range(1, len(path)))
+
+    def _ask(self, cell: Cell, query: Query) -> Question | None:
+        """Return the question, or None where the tools cannot prove it within the bounds."""
+        found = self._world.evaluator.find(query)
+        provable = all(fact.shown_by for proof in found.proofs for fact in proof)
+        if not found.proofs or not provable:
+            return None
+        grammar = Grammar(self._dice, self._is_several)
+        unanswerable = cell.kind == "unanswerable"
+        question = Question(
+            id=f"{self._id_prefix}{self._made}",
+            text=grammar.question(query),
+            answers=UNKNOWN if unanswerable else found.values,
+            answer_kind="text" if unanswerable else answer_kind(query),
+            hops=found.hops,
+            kind=cell.kind,
+            proofs=found.proofs,
+            source="people",
+            metadata={"query": str(query)},
+        )
+        plans = plans_by_cost(Knowledge(Task(question, self._world.corpus)))
+        steps = len(plans[0]) + 1 if plans else 1
+        return question if steps <= self._settings.max_oracle_steps else None
+
+    def _is_several(self, query: Query) -> bool:
+        if not isinstance(query, Follow | Intersect) or is_single(query):
+            return False
+        return len(self._found(query)) > 1
+
+    def _found(self, query: Query) -> tuple[int, ...]:
+        found: Found = self._world.evaluator.find(query)
+        return found.entities
+
+
+def is_single(query: Query) -> bool:
+    """Return whether a query can lead to one entity at most, whatever the world."""
+    return all(
+        SCHEMA.single(part.relation)
+        if isinstance(part, Follow)
+        else not isinstance(part, Intersect)
+        for part in query.walk()
+    )
+
+
+def answer_kind(query: Query) -> AnswerKind:
+    """Return how the answer to a query is to be scored."""
+    match query:
+        case Count() | Attribute("founding_year", _):
+            return "number" if is_single(query.parts[0]) else "set"
+        case Member() | Compare("same", _, _, _):
+            return "yesno"
+        case Follow() | Attribute() | Intersect():
+            return "text" if is_single(query) else "set"
+    return "text"
+
+
+def _cells(settings: QuestionSettings) -> list[Cell]:
+    fewest, most = settings.hops
+    return [
+        Cell(kind, hops, target)
+        for kind in settings.kinds
+        for hops in range(fewest, most + 1)
+        for target in (range(settings.max_answers + 1) if kind == "count" else (0,))
+    ]

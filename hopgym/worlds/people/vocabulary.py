@@ -1,0 +1,120 @@
+"""What can be asked of the people world: its relations and attributes by kind of entity.
+
+In: the ``relations`` argument. Out: a `Vocabulary`, which says what pages state and what
+questions follow.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hopgym.errors import ArgumentError, did_you_mean
+from hopgym.worlds.relations import KIN, SIBLINGS, UNIONS, Schema
+
+PERSON, TOWN, EMPLOYER = "person", "town", "employer"
+
+FUNCTIONAL = ("mother", "father", "husband", "wife", "home_town", "employer", "town", "founder")
+MANY = ("son", "daughter", "friend", "resident", "employee", "company")
+INVERSES = ("resident", "employee", "company")
+"""Relations of towns, employers and founders that pages state only when asked for."""
+
+ATTRIBUTES: Mapping[str, str] = {
+    "birth_date": PERSON,
+    "job": PERSON,
+    "hobby": PERSON,
+    "region": TOWN,
+    "founding_year": TOWN,
+    "river": TOWN,
+    "trade": EMPLOYER,
+}
+"""Attributes that questions ask, and whose they are."""
+
+LEADS: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys((*UNIONS, *SIBLINGS, *KIN), (PERSON, PERSON)),
+    **dict.fromkeys(("mother", "father", "husband", "wife", "son", "daughter"), (PERSON, PERSON)),
+    "friend": (PERSON, PERSON),
+    "home_town": (PERSON, TOWN),
+    "employer": (PERSON, EMPLOYER),
+    "company": (PERSON, EMPLOYER),
+    "resident": (TOWN, PERSON),
+    "town": (EMPLOYER, TOWN),
+    "founder": (EMPLOYER, PERSON),
+    "employee": (EMPLOYER, PERSON),
+}
+"""Relation to (kind of entity it starts from, kind it leads to)."""
+
+PAGE_ORDER: Mapping[str, tuple[str, ...]] = {
+    PERSON: (
+        *("gender", "birth_date", "job", "hobby", "home_town", "employer", "mother", "father"),
+        *("husband", "wife", "son", "daughter", "friend", "company"),
+    ),
+    TOWN: ("region", "founding_year", "river", "resident"),
+    EMPLOYER: ("town", "trade", "founder", "employee"),
+}
+"""The facts of a page in the order of the brief style."""
+
+_DIRECT = (
+    *("mother", "father", "parent", "son", "daughter", "child", "husband", "wife", "friend"),
+    *("home_town", "employer", "town", "founder"),
+)
+_NOT_ASKED = ("gender",)
+_KNOWN = (*LEADS, *ATTRIBUTES, *_NOT_ASKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What pages state and questions follow."""
+
+    stated: frozenset[str]
+    """Relations and attributes that pages state."""
+    followed: tuple[str, ...]
+    """Relations that questions follow."""
+    attributes: tuple[str, ...]
+    """Attributes that questions ask."""
+    schema: Schema
+
+    def followed_from(self, kind: str) -> tuple[str, ...]:
+        """Return the relations that questions follow from a kind of entity."""
+        return tuple(name for name in self.followed if LEADS[name][0] == kind)
+
+    def attributes_of(self, kind: str) -> tuple[str, ...]:
+        """Return the attributes that questions ask of a kind of entity."""
+        return tuple(name for name in self.attributes if ATTRIBUTES[name] == kind)
+
+
+SCHEMA = Schema(frozenset(FUNCTIONAL), frozenset(MANY), UNIONS, {**SIBLINGS, **KIN})
+
+
+def vocabulary(relations: str | Iterable[str]) -> Vocabulary:
+    """Return the vocabulary of a ``relations`` argument.
+
+    Args:
+        relations: ``direct``; ``all``, which adds the derived family relations and the inverses;
+            or names of relations and attributes, to which pages and questions are restricted.
+
+    Raises:
+        ArgumentError: For any other value, or an unknown name.
+    """
+    if relations == "direct":
+        names: tuple[str, ...] = (*_DIRECT, *ATTRIBUTES, *_NOT_ASKED)
+    elif relations == "all":
+        names = tuple(name for name in _KNOWN if name != "spouse")
+    else:
+        names = _checked(relations)
+    followed = tuple(name for name in names if name in LEADS)
+    stated = {name for relation in followed for name in SCHEMA.stated_by(relation)}
+    stated.update(name for name in names if name not in LEADS)
+    attributes = tuple(name for name in names if name in ATTRIBUTES)
+    return Vocabulary(frozenset(stated), followed, attributes, SCHEMA)
+
+
+def _checked(relations: str | Iterable[str]) -> tuple[str, ...]:
+    names = relations
+    if isinstance(names, str) or not isinstance(names, Iterable) or not (names := tuple(names)):
+        raise ArgumentError(
+            f"relations must be 'direct', 'all' or a tuple of names, got {relations!r}"
+        )
+    for name in names:
+        if name not in _KNOWN:
+            hint = did_you_mean(str(name), _KNOWN)
+            raise ArgumentError(f"relations must hold known names, got {name!r}{hint}")
+    return tuple(dict.fromkeys(names))
