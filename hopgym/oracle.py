@@ -5,10 +5,12 @@ search that an evidence declares. Only where an annotation names a page that no 
 finds does it look up a title not yet shown; such a step is privileged.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hopgym.actions import Action
+from hopgym.documents import fold
 from hopgym.tasks import Evidence, Question, Task
 from hopgym.tools import Toolbox, ToolSettings
 from hopgym.verdicts import Knowledge, Shown
@@ -23,6 +25,14 @@ class Call:
 
     action: Action
     privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """An evidence to go for, by the lookup of a document or else by its declared search."""
+
+    fact: Evidence
+    document: str | None = None
 
 
 def gold_answer(question: Question) -> str:
@@ -42,13 +52,13 @@ def next_call(toolbox: Toolbox, task: Task, knowledge: Knowledge, made: Sequence
         made: The earlier calls that did not fail.
     """
     plans = plans_by_cost(knowledge)
-    for fact in (fact for plan in plans for fact in plan):
-        if action := _declared_search(toolbox, knowledge, fact, made):
+    for goal in (goal for plan in plans for goal in plan):
+        if action := _declared_search(toolbox, goal, made):
             return Call(action)
-        if action := _lookup(toolbox, knowledge, fact, shown_only=True):
+        if action := _lookup(toolbox, knowledge, goal, shown_only=True):
             return Call(action)
-    for fact in plans[0] if plans else ():
-        if action := _lookup(toolbox, knowledge, fact, shown_only=False):
+    for goal in plans[0] if plans else ():
+        if action := _lookup(toolbox, knowledge, goal, shown_only=False):
             return Call(action, privileged=True)
     return Call(Action("answer", gold_answer(task.question)))
 
@@ -66,55 +76,55 @@ def count_steps(task: Task, settings: ToolSettings) -> int:
     return len(made) + 1
 
 
-def plans_by_cost(knowledge: Knowledge) -> list[list[Evidence]]:
-    """Return for each proof the evidence to go for, in order; the fewest calls first.
+def plans_by_cost(knowledge: Knowledge) -> list[list[Goal]]:
+    """Return a plan for each proof, one goal a call; the one with the fewest calls first.
 
-    One entry is one call: evidence that an earlier entry's page shows is left out. Equally cheap
-    proofs keep their order. A held proof gives the empty plan alone, as there is nothing to do.
+    Evidence that an earlier goal's page shows is left out. Equally cheap proofs keep their order.
+    A held proof gives no plan, as there is nothing to do.
     """
-    plans = sorted((_calls_for(knowledge, proof) for proof in knowledge.proofs), key=len)
+    plans = sorted((_plan(knowledge, proof) for proof in knowledge.proofs), key=len)
     return plans if plans and plans[0] else []
 
 
-def _calls_for(knowledge: Knowledge, proof: Sequence[int]) -> list[Evidence]:
-    calls: list[Evidence] = []
-    pages: set[str] = set()
-    for i in proof:
-        fact = knowledge.evidence[i]
-        documents = [document for document, _ in fact.shown_by]
-        if knowledge.held(i) or not pages.isdisjoint(documents):
+def _plan(knowledge: Knowledge, proof: Sequence[int]) -> list[Goal]:
+    missing = [knowledge.evidence[i] for i in proof if not knowledge.held(i)]
+    pages = Counter(document for fact in missing for document in _documents(fact))
+    goals: list[Goal] = []
+    chosen: set[str] = set()
+    for fact in missing:
+        documents = _documents(fact)
+        if not chosen.isdisjoint(documents):
             continue
-        calls.append(fact)
-        searched = fact.call is not None and not _seen(knowledge, documents)
-        if documents and not searched:
-            pages.add(_first_seen(knowledge, documents))
-    return calls
+        seen = [d for d in documents if knowledge.titles[d] in knowledge.seen_titles]
+        if fact.call is not None and not seen:
+            goals.append(Goal(fact))
+        elif documents:
+            # A page that shows more of what is missing saves a call.
+            best = max(seen or documents, key=lambda document: pages[document])
+            goals.append(Goal(fact, best))
+            chosen.add(best)
+    return goals
 
 
-def _seen(knowledge: Knowledge, documents: Sequence[str]) -> bool:
-    return any(knowledge.titles[document] in knowledge.seen_titles for document in documents)
+def _documents(fact: Evidence) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(document for document, _ in fact.shown_by))
 
 
-def _first_seen(knowledge: Knowledge, documents: Sequence[str]) -> str:
-    seen = (d for d in documents if knowledge.titles[d] in knowledge.seen_titles)
-    return next(seen, documents[0])
-
-
-def _declared_search(
-    toolbox: Toolbox, knowledge: Knowledge, fact: Evidence, made: Sequence[Action]
-) -> Action | None:
-    if fact.call is None or _seen(knowledge, [document for document, _ in fact.shown_by]):
+def _declared_search(toolbox: Toolbox, goal: Goal, made: Sequence[Action]) -> Action | None:
+    if goal.document is not None or goal.fact.call is None:
         return None
-    tries = sum((action.tool, action.argument) == fact.call for action in made)
+    tool, argument = goal.fact.call
+    tries = sum(a.tool == tool and fold(a.argument) == fold(argument) for a in made)
     allowed = _SEARCHES_UNDER_NOISE if toolbox.settings.search_noise else 1
-    return Action(*fact.call) if tries < allowed else None
+    return Action(tool, argument) if tries < allowed else None
 
 
 def _lookup(
-    toolbox: Toolbox, knowledge: Knowledge, fact: Evidence, *, shown_only: bool
+    toolbox: Toolbox, knowledge: Knowledge, goal: Goal, *, shown_only: bool
 ) -> Action | None:
     """Return the lookup of the first page part that shows something of the fact not yet known."""
-    for document, index in fact.shown_by:
+    preferred = sorted(goal.fact.shown_by, key=lambda shown: shown[0] != goal.document)
+    for document, index in preferred:
         title = knowledge.titles[document]
         if shown_only and title not in knowledge.seen_titles:
             continue

@@ -220,7 +220,7 @@ def _play_in_threads(
                 asked[pool.submit(_ask_alone, policy, slot.prefix, 2)] = slot
             yield finished
     finally:
-        # What is still asked for is given up: the run may be over because of a slow reply.
+        # An interrupt closes the file at once; Python waits for the calls under way at its exit.
         pool.shutdown(wait=False, cancel_futures=True)
 
 

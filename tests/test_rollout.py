@@ -1,7 +1,5 @@
-import functools
 import threading
-import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import gymnasium
@@ -13,7 +11,7 @@ from hopgym.errors import ArgumentError, RunFileError
 from hopgym.rollout import Completion, as_policy, episode_rng, run_episodes
 from hopgym.runfile import read_trajectories
 from hopgym.settings import EnvSettings
-from hopgym.trajectory import StopReason, Trajectory, transcript
+from hopgym.trajectory import StopReason, Trajectory
 
 TEXTS = (
     "<lookup>Ada Brook</lookup>",
@@ -166,87 +164,6 @@ def test_calls_at_once_stay_within_the_concurrency(env: HopEnv) -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_only_the_episode_that_raises_ends(env: HopEnv, concurrency: int) -> None:
-    def fail(prefixes: Sequence[Trajectory]) -> list[str]:
-        if any(prefix.task_id == "q1" and prefix.steps for prefix in prefixes):
-            raise ValueError("no \ud800")
-        return [ANSWER if prefix.steps else TEXTS[0] for prefix in prefixes]
-
-    fail.concurrency = concurrency  # type: ignore[attr-defined]
-    played = by_key(run_episodes(env, fail, range(4)))
-    assert played["q1", 0].reason is StopReason.AGENT_ERROR
-    assert played["q1", 0].error == "ValueError: no �"
-    assert [step.text for step in played["q1", 0].steps] == [TEXTS[0]]
-    assert {played[f"q{i}", 0].reason for i in (0, 2, 3)} == {StopReason.ANSWER}
-
-
-@pytest.mark.parametrize("concurrency", [1, 4])
-def test_one_failure_of_a_call_is_forgiven(env: HopEnv, concurrency: int) -> None:
-    failed: set[tuple[tuple[str, int], int]] = set()
-
-    def flaky(prefixes: Sequence[Trajectory]) -> list[str]:
-        for prefix in prefixes:
-            point = (prefix.key, len(prefix.steps))
-            if point not in failed:
-                failed.add(point)
-                raise OSError("try again")
-        return [ANSWER] * len(prefixes)
-
-    flaky.concurrency = concurrency  # type: ignore[attr-defined]
-    played = list(run_episodes(env, flaky, range(4), slots=1))
-    assert [each.reason for each in played] == [StopReason.ANSWER] * 4
-
-
-@pytest.mark.parametrize("count", [0, 1, 5])
-def test_a_wrong_number_of_replies_is_asked_for_again_one_by_one(env: HopEnv, count: int) -> None:
-    def policy(prefixes: Sequence[Trajectory]) -> list[str]:
-        return [ANSWER] * (1 if len(prefixes) == 1 else count)
-
-    assert {each.reason for each in run_episodes(env, policy, range(4))} == {StopReason.ANSWER}
-
-
-@pytest.mark.parametrize(
-    ("replies", "error"),
-    [
-        ([], "a policy must return a list of 1 replies, got 0"),
-        (["a", "b"], "a policy must return a list of 1 replies, got 2"),
-        ("a", "a policy must return a list of 1 replies, got a string"),
-        (None, "TypeError"),
-        ([7], "a reply must be a string or a Completion, got 7"),
-        ([None], "a reply must be a string or a Completion, got None"),
-        ([Completion(None)], "AttributeError"),  # type: ignore[arg-type]
-        ([Completion("a", logprobs=(float("-inf"),))], "finite"),
-        ([Completion("a", token_ids=(np.int64(3),))], "ArgumentError"),  # type: ignore[arg-type]
-    ],
-)
-def test_replies_that_are_none(env: HopEnv, replies: object, error: str, tmp_path: Path) -> None:
-    trajectory = only(run_episodes(env, lambda _: replies, [0], out=tmp_path / "a"))  # type: ignore[arg-type, return-value]
-    assert trajectory.reason is StopReason.AGENT_ERROR
-    assert error in trajectory.error
-    assert list(read_trajectories(tmp_path / "a")) == [trajectory]
-
-
-@pytest.mark.parametrize(
-    ("reply", "reason", "error"),
-    [
-        (Completion("", error="api_error: 503"), StopReason.API_ERROR, "503"),
-        (Completion("x", error="agent_error: no"), StopReason.AGENT_ERROR, "no"),
-        (Completion("x", error="out of luck"), StopReason.AGENT_ERROR, "out of luck"),
-        (Completion("x", finish_reason="context"), StopReason.CONTEXT, ""),
-    ],
-)
-def test_completions_that_end_an_episode(
-    env: HopEnv, reply: Completion, reason: StopReason, error: str
-) -> None:
-    def policy(prefixes: Sequence[Trajectory]) -> list[str | Completion]:
-        return [reply if prefix.steps else TEXTS[0] for prefix in prefixes]
-
-    trajectory = only(run_episodes(env, policy, [0]))
-    assert (trajectory.reason, trajectory.error) == (reason, error)
-    assert len(trajectory.steps) == 1 and not trajectory.is_success
-
-
-@pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_run_is_taken_up_where_it_stopped(env: HopEnv, tmp_path: Path, concurrency: int) -> None:
     path = tmp_path / "a.jsonl"
 
@@ -365,118 +282,3 @@ def test_each_action_has_randomness_of_its_own() -> None:
     drawn = {tuple(episode_rng(*point).integers(2**62, size=2).tolist()) for point in points}
     assert len(drawn) == len(points)
     assert episode_rng(1, 2, 3, 4).random() == episode_rng(1, 2, 3, 4).random()
-
-
-def real(prefixes: Sequence[Trajectory]) -> list[str]:
-    return [ANSWER] * len(prefixes)
-
-
-def quoted(prefixes: "Sequence[Trajectory]") -> "list[str]":
-    return [ANSWER] * len(prefixes)
-
-
-def unknown_names(prefixes: "Sequence[Trajectory]", more: "Missing" = None) -> "Missing":  # noqa: F821
-    return [ANSWER] * len(prefixes)
-
-
-def inner_quotes(prefixes: Sequence["Trajectory"]) -> list[str]:
-    return [ANSWER] * len(prefixes)
-
-
-def older(prefixes: typing.Sequence["Trajectory"]) -> list[str]:  # noqa: UP006
-    return [ANSWER] * len(prefixes)
-
-
-def dotted(prefixes: "abc.Sequence[trajectory.Trajectory]") -> list[str]:  # noqa: F821
-    return [ANSWER] * len(prefixes)
-
-
-Prefixes = Sequence[Trajectory]
-
-
-def aliased(prefixes: "Prefixes") -> list[str]:
-    return [ANSWER] * len(prefixes)
-
-
-def with_model(model: object, prefixes: Sequence[Trajectory]) -> list[str]:
-    return [ANSWER] * len(prefixes)
-
-
-@functools.wraps(real)
-def wrapped(*args: object) -> list[str]:
-    return real(*args)  # type: ignore[arg-type]
-
-
-BATCHED = (real, quoted, unknown_names, inner_quotes, older, dotted, aliased, wrapped)
-
-
-@pytest.mark.parametrize(
-    "function",
-    [*BATCHED, functools.partial(with_model, None), Wanderer(), Wanderer().__call__],
-    ids=lambda function: getattr(function, "__name__", type(function).__name__),
-)
-def test_functions_of_many_episodes_are_policies(env: HopEnv, function: Callable) -> None:
-    assert as_policy(function) is function
-    assert len(list(run_episodes(env, function, range(4)))) == 4
-
-
-class Writer:
-    concurrency = 2
-
-    def __call__(self, text: str) -> str:
-        return ANSWER
-
-
-def listed(text: list[Trajectory]) -> str:
-    return ANSWER
-
-
-def other(text: "Sequence[str]") -> str:
-    return ANSWER
-
-
-def bare(text) -> str:
-    return ANSWER
-
-
-@pytest.mark.parametrize("function", [Writer(), listed, other, bare, lambda text: ANSWER])
-def test_all_other_functions_take_one_transcript(env: HopEnv, function: Callable) -> None:
-    policy = as_policy(function)
-    assert policy is not function and as_policy(policy) is policy
-    assert policy.concurrency == getattr(function, "concurrency", 1)  # type: ignore[attr-defined]
-    played = list(run_episodes(env, policy, range(4)))
-    assert [each.answer for each in played] == ["baker"] * 4
-
-
-def test_a_function_of_text_gets_the_transcript_once(env: HopEnv) -> None:
-    texts: list[str] = []
-
-    def function(text: str) -> str:
-        texts.append(text)
-        if "Elmstead founded" in text:
-            raise ValueError("no")
-        return ANSWER if "Her mother is Cleo Dunn." in text else TEXTS[0]
-
-    played = by_key(run_episodes(env, as_policy(function), range(4)))
-    for key in (("q0", 0), ("q1", 0), ("q2", 0)):
-        trajectory = played[key]
-        asked = [transcript(trajectory.prompt, trajectory.steps[:t]) for t in range(2)]
-        assert [texts.count(text) for text in asked] == [1, 1]
-    # Only the call that raises is made twice.
-    assert played["q3", 0].reason is StopReason.AGENT_ERROR
-    assert len(texts) == 3 * 2 + 2
-
-
-def test_a_function_of_text_may_be_seeded(env: HopEnv) -> None:
-    class Coin:
-        def __init__(self, side: str) -> None:
-            self.side = self.fingerprint = side
-
-        def seeded(self, seed: int) -> "Coin":
-            return Coin(f"side {seed}")
-
-        def __call__(self, text: str) -> str:
-            return f"<answer>{self.side}</answer>"
-
-    policy = as_policy(Coin(""))
-    assert only(run_episodes(env, policy, [0], seed=5)).answer == "side 5"

@@ -89,10 +89,8 @@ class Forms:
         if walk is None:
             return None
         for relation in self._walker.relations_from(walk):
-            if SCHEMA.single(relation):
-                continue
             ends = self._walker.reach(walk, relation)
-            if len(ends) == target and walk.visited.isdisjoint(ends):
+            if is_countable(relation) and len(ends) == target and walk.visited.isdisjoint(ends):
                 return Draft(Count(relation, walk.query), ((*walk.path, relation, "count"),))
         return None
 
@@ -269,6 +267,11 @@ class Forms:
         # A bare name is no path of its own: many questions may compare the same person.
         paths = (walk.path for walk in (left, right) if len(walk.path) > 1)
         return Draft(query, tuple((*path, "compare") for path in paths))
+
+
+def is_countable(relation: str) -> bool:
+    """Return whether the number of a relation's values can be anything: ancestors are fixed."""
+    return not SCHEMA.single(relation) and not relation.endswith("parent")
 
 
 def _entry_attribute(walk: Walk) -> str:

@@ -23,14 +23,18 @@ from hopgym.worlds.queries import (
     Superlative,
 )
 
-_FILTERS: Mapping[str, tuple[str, ...]] = {
-    "job": ("whose job is {value}", "who {work} as {a_value}"),
-    "hobby": ("whose hobby is {value}", "who {enjoy} {value}"),
-    "birth_date": ("whose birth date is {value}", "who {was} born on {value}"),
+_HOLDS: Mapping[str, tuple[str, ...]] = {
+    "job": ("{work} as {a_value}", "{has} the job of {a_value}"),
+    "hobby": ("{enjoy} {value}", "{has} {value} as a hobby"),
+    "birth_date": ("{was} born on {value}", "{has} {value} as the date of birth"),
 }
+"""What entities with a value do; also the entries by attribute: the person who works as ..."""
 
-_ENTRIES = {name: tuple(f"the {{person}} {f}" for f in forms) for name, forms in _FILTERS.items()}
-"""An entry by attribute: the person whose job is ...; the people where there are several."""
+_OWNED: Mapping[str, str] = {
+    "job": "whose job is {value}",
+    "hobby": "whose hobby is {value}",
+    "birth_date": "whose birth date is {value}",
+}
 
 _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "birth_date": (
@@ -134,7 +138,14 @@ _BOTH = (
     "Name the {person} who {is} {one} as well as {other}.",
 )
 
+_AMONG = (
+    "Which of the {things} of {np} {holds}?",
+    "Of the {things} of {np}, who {holds}?",
+    "Who among the {things} of {np} {holds}?",
+)
+
 _VERBS = (
+    ("has", "have"),
     ("is", "are"),
     ("was", "were"),
     ("does", "do"),
@@ -185,7 +196,11 @@ class Grammar:
                 left = f"{self._a_thing(one, several)} of {self.phrase(a)}"
                 right = f"{self._a_thing(other, several)} of {self.phrase(b)}"
                 return self._fill(_BOTH, several, one=left, other=right)
-            case Follow() | Intersect() | Having():
+            case Intersect(Follow(relation, of), Having(attribute, value)):
+                several, things = self._several(query), plural(noun(relation))
+                holds = self._fill(_HOLDS[attribute], several, **_value(value))
+                return self._fill(_AMONG, several, things=things, np=self.phrase(of), holds=holds)
+            case Follow() | Having():
                 templates = _ENTITIES[kind_of(query)]
                 return self._fill(templates, self._several(query), np=self.phrase(query))
         raise DataError(f"expected a query that can be asked, got {query}")
@@ -200,16 +215,15 @@ class Grammar:
             case Name(name):
                 return name
             case Having(attribute, value):
-                return self._fill(_ENTRIES[attribute], self._several(query), **_value(value))
+                templates = (*_HOLDS[attribute], _OWNED[attribute])
+                condition = self._fill(templates, self._several(query), **_value(value))
+                who = "" if condition.startswith("whose") else "who "
+                return f"the {_FORMS[self._several(query)][PERSON]} {who}{condition}"
             case Follow(relation, of):
                 owned = self._owned(relation, self._several(query))
                 if isinstance(of, Name) and self._dice.unit() < 0.5:
                     return f"{of.name}'s {owned}"
                 return f"the {owned} of {self.phrase(of)}"
-            case Intersect(Follow(relation, of), Having(attribute, value)):
-                several = self._several(query)
-                condition = self._fill(_FILTERS[attribute], several, **_value(value))
-                return f"the {self._owned(relation, several)} of {self.phrase(of)} {condition}"
         raise DataError(f"expected a query that a phrase can name, got {query}")
 
     def _owned(self, relation: str, several: bool) -> str:

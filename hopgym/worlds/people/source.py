@@ -91,16 +91,13 @@ class PeopleSource(TaskSource):
             ArgumentError: When the id is not one of this source's.
         """
         per_world = self.question_settings.questions_per_world
-        prefix, _, rest = str(task_id).partition("/")
-        world, _, slot = rest.partition("/")
+        world, slot = ([*str(task_id).split("/"), ""])[1:3]
         if world.isdecimal() and slot.isdecimal() and int(slot) < per_world:
             index = int(world) * per_world + int(slot)
             if index < len(self) and task_id == f"{self._id_prefix(int(world))}{int(slot)}":
                 return index
         example = f"{self._id_prefix(0)}0"
-        raise ArgumentError(
-            f"task_id must be one of this source, such as {example!r}, got {task_id!r}"
-        )
+        raise ArgumentError(f"task_id must be of the form {example!r} here, got {task_id!r}")
 
     @property
     def fingerprint(self) -> str:
@@ -116,7 +113,7 @@ class PeopleSource(TaskSource):
         """Return the best answer to be had without reading.
 
         It knows the question, the last relation, the answer kind and which values the world
-        has: the most frequent ones; the first of two names; yes; or the middle count.
+        has: the most frequent ones; the first of two names; or yes.
         """
         world, _ = divmod(
             self.index_of(task.question.id), self.question_settings.questions_per_world

@@ -1,0 +1,133 @@
+"""Which functions are policies as they are, and what the others get."""
+
+import functools
+import typing
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from hopgym.env import HopEnv
+from hopgym.rollout import as_policy, run_episodes
+from hopgym.trajectory import StopReason, Trajectory, transcript
+
+LOOKUP, ANSWER = "<lookup>Ada Brook</lookup>", "<answer>baker</answer>"
+
+
+def real(prefixes: Sequence[Trajectory]) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+def quoted(prefixes: "Sequence[Trajectory]") -> "list[str]":
+    return [ANSWER] * len(prefixes)
+
+
+def unknown_names(prefixes: "Sequence[Trajectory]", more: "Missing" = None) -> "Missing":  # noqa: F821
+    return [ANSWER] * len(prefixes)
+
+
+def inner_quotes(prefixes: Sequence["Trajectory"]) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+def older(prefixes: typing.Sequence["Trajectory"]) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+def dotted(prefixes: "abc.Sequence[trajectory.Trajectory]") -> list[str]:  # noqa: F821
+    return [ANSWER] * len(prefixes)
+
+
+Prefixes = Sequence[Trajectory]
+
+
+def aliased(prefixes: "Prefixes") -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+def with_model(model: object, prefixes: Sequence[Trajectory]) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+@functools.wraps(real)
+def wrapped(*args: object) -> list[str]:
+    return real(*args)  # type: ignore[arg-type]
+
+
+class Many:
+    def __call__(self, prefixes: Sequence[Trajectory]) -> list[str]:
+        return [ANSWER] * len(prefixes)
+
+
+BATCHED = (real, quoted, unknown_names, inner_quotes, older, dotted, aliased, wrapped)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [*BATCHED, functools.partial(with_model, None), Many(), Many().__call__],
+    ids=lambda function: getattr(function, "__name__", type(function).__name__),
+)
+def test_functions_of_many_episodes_are_policies(env: HopEnv, function: Callable) -> None:
+    assert as_policy(function) is function
+    assert len(list(run_episodes(env, function, range(4)))) == 4
+
+
+class Writer:
+    concurrency = 2
+
+    def __call__(self, text: str) -> str:
+        return ANSWER
+
+
+def listed(text: list[Trajectory]) -> str:
+    return ANSWER
+
+
+def other(text: "Sequence[str]") -> str:
+    return ANSWER
+
+
+def bare(text) -> str:
+    return ANSWER
+
+
+@pytest.mark.parametrize("function", [Writer(), listed, other, bare, lambda text: ANSWER])
+def test_all_other_functions_take_one_transcript(env: HopEnv, function: Callable) -> None:
+    policy = as_policy(function)
+    assert policy is not function and as_policy(policy) is policy
+    assert policy.concurrency == getattr(function, "concurrency", 1)  # type: ignore[attr-defined]
+    played = list(run_episodes(env, policy, range(4)))
+    assert [each.answer for each in played] == ["baker"] * 4
+
+
+def test_a_function_of_text_gets_the_transcript_once(env: HopEnv) -> None:
+    texts: list[str] = []
+
+    def function(text: str) -> str:
+        texts.append(text)
+        if "Elmstead founded" in text:
+            raise ValueError("no")
+        return ANSWER if "Her mother is Cleo Dunn." in text else LOOKUP
+
+    played = {each.key: each for each in run_episodes(env, as_policy(function), range(4))}
+    for key in (("q0", 0), ("q1", 0), ("q2", 0)):
+        trajectory = played[key]
+        asked = [transcript(trajectory.prompt, trajectory.steps[:t]) for t in range(2)]
+        assert [texts.count(text) for text in asked] == [1, 1]
+    # Only the call that raises is made twice.
+    assert played["q3", 0].reason is StopReason.AGENT_ERROR
+    assert len(texts) == 3 * 2 + 2
+
+
+def test_a_function_of_text_may_be_seeded(env: HopEnv) -> None:
+    class Coin:
+        def __init__(self, side: str) -> None:
+            self.side = self.fingerprint = side
+
+        def seeded(self, seed: int) -> "Coin":
+            return Coin(f"side {seed}")
+
+        def __call__(self, text: str) -> str:
+            return f"<answer>{self.side}</answer>"
+
+    policy = as_policy(Coin(""))
+    assert next(run_episodes(env, policy, [0], seed=5)).answer == "side 5"
