@@ -100,7 +100,7 @@ def _plan(knowledge: Knowledge, proof: Sequence[int]) -> list[Goal]:
             goals.append(Goal(fact))
         elif documents:
             # A page that shows more of what is missing saves a call.
-            best = max(seen or documents, key=lambda document: pages[document])
+            best = max(seen, key=lambda d: pages[d]) if seen else documents[0]
             goals.append(Goal(fact, best))
             chosen.add(best)
     return goals
