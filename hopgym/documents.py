@@ -84,6 +84,21 @@ def tokenize(text: str) -> list[str]:
     return [token.removesuffix("'s") for token in _TOKEN.findall(folded)]
 
 
+def stands_whole(phrase: str, text: str) -> bool:
+    """Return whether a phrase occurs in a text as it is written, between word borders."""
+    start = text.find(phrase) if phrase else -1
+    while start >= 0:
+        end = start + len(phrase)
+        before, after = text[start - 1 : start] if start else "", text[end : end + 1]
+        joined = (before.isalnum() and phrase[0].isalnum()) or (
+            after.isalnum() and phrase[-1].isalnum()
+        )
+        if not joined:
+            return True
+        start = text.find(phrase, start + 1)
+    return False
+
+
 def _without_marks(title: str) -> str:
     decomposed = unicodedata.normalize("NFKD", title).casefold()
     return "".join(c for c in decomposed if c.isalnum())

@@ -4,8 +4,6 @@ In: a source of tasks. Out: observations, rewards, and an info that says what ea
 The rules of an episode stand in `hopgym.episode`; here they meet Gymnasium's contract.
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +12,14 @@ from gymnasium.error import ResetNeeded
 
 from hopgym.documents import Corpus
 from hopgym.episode import Episode
-from hopgym.errors import ArgumentError, did_you_mean
+from hopgym.errors import ArgumentError, did_you_mean, require
+from hopgym.info import info_of
 from hopgym.oracle import count_steps
 from hopgym.settings import EnvSettings
 from hopgym.spaces import UnicodeText
 from hopgym.tasks import MAX_QUESTION_CHARS, Task, TaskSource
 from hopgym.tools import RESULT_CHARS, TOOLS, Tool, Toolbox, ToolSettings
-from hopgym.trajectory import Step, StopReason, Trajectory, transcript
+from hopgym.trajectory import StopReason, Trajectory, transcript
 
 ACTION_CHARS = 8_192
 """Longest text of the action space; longer ones are read all the same."""
@@ -122,7 +121,7 @@ class HopEnv(gymnasium.Env[str, str]):
             self._cursor = int(self.np_random.integers(len(self.source)))
         index = self._index_of(options)
         episode = self._new_episode(index)
-        _replay(episode, options.get("prefix") or ())
+        episode.replay(options.get("prefix") or ())
         self._episode = episode
         self._prompt = episode.prompt()
         if "index" not in options and "task_id" not in options:
@@ -145,7 +144,7 @@ class HopEnv(gymnasium.Env[str, str]):
         if episode is None or episode.reason:
             raise ResetNeeded("the episode is over or has not begun; call reset() first")
         step = episode.take(action)
-        reward = _reward(step, self.settings)
+        reward = episode.reward(step)
         if self.render_mode == "human":
             print(self._frame())
         answered = episode.reason is StopReason.ANSWER
@@ -169,6 +168,20 @@ class HopEnv(gymnasium.Env[str, str]):
         self._episode = snapshot.episode.copy()
         self._cursor = snapshot.cursor
         self._prompt = self._episode.prompt()
+
+    def stop(self, reason: StopReason) -> None:
+        """End the episode for a reason outside of it, such as a context that is full.
+
+        Args:
+            reason: Any but RUNNING and ANSWER; an episode that has ended keeps its own.
+
+        Raises:
+            ResetNeeded: Before the first reset.
+        """
+        other = reason not in (StopReason.RUNNING, StopReason.ANSWER)
+        require(other, "reason", "a reason to truncate an episode", reason)
+        episode = self._running()
+        episode.reason = episode.reason or reason
 
     def trajectory(self, *, sample: int = 0) -> Trajectory:
         """Return the episode so far as a record.
@@ -233,26 +246,7 @@ class HopEnv(gymnasium.Env[str, str]):
         return Episode(self.source, index, task, self.settings, self._toolbox)
 
     def _info(self, episode: Episode) -> dict[str, Any]:
-        step = episode.steps[-1] if episode.steps else None
-        action = step.action if step else None
-        ended = bool(episode.reason)
-        return {
-            "task_id": episode.task.question.id,
-            "step": len(episode.steps),
-            "steps_left": episode.steps_left,
-            "tool": action.tool if action else "",
-            "argument": action.argument if action else "",
-            "verdict": str(step.verdict) if step else "",
-            "process_reward": step.process_reward if step and not step.given else 0.0,
-            "outcome_reward": step.outcome_reward if step else 0.0,
-            "potential": episode.potential,
-            "oracle_steps": self._oracle_count(episode),
-            "is_success": ended and episode.score.em == 1.0,
-            "reason": str(episode.reason),
-            "evidence_source": self.source.evidence_source if episode.judged else "none",
-            "corpus": episode.task.corpus.description,
-            "gold": self._gold(episode) if ended or self.settings.reveal else "",
-        }
+        return info_of(episode, self._oracle_count(episode))
 
     def _oracle_count(self, episode: Episode) -> int:
         if not episode.reason or not (episode.judged or self.settings.mode != "tools"):
@@ -262,22 +256,6 @@ class HopEnv(gymnasium.Env[str, str]):
         if episode.index not in self._oracle_steps:
             self._oracle_steps[episode.index] = count_steps(episode.task, self.tool_settings)
         return self._oracle_steps[episode.index]
-
-    def _gold(self, episode: Episode) -> str:
-        question = episode.task.question
-        gold: dict[str, Any] = {
-            "answers": question.answers,
-            "hops": [{"text": hop.text, "answers": hop.answers} for hop in question.hops],
-            "proofs": [[fact.fact for fact in proof] for proof in question.proofs],
-        }
-        if self.settings.reveal:
-            over = bool(episode.reason)
-            call = episode.oracle_call().action
-            text = (
-                "" if over else episode.dialect.write(call, {call.tool: TOOLS[call.tool].argument})
-            )
-            gold["oracle"] = text
-        return json.dumps(gold, ensure_ascii=False)
 
     def _within(self, observation: str) -> str:
         room = self.observation_space.max_length  # type: ignore[attr-defined]
@@ -309,22 +287,3 @@ def _checked_options(options: dict[str, Any] | None) -> dict[str, Any]:
     if isinstance(prefix, str) or not all(isinstance(text, str) for text in prefix):
         raise ArgumentError(f"options['prefix'] must be a list of strings, got {prefix!r}")
     return options
-
-
-def _replay(episode: Episode, prefix: Sequence[str]) -> None:
-    for number, text in enumerate(prefix, start=1):
-        episode.take(text, given=True)
-        if episode.reason:
-            raise ArgumentError(
-                f"options['prefix'] must leave the episode open, its action {number} of "
-                f"{len(prefix)} ends it ({episode.reason})"
-            )
-
-
-def _reward(step: Step, settings: EnvSettings) -> float:
-    reward = 0.0
-    if settings.reward in ("outcome", "both"):
-        reward += step.outcome_reward
-    if settings.reward in ("process", "both"):
-        reward += step.process_reward
-    return reward - settings.step_penalty

@@ -4,10 +4,12 @@ In: a task and texts, one at a time. Out: a `Step` each, judged and paid for.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from hopgym.actions import Action, Malformed, dialect_named, replace_surrogates
+from hopgym.errors import ArgumentError
 from hopgym.oracle import Call, gold_answer, next_call
 from hopgym.prompt import closed_book_prompt, one_turn_prompt, tools_prompt
 from hopgym.scoring import Score
@@ -118,6 +120,29 @@ class Episode:
         )
         self.steps.append(step)
         return step
+
+    def replay(self, prefix: Sequence[str]) -> None:
+        """Take the texts of a prefix as given steps.
+
+        Raises:
+            ArgumentError: When one of them ends the episode.
+        """
+        for number, text in enumerate(prefix, start=1):
+            self.take(text, given=True)
+            if self.reason:
+                raise ArgumentError(
+                    f"options['prefix'] must leave the episode open, its action {number} of "
+                    f"{len(prefix)} ends it ({self.reason})"
+                )
+
+    def reward(self, step: Step) -> float:
+        """Return what a step pays by the settings, less the step penalty."""
+        reward = 0.0
+        if self.settings.reward != "process":
+            reward += step.outcome_reward
+        if self.settings.reward != "outcome":
+            reward += step.process_reward
+        return reward - self.settings.step_penalty
 
     def oracle_call(self) -> Call:
         """Return the oracle's next call from here; without known evidence it answers at once."""

@@ -145,12 +145,23 @@ class _Slot:
         """Play a reply; the prefix has a reason if that ended the episode."""
         completion = reply if isinstance(reply, Completion) else None
         if completion and (completion.error or completion.finish_reason == "context"):
-            self.prefix = _stopped(self.prefix, completion)
+            self._stop(completion)
             return
         self._env.step(completion.text if completion else cast(str, reply))
         now = self._env.trajectory(sample=self.prefix.sample)
         step = replace(now.steps[-1], completion=completion)
         self.prefix = replace(now, steps=(*self.prefix.steps, step))
+
+    def _stop(self, completion: Completion) -> None:
+        """End an episode that goes on no further because of its policy."""
+        reason = StopReason.CONTEXT
+        if completion.error:
+            api = completion.error.startswith(StopReason.API_ERROR)
+            reason = StopReason.API_ERROR if api else StopReason.AGENT_ERROR
+        self._env.stop(reason)
+        now = self._env.trajectory(sample=self.prefix.sample)
+        error = completion.error.removeprefix(f"{reason}: ")
+        self.prefix = replace(now, steps=self.prefix.steps, error=error)
 
 
 def _run(
@@ -263,15 +274,6 @@ def _usable(reply: object) -> str | Completion:
 
 def _failed(error: Exception) -> Completion:
     return Completion("", error=replace_surrogates(f"agent_error: {type(error).__name__}: {error}"))
-
-
-def _stopped(prefix: Trajectory, completion: Completion) -> Trajectory:
-    """Return the record of an episode that goes on no further because of its policy."""
-    if not completion.error:
-        return replace(prefix, reason=StopReason.CONTEXT)
-    api = completion.error.startswith(StopReason.API_ERROR)
-    reason = StopReason.API_ERROR if api else StopReason.AGENT_ERROR
-    return replace(prefix, reason=reason, error=completion.error.removeprefix(f"{reason}: "))
 
 
 def _concurrency(policy: Policy) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hopgym.documents import Corpus, fold
+from hopgym.documents import Corpus, fold, stands_whole
 from hopgym.tasks import Evidence, Task
 
 
@@ -107,7 +107,7 @@ class Knowledge:
 
     def find_titles(self, text: str) -> tuple[str, ...]:
         """Return the evidence titles not seen so far that stand whole in a text, sorted."""
-        return tuple(sorted(t for t in self._unseen_titles if t in text and _stands_whole(t, text)))
+        return tuple(sorted(t for t in self._unseen_titles if t in text and stands_whole(t, text)))
 
     def observe(self, shown: Shown, call: tuple[str, str] | None = None) -> Verdict:
         """Take in what a step showed; return GOOD, LEAD or IRRELEVANT by what that changed.
@@ -177,21 +177,6 @@ def answer_verdict(right: bool, proven: bool) -> Verdict:
 def _titles_of(evidence: Sequence[Evidence], corpus: Corpus) -> dict[str, str]:
     documents = dict.fromkeys(document for fact in evidence for document, _ in fact.shown_by)
     return {document: corpus.title_of(document) for document in documents}
-
-
-def _stands_whole(title: str, text: str) -> bool:
-    """Return whether a title that occurs in a text also does so between word borders."""
-    start = text.find(title)
-    while start >= 0:
-        end = start + len(title)
-        before, after = text[start - 1 : start] if start else "", text[end : end + 1]
-        joined = (before.isalnum() and title[0].isalnum()) or (
-            after.isalnum() and title[-1].isalnum()
-        )
-        if not joined:
-            return True
-        start = text.find(title, start + 1)
-    return False
 
 
 def _same_call(call: tuple[str, str], wanted: tuple[str, str]) -> bool:

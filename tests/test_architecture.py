@@ -21,7 +21,7 @@ MAX_LINES = 300
 # fmt: off
 ORDER = (
     "errors", "spaces", "documents", "scoring", "tasks", "actions", "arithmetic", "tools",
-    "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode", "env",
+    "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode", "info", "env",
     "wrappers", "replay", "rollout", "policies", "evaluation", "report", "worlds", "benchmarks",
     "registry", "cli",
 )

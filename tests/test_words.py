@@ -13,20 +13,21 @@ TOKEN = re.compile(r"\w+(?:[-'’]\w+)*")
 NAMES = {"first_female": 1000, "first_male": 1000, "last": 1500, "region": 60, "river": 400}
 SINGLE = {**NAMES, "trade": 120}
 PAIRS = {"town": (400, 250), "employer": (320, 200), "job": (60, 40), "hobby": (60, 40)}
-SIZES = SINGLE | {f"{n}_{e}": p[i] for n, p in PAIRS.items() for i, e in enumerate(["start", "end"])}
-TEXT = """a an the who what which how many much is are was were be been has have had do does did of in
-on at by for to from with and or both same old older young younger oldest youngest larger largest
-smaller smallest more most fewer fewest person people man men woman women male female mother father
-parent son daughter child children husband wife wives spouse friend brother sister sibling town home
-employer employee founder founded company companies region river year born birth date job hobby
-hobbies work worked live lived trade traded base based name named count counted number whose where
-that his her he she they them their it i you we us me my your our married marry marries page unknown
-yes no not answer question search searches lookup calculate january february march april may june
-july august september october november december zero one two three four five six seven eight nine
-ten eleven twelve twenty thirty hundred thousand million first second third last about above after
-before below between into near off out over past since than through under until up upon without
-grandmother grandfather grandparent grandson granddaughter grandchild grandchildren cousin niece
-nephew uncle aunt twin widow widower"""
+ENDS = ("start", "end")
+SIZES = SINGLE | {f"{n}_{e}": p[i] for n, p in PAIRS.items() for i, e in enumerate(ENDS)}
+TEXT = """a an the who what which how many much is are was were be been has have had do does did
+of in on at by for to from with and or both same old older young younger oldest youngest larger
+largest smaller smallest more most fewer fewest person people man men woman women male female
+mother father parent son daughter child children husband wife wives spouse friend brother sister
+sibling town home employer employee founder founded company companies region river year born
+birth date job hobby hobbies work worked live lived trade traded base based name named count
+counted number whose where that his her he she they them their it i you we us me my your our
+married marry marries page unknown yes no not answer question search searches lookup calculate
+january february march april may june july august september october november december zero one
+two three four five six seven eight nine ten eleven twelve twenty thirty hundred thousand
+million first second third last about above after before below between into near off out over
+past since than through under until up upon without grandmother grandfather grandparent grandson
+granddaughter grandchild grandchildren cousin niece nephew uncle aunt twin widow widower"""
 TEMPLATE = {word + plural for word in TEXT.split() for plural in ("", "s")}
 
 

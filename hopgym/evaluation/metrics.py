@@ -3,10 +3,10 @@
 In: a trajectory, its task, and the score of its answer. Out: ratios by metric, and by hop.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from hopgym.documents import stands_whole
 from hopgym.evaluation.bootstrap import ABSENT, Ratio
 from hopgym.policies import replay_knowledge
 from hopgym.scoring import Score
@@ -147,13 +147,9 @@ def _hops_in(text: str, task: Task) -> dict[str, Ratio]:
     hops = task.question.hops
     return {
         f"{number}/{len(hops)}": (
-            sum(_stands_whole(answer, text) for answer in hop.answers) / len(hop.answers),
+            sum(stands_whole(answer, text) for answer in hop.answers) / len(hop.answers),
             1.0,
         )
         for number, hop in enumerate(hops, start=1)
         if hop.answers
     }
-
-
-def _stands_whole(answer: str, text: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text) is not None

@@ -1,0 +1,53 @@
+"""The info of a step: what an environment tells beside observation and reward.
+
+In: an episode. Out: a new dict of fixed keys and plain values at every call.
+"""
+
+import json
+from typing import Any
+
+from hopgym.episode import Episode
+from hopgym.tools import argument_names
+
+
+def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
+    """Return the info of the episode's last step, or of its reset.
+
+    Args:
+        episode: As it stands.
+        oracle_steps: The oracle's number of steps; -1 before the end or where it is unknown.
+    """
+    step = episode.steps[-1] if episode.steps else None
+    action = step.action if step else None
+    ended = bool(episode.reason)
+    return {
+        "task_id": episode.task.question.id,
+        "step": len(episode.steps),
+        "steps_left": episode.steps_left,
+        "tool": action.tool if action else "",
+        "argument": action.argument if action else "",
+        "verdict": step.verdict.value if step else "",
+        "process_reward": step.process_reward if step and not step.given else 0.0,
+        "outcome_reward": step.outcome_reward if step else 0.0,
+        "potential": episode.potential,
+        "oracle_steps": oracle_steps,
+        "is_success": ended and episode.score.em == 1.0,
+        "reason": episode.reason.value,
+        "evidence_source": episode.source.evidence_source if episode.judged else "none",
+        "corpus": episode.task.corpus.description,
+        "gold": _gold(episode) if ended or episode.settings.reveal else "",
+    }
+
+
+def _gold(episode: Episode) -> str:
+    question = episode.task.question
+    gold: dict[str, Any] = {
+        "answers": question.answers,
+        "hops": [{"text": hop.text, "answers": hop.answers} for hop in question.hops],
+        "proofs": [[fact.fact for fact in proof] for proof in question.proofs],
+    }
+    if episode.settings.reveal:
+        call = None if episode.reason else episode.oracle_call().action
+        names = argument_names(episode.tools)
+        gold["oracle"] = episode.dialect.write(call, names) if call else ""
+    return json.dumps(gold, ensure_ascii=False)
