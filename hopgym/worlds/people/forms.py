@@ -25,6 +25,7 @@ from hopgym.worlds.queries import (
 _AGES = ("older", "younger")
 _SIZES = ("larger", "smaller")
 _SHARED = ("home_town", "employer")
+_COUNT_TRIES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,15 @@ class Forms:
         return Draft(Attribute(attribute, walk.query), ((*walk.path, attribute),))
 
     def _count(self, hops: int, target: int) -> Draft | None:
-        walk = self._walker.walk(hops - 1, single=True)
-        if walk is None:
-            return None
-        for relation in self._walker.relations_from(walk):
+        # The relation comes first: drawn last, it would tell much about the target.
+        counted = [r for r in self._world.vocabulary.followed if is_countable(r)]
+        relation = self._dice.pick(counted) if counted else ""
+        for _ in range(_COUNT_TRIES if counted else 0):
+            walk = self._walker.walk(hops - 1, single=True)
+            if walk is None or self._world.universe.kind(walk.end) != LEADS[relation][0]:
+                continue
             ends = self._walker.reach(walk, relation)
-            if is_countable(relation) and len(ends) == target and walk.visited.isdisjoint(ends):
+            if len(ends) == target and walk.visited.isdisjoint(ends):
                 return Draft(Count(relation, walk.query), ((*walk.path, relation, "count"),))
         return None
 
