@@ -16,7 +16,7 @@ from hopgym.scoring import Score
 from hopgym.settings import EnvSettings
 from hopgym.tasks import Task, TaskSource
 from hopgym.tools import Result, Toolbox, argument_names, normalized_call
-from hopgym.trajectory import Step, StopReason
+from hopgym.trajectory import Step, StopReason, calls_of
 from hopgym.verdicts import Knowledge, Shown, Verdict, answer_verdict
 
 _NO_SCORE = Score(0.0, 0.0)
@@ -148,11 +148,7 @@ class Episode:
         """Return the oracle's next call from here; without known evidence it answers at once."""
         if not self.judged:
             return Call(Action("answer", gold_answer(self.task.question)))
-        made = [
-            step.action
-            for step in self.steps
-            if step.action is not None and step.verdict is not Verdict.FAILED
-        ]
+        made = [action for _, action in calls_of(self.steps)]
         return next_call(self.toolbox, self.task, self.knowledge, made)
 
     def _refuse(self, malformed: Malformed) -> str:

@@ -4,13 +4,14 @@ A prefix of a trajectory is a trajectory. Policies act on prefixes, judges and l
 them, and `hopgym.runfile` keeps them as one JSON object a line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from hopgym.actions import Action
-from hopgym.verdicts import Shown, Verdict
+from hopgym.tasks import Task
+from hopgym.verdicts import Knowledge, Shown, Verdict
 
 ECHO_CHARS = 8_192
 """Longest action text that a transcript repeats, in characters."""
@@ -131,6 +132,20 @@ def transcript(prompt: str, steps: tuple[Step, ...] | list[Step]) -> str:
     for step in steps:
         parts += (_shortened(step.text), step.observation)
     return "\n\n".join(parts)
+
+
+def calls_of(steps: Iterable[Step]) -> list[tuple[Step, Action]]:
+    """Return the steps that were calls and did not fail, each with its call."""
+    worked = (step for step in steps if step.verdict is not Verdict.FAILED)
+    return [(step, step.action) for step in worked if step.action is not None]
+
+
+def knowledge_after(task: Task, steps: Iterable[Step]) -> Knowledge:
+    """Return what is known of a task's evidence after some steps, given ones among them."""
+    knowledge = Knowledge(task)
+    for step, action in calls_of(steps):
+        knowledge.observe(step.shown, (action.tool, action.argument))
+    return knowledge
 
 
 def _shortened(text: str) -> str:

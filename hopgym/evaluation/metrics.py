@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from hopgym.documents import stands_whole
 from hopgym.evaluation.bootstrap import ABSENT, Ratio
-from hopgym.policies import replay_knowledge
 from hopgym.scoring import Score
 from hopgym.tasks import Task
-from hopgym.trajectory import Step, Trajectory
+from hopgym.trajectory import Step, Trajectory, knowledge_after
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 
 
@@ -65,7 +64,7 @@ def _process_accuracy(episode: ScoredEpisode) -> Ratio:
 def _evidence_recall(episode: ScoredEpisode) -> Ratio:
     if not episode.judged:
         return ABSENT
-    knowledge = replay_knowledge(episode.task, episode.trajectory.steps)
+    knowledge = knowledge_after(episode.task, episode.trajectory.steps)
     held = ([knowledge.held(i) for i in proof] for proof in knowledge.proofs)
     return max(sum(proof) / len(proof) if proof else 1.0 for proof in held), 1.0
 

@@ -6,7 +6,7 @@ an episode they read from its prefix, so that equal prefixes give equal actions.
 
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_call
 from hopgym.policies.fixed import ConstantPolicy, ScriptedPolicy
-from hopgym.policies.informed import ExhaustivePolicy, GuessPolicy, OraclePolicy, replay_knowledge
+from hopgym.policies.informed import ExhaustivePolicy, GuessPolicy, OraclePolicy
 from hopgym.policies.textual import GreedySearchPolicy, RandomPolicy
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "RandomPolicy",
     "ScriptedPolicy",
     "budget_ends",
-    "replay_knowledge",
     "write_call",
 ]

@@ -4,7 +4,7 @@ They look at what an agent is never shown, so what they score is a ceiling or a 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hopgym.actions import Action
@@ -12,20 +12,11 @@ from hopgym.documents import Corpus, fold
 from hopgym.oracle import Call, gold_answer, next_call
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_answer, write_call
 from hopgym.settings import EnvSettings, field_names
-from hopgym.tasks import Task, TaskSource
+from hopgym.tasks import TaskSource
 from hopgym.tools import Toolbox, ToolSettings, normalized_call
-from hopgym.trajectory import Completion, Step, Trajectory
-from hopgym.verdicts import Knowledge, Verdict
+from hopgym.trajectory import Completion, Trajectory, calls_of, knowledge_after
 
 _NEXT_PART = re.compile(r"\[part \d+ of \d+; the next is #(\d+)\]")
-
-
-def replay_knowledge(task: Task, steps: Sequence[Step]) -> Knowledge:
-    """Return what is known of a task's evidence after some steps, given ones among them."""
-    knowledge = Knowledge(task)
-    for step, action in _calls(steps):
-        knowledge.observe(step.shown, (action.tool, action.argument))
-    return knowledge
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +53,8 @@ class OraclePolicy(PrefixPolicy):
         if prefix.tools == ("answer",) or not task.question.proofs:
             return Call(Action("answer", gold_answer(task.question)))
         toolbox = Toolbox(task.corpus, self.tool_settings or _tool_settings(prefix))
-        knowledge = replay_knowledge(task, prefix.steps)
-        return next_call(toolbox, task, knowledge, [call for _, call in _calls(prefix.steps)])
+        knowledge = knowledge_after(task, prefix.steps)
+        return next_call(toolbox, task, knowledge, [call for _, call in calls_of(prefix.steps)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +88,7 @@ def _unread(corpus: Corpus, prefix: Trajectory) -> Action | None:
     toolbox = Toolbox(corpus, ToolSettings())
     read = {
         normalized_call(action, toolbox)[1:]: step.observation
-        for step, action in _calls(prefix.steps)
+        for step, action in calls_of(prefix.steps)
         if action.tool == "lookup"
     }
     for position in range(len(corpus)):
@@ -122,9 +113,3 @@ def _unread_part(title: str, read: Mapping[tuple[str, int], str]) -> int:
 def _tool_settings(prefix: Trajectory) -> ToolSettings:
     names = set(field_names(ToolSettings)) & set(prefix.env_kwargs)
     return ToolSettings(**{name: prefix.env_kwargs[name] for name in names})
-
-
-def _calls(steps: Sequence[Step]) -> list[tuple[Step, Action]]:
-    """Return the steps that were calls and did not fail, each with its call."""
-    worked = (step for step in steps if step.verdict is not Verdict.FAILED)
-    return [(step, step.action) for step in worked if step.action is not None]
