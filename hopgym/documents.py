@@ -119,6 +119,7 @@ class Corpus:
         self.pages = pages
         self.description = description
         self._by_title: dict[str, tuple[int, ...]] | None = None
+        self._by_letters: dict[str, str] | None = None
         self._index: _SearchIndex | None = None
 
     def __len__(self) -> int:
@@ -156,11 +157,11 @@ class Corpus:
 
     def similar_title(self, title: str) -> str | None:
         """Return a title equal but for accents, case, spaces and punctuation, or None."""
+        if self._by_letters is None:
+            titles = (self.pages.title(i) for i in reversed(range(len(self.pages))))
+            self._by_letters = {_without_marks(title): title for title in titles}
         wanted = _without_marks(title)
-        if not wanted:
-            return None
-        titles = (self.pages.title(i) for i in range(len(self.pages)))
-        return next((t for t in titles if _without_marks(t) == wanted), None)
+        return self._by_letters.get(wanted) if wanted else None
 
     def search(self, query: str, limit: int) -> list[int]:
         """Return positions of at most ``limit`` documents that share a token with the query.

@@ -113,7 +113,7 @@ class Episode:
             observation=observation + self._end_of_step(),
             shown=shown,
             verdict=verdict,
-            process_reward=self.knowledge.process_reward(before) if self.judged else 0.0,
+            process_reward=self._process_reward(before, given),
             outcome_reward=outcome,
             potential=self.potential,
             given=given,
@@ -179,6 +179,10 @@ class Episode:
         if repeated:
             return Verdict.REPEAT, shown
         return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), shown
+
+    def _process_reward(self, before: float, given: bool) -> float:
+        """Return what the step earned; given steps and unknown evidence earn nothing."""
+        return self.knowledge.process_reward(before) if self.judged and not given else 0.0
 
     def _end_of_step(self) -> str:
         """Settle whether the budget has run out; return what the observation says of it."""

@@ -27,7 +27,7 @@ def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
         "tool": action.tool if action else "",
         "argument": action.argument if action else "",
         "verdict": step.verdict.value if step else "",
-        "process_reward": step.process_reward if step and not step.given else 0.0,
+        "process_reward": step.process_reward if step else 0.0,
         "outcome_reward": step.outcome_reward if step else 0.0,
         "potential": episode.potential,
         "oracle_steps": oracle_steps,
