@@ -5,8 +5,10 @@ complete call wins; `Parsed.text` is the action text up to its end, which is wha
 keep. Thinking in ``<think>...</think>`` is taken off before anything is looked for.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from hopgym.errors import ArgumentError, did_you_mean
@@ -64,19 +66,16 @@ class Tags:
     def parse(self, text: str, tools: Mapping[str, str]) -> Parsed:
         """Return the first call to be closed; its argument starts at the last opening before."""
         visible = _blank_thinking(text)
-        best: tuple[int, int, str] | None = None
-        for tool in tools:
-            opening, closing = f"<{tool}>", f"</{tool}>"
-            first = visible.find(opening)
-            end = visible.find(closing, first + len(opening)) if first >= 0 else -1
-            if end >= 0 and (best is None or end < best[0]):
-                best = (end, visible.rfind(opening, 0, end), tool)
-        if best is None:
-            return Parsed(Malformed(_why_no_tag(visible, tools)), text)
-        end, start, tool = best
-        argument = visible[start + len(tool) + 2 : end].replace("\0", "").strip()
-        kept = text[: end + len(tool) + 3]
-        return Parsed(_checked(tool, argument, _thought(text[:start]), 1), kept)
+        opened = {tool: visible.find(f"<{tool}>") for tool in tools}
+        for closing in _closing_tags(tuple(tools)).finditer(visible):
+            tool = closing[1]
+            if not 0 <= opened[tool] < closing.start():
+                continue
+            start = visible.rfind(f"<{tool}>", 0, closing.start())
+            argument = visible[start + len(tool) + 2 : closing.start()].replace("\0", "").strip()
+            action = _checked(tool, argument, _thought(text[:start]), 1)
+            return Parsed(action, text[: closing.end()])
+        return Parsed(Malformed(_why_no_tag(visible, tools)), text)
 
     def write(self, action: Action, tools: Mapping[str, str]) -> str:
         """Return thought and tag; a page above 1 is written as `` #2`` behind the argument."""
@@ -153,6 +152,11 @@ def _blank_thinking(text: str) -> str:
         position = end
     pieces.append(text[position:])
     return "".join(pieces)
+
+
+@lru_cache
+def _closing_tags(tools: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(f"</({'|'.join(tools)})>")
 
 
 def _thought(before: str) -> str:

@@ -15,10 +15,11 @@ from hopgym.episode import Episode
 from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.info import info_of
 from hopgym.oracle import count_steps
+from hopgym.results import RESULT_CHARS
 from hopgym.settings import EnvSettings
 from hopgym.spaces import UnicodeText
 from hopgym.tasks import MAX_QUESTION_CHARS, Task, TaskSource
-from hopgym.tools import RESULT_CHARS, TOOLS, Tool, Toolbox, ToolSettings
+from hopgym.tools import TOOLS, Tool, Toolbox, ToolSettings
 from hopgym.trajectory import StopReason, Trajectory, transcript
 
 ACTION_CHARS = 8_192

@@ -12,10 +12,11 @@ from hopgym.actions import Action, Malformed, dialect_named, replace_surrogates
 from hopgym.errors import ArgumentError
 from hopgym.oracle import Call, gold_answer, next_call
 from hopgym.prompt import closed_book_prompt, one_turn_prompt, tools_prompt
+from hopgym.results import Result
 from hopgym.scoring import Score
 from hopgym.settings import EnvSettings
 from hopgym.tasks import Task, TaskSource
-from hopgym.tools import Result, Toolbox, argument_names, normalized_call
+from hopgym.tools import Toolbox, argument_names, normalized_call
 from hopgym.trajectory import Step, StopReason, calls_of
 from hopgym.verdicts import Knowledge, Shown, Verdict, answer_verdict
 

@@ -14,9 +14,7 @@ from hopgym.actions import Action
 from hopgym.arithmetic import calculate
 from hopgym.documents import Corpus, Document, fold, tokenize
 from hopgym.errors import require
-
-RESULT_CHARS = 16_000
-"""Longest result, in characters; a longer page is shown in parts, a longer list is cut."""
+from hopgym.results import Composer, Result
 
 _ECHO_CHARS = 200
 _CACHED_LOOKUPS = 4096
@@ -51,19 +49,6 @@ class ToolSettings:
             chance = getattr(self, name)
             ok = isinstance(chance, int | float) and 0 <= chance <= 1
             require(ok, name, "a number in [0, 1]", chance)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a tool call showed."""
-
-    text: str
-    """The observation."""
-    sentences: tuple[tuple[str, int], ...] = ()
-    """(document id, 0-based sentence index) of every sentence that stands in the text in full."""
-    seen: str = ""
-    """The corpus text of the observation: titles and whole sentences, nothing else."""
-    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +125,7 @@ class Toolbox:
             more = " more" if page > 1 else ""
             return Result(f"No{more} results for {_echo(query)}.")
         words = frozenset(tokenize(query))
-        composer = _Composer()
+        composer = Composer()
         for number, position in enumerate(found, start=(page - 1) * k + 1):
             document = self.corpus[position]
             composer.heading(f"[{number}] ", document.title)
@@ -155,7 +140,7 @@ class Toolbox:
             similar = self.corpus.similar_title(title)
             hint = f" A page titled {_echo(similar)} exists." if similar else ""
             return Result(f"No page is titled {_echo(title)}.{hint}")
-        composer = _Composer()
+        composer = Composer()
         for number, position in enumerate(positions, start=1):
             document = self.corpus[position]
             prefix = f"({number} of {len(positions)}) " if len(positions) > 1 else ""
@@ -181,83 +166,6 @@ class Toolbox:
         overlap = [len(words.intersection(tokenize(s))) for s in document.sentences]
         best = sorted(range(count), key=lambda i: (-overlap[i], i))
         return sorted(best[: self.settings.snippet_sentences])
-
-
-class _Composer:
-    """Puts headings and sentences together into results of at most `RESULT_CHARS` characters.
-
-    A part always ends between sentences, so that what is shown is shown in full; a sentence too
-    long for a part of its own is cut with a visible mark and does not count as shown.
-    """
-
-    def __init__(self) -> None:
-        self._parts: list[_Part] = [_Part()]
-        self._heading = ("", "")
-
-    def heading(self, prefix: str, title: str) -> None:
-        self._heading = (prefix, title)
-        self._fit(len(prefix) + len(title) + 1)
-        self._parts[-1].add_line(prefix, title)
-
-    def sentence(self, document: Document, index: int) -> None:
-        text = document.sentences[index].strip()
-        if self._fit(len(text) + 1):
-            self._parts[-1].add_line(*self._heading)
-        room = RESULT_CHARS - self._parts[-1].length - 1
-        if len(text) > room:
-            self._parts[-1].add_cut(text, max(room - 40, 0))
-        else:
-            self._parts[-1].add_sentence(text, (document.id, index))
-
-    def _fit(self, length: int) -> bool:
-        """Start a new part when the current one cannot take the length; return whether it did."""
-        full = self._parts[-1].length + length > RESULT_CHARS and self._parts[-1].sentences
-        if full:
-            self._parts.append(_Part())
-        return bool(full)
-
-    def result(self) -> Result:
-        """Return the first part, with a mark where more had to be cut."""
-        cut = sum(part.length for part in self._parts[1:])
-        return self._parts[0].result(f"\n[cut: {cut} more characters]" if cut else "")
-
-    def part(self, number: int) -> Result:
-        """Return a part by its number from 1, and how to get the next."""
-        total = len(self._parts)
-        if number > total:
-            return Result(f"That page ends with part {total}.")
-        more = f"\n[part {number} of {total}; the next is #{number + 1}]" if number < total else ""
-        return self._parts[number - 1].result(more)
-
-
-class _Part:
-    def __init__(self) -> None:
-        self.length = 0
-        self.sentences: list[tuple[str, int]] = []
-        self._text: list[str] = []
-        self._seen: list[str] = []
-
-    def add_line(self, prefix: str, title: str) -> None:
-        shown = title if len(title) <= RESULT_CHARS // 4 else title[: RESULT_CHARS // 4] + "…"
-        start = "\n" if self._text else ""
-        self._add(f"{start}{prefix}{shown}\n", shown if shown == title else "")
-
-    def add_sentence(self, text: str, pair: tuple[str, int]) -> None:
-        space = "" if not self._text or self._text[-1].endswith("\n") else " "
-        self._add(space + text, text)
-        self.sentences.append(pair)
-
-    def add_cut(self, text: str, room: int) -> None:
-        self._add(f"{text[:room]}… [cut: {len(text) - room} more characters]", "")
-
-    def _add(self, text: str, seen: str) -> None:
-        self._text.append(text)
-        self.length += len(text)
-        if seen:
-            self._seen.append(seen)
-
-    def result(self, ending: str) -> Result:
-        return Result("".join(self._text) + ending, tuple(self.sentences), "\n".join(self._seen))
 
 
 def _calculate(toolbox: Toolbox, expression: str, page: int) -> Result:

@@ -20,14 +20,15 @@ MAX_LINES = 300
 # A module or sub-package imports only from those before it.
 # fmt: off
 ORDER = (
-    "errors", "spaces", "documents", "scoring", "tasks", "actions", "arithmetic", "tools",
-    "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode", "info", "env",
-    "wrappers", "replay", "rollout", "policies", "evaluation", "report", "worlds", "benchmarks",
+    "errors", "spaces", "documents", "scoring", "tasks", "actions", "arithmetic", "results",
+    "tools", "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode",
+    "info", "env", "wrappers", "replay", "rollout", "policies", "evaluation", "report", "worlds", "benchmarks",
     "registry", "cli",
 )
 # fmt: on
-# Those that build tasks know nothing of env, policies or training.
-TASK_MODULES = {"errors", "documents", "scoring", "tasks"}
+# Those that build tasks know nothing of env, policies or training; to count the steps that a
+# question takes they play the oracle, on tools and verdicts, without an environment.
+TASK_MODULES = {"errors", "documents", "scoring", "tasks", "tools", "verdicts", "oracle"}
 NARROWER = {"worlds": TASK_MODULES, "benchmarks": TASK_MODULES | {"worlds"}}
 
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate"}

@@ -16,10 +16,11 @@ import pytest
 
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
+from hopgym.results import RESULT_CHARS
 from hopgym.scoring import AnswerKind
 from hopgym.settings import EnvSettings
 from hopgym.tasks import Evidence, Question, Task, TaskSource
-from hopgym.tools import RESULT_CHARS, ToolSettings
+from hopgym.tools import ToolSettings
 from hopgym.verdicts import Verdict
 from hopgym.worlds.people.population import Population
 from hopgym.worlds.people.universe import Universe

@@ -16,31 +16,27 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from hopgym.benchmarks.files import Content, Record, decode, read_content, split_records
+from hopgym.benchmarks.phantomwiki_articles import WRITE, load_articles
 from hopgym.benchmarks.phantomwiki_facts import PhantomFacts
 from hopgym.benchmarks.phantomwiki_prolog import read_facts, read_query
 from hopgym.benchmarks.source import FileSource, Records
-from hopgym.documents import Corpus, Document, PageList
+from hopgym.documents import Corpus, PageList
 from hopgym.errors import DataError, require
-from hopgym.oracle import plans_by_cost
+from hopgym.oracle import count_steps, plans_by_cost
 from hopgym.scoring import AnswerKind
 from hopgym.tasks import Question, Task
+from hopgym.tools import ToolSettings
 from hopgym.verdicts import Knowledge
 from hopgym.worlds.evaluator import Evaluator
-from hopgym.worlds.facts import Found
 from hopgym.worlds.queries import Attribute, Count, Follow, Query
 
 _FILES = ("articles.json", "questions.json", "facts.pl")
-_WRITE = "write the folder with pw-generate --article-format json --question-format json"
 _MEND = "records must be as pw-generate --question-format json writes them"
 _SPARE_STEPS = 4
-_GUESSES_FROM = 2_000
+_PLANS_PLAYED, _LONGEST_PLAYED = 20, 100
+_GUESSES_FROM, _MOST_GUESSED = 2_000, 10
 _NOTES = "Pages list the relations of their subject in full{}. Give all answers, each once."
 _TOGETHER = ", and couples have their children together"
-
-
-class _Article(msgspec.Struct):
-    title: str
-    article: str
 
 
 class _Prolog(msgspec.Struct):
@@ -57,7 +53,6 @@ class _Row(msgspec.Struct):
     difficulty: int | None = None
 
 
-_ARTICLES = msgspec.json.Decoder(_Article)
 _ROWS = msgspec.json.Decoder(_Row)
 
 
@@ -66,7 +61,7 @@ class _Universe(Records):
 
     def __init__(self, contents: Sequence[Content], limit: int | None, digest: str) -> None:
         articles, questions, facts = contents
-        documents = _documents(articles)
+        documents = load_articles(articles)
         self.facts = PhantomFacts(read_facts(facts), documents)
         self.evaluator = Evaluator(self.facts)
         self._corpus = Corpus(PageList(documents), "universe")
@@ -78,43 +73,53 @@ class _Universe(Records):
         if not records:
             raise Record(content.path, b"").error(f"expected questions, got none; {_MEND}")
         self._rows: list[_Row] = []
-        self._queries: list[Query] = []
-        self.longest = 0
+        self.queries: list[Query] = []
+        """The queries in file order."""
+        planned: list[int] = []
         differing = 0
         for record in records:
             row = decode(record, _ROWS, _MEND)
             self.add(record, row.id, row.question)
-            query, found = self._read(record, row)
+            query, task = self._check(record, row)
             self._rows.append(row)
-            self._queries.append(query)
-            differing += set(found.values) != set(row.answer)
-            task = self._task(row, query, found)
+            self.queries.append(query)
+            differing += not task.question.hops
             self.unjudged += not task.question.proofs
-            self.longest = max(self.longest, _plan_length(task))
-        answers = sum(len(row.answer) for row in self._rows)
-        self.usual = max(1, round(answers / len(self._rows)))
+            planned.append(_plan_length(task))
         if 2 * differing > len(records):
             raise DataError(
                 f"{content.path}: expected the answers that facts.pl gives, got others for "
                 f"{differing} of {len(records)} questions; take the files of one run"
             )
+        self.longest = self._most_steps(planned)
+
+    def _most_steps(self, planned: Sequence[int]) -> int:
+        """Return the oracle's largest number of steps, playing the longest plans only."""
+        most, left = 1, sorted(range(len(planned)), key=lambda i: -planned[i])
+        for played, index in enumerate(left):
+            # One search may show several people at once, so that a plan is at most too long.
+            if planned[index] <= most:
+                break
+            if played >= _PLANS_PLAYED or planned[index] > _LONGEST_PLAYED:
+                return planned[index]
+            most = max(most, count_steps(self.task(index), ToolSettings()))
+        return most
 
     def build(self, index: int) -> Task:
-        query = self._queries[index]
-        return self._task(self._rows[index], query, self.evaluator.find(query))
+        return self._task(self._rows[index], self.queries[index])
 
-    def _read(self, record: Record, row: _Row) -> tuple[Query, Found]:
-        """Return the query of a row and what it leads to, after checking both."""
+    def _check(self, record: Record, row: _Row) -> tuple[Query, Task]:
         _check_answers(record, row)
+        attributes, relations = self.facts.attributes, self.facts.relations
         try:
-            attributes, relations = self.facts.attributes, self.facts.relations
             query = read_query(row.prolog.query, row.prolog.answer, relations, attributes)
-            return query, self.evaluator.find(query)
+            return query, self._task(row, query)
         except (DataError, RecursionError) as error:
             problem = error if isinstance(error, DataError) else "expected a shorter query"
             raise record.error(f"{problem}; the query is {row.prolog.query!r}") from error
 
-    def _task(self, row: _Row, query: Query, found: Found) -> Task:
+    def _task(self, row: _Row, query: Query) -> Task:
+        found = self.evaluator.find(query)
         right = set(found.values) == set(row.answer)
         # Where no page shows a fact, or the facts give another answer, steps are not judged.
         shown = right and all(fact.shown_by for proof in found.proofs for fact in proof)
@@ -137,7 +142,7 @@ class PhantomWikiSource(FileSource[_Universe]):
 
     Answers are the file's own. A question's steps are not judged, and it counts in ``unjudged``,
     where an article does not state what ``facts.pl`` says, or where the facts give another
-    answer. ``max_steps`` leaves the oracle 4 steps more than its longest plan.
+    answer. ``max_steps`` is the oracle's largest number of steps and 4 more.
 
     Args:
         path: The folder with ``articles.json``, ``questions.json`` and ``facts.pl``.
@@ -180,15 +185,14 @@ class PhantomWikiSource(FileSource[_Universe]):
         """Return the best answer to be had without reading.
 
         It knows the question's last relation or attribute and which values the universe has:
-        the most frequent ones, as many as questions have answers on average; one number.
+        the most frequent ones, up to 10 of a set and one number.
         """
-        query = Query.parse(task.question.metadata["query"])
-        kind, name = _last(query)
+        kind, name = _last(self._records.queries[self.index_of(task.question.id)])
         if (kind, name) not in self._guesses:
             counted = Counter(self._led_to(kind, name))
             # Counter keeps the order of first occurrence among equals.
             self._guesses[kind, name] = [value for value, _ in counted.most_common()]
-        wanted = self._records.usual if task.question.answer_kind == "set" else 1
+        wanted = _MOST_GUESSED if task.question.answer_kind == "set" else 1
         return "; ".join(self._guesses[kind, name][:wanted]) or "unknown"
 
     def _led_to(self, kind: str, name: str) -> Iterable[str]:
@@ -213,10 +217,9 @@ def _shared(folder: str, limit: int | None) -> _Universe:
     paths = [os.path.join(folder, name) for name in _FILES]
     missing = [name for name, path in zip(_FILES, paths, strict=True) if not os.path.exists(path)]
     if missing:
-        what = "a folder" if os.path.isdir(folder) else "no folder"
+        got = f"one without {', '.join(missing)}" if os.path.isdir(folder) else "no folder"
         raise DataError(
-            f"{folder!r}: expected a folder with {', '.join(_FILES)}, got {what} "
-            f"without {', '.join(missing)}; {_WRITE}"
+            f"{folder!r}: expected a folder with {', '.join(_FILES)}, got {got}; {WRITE}"
         )
     contents = [read_content(path) for path in paths]
     digest = hashlib.sha256("".join(c.digest for c in contents).encode()).hexdigest()
@@ -224,20 +227,6 @@ def _shared(folder: str, limit: int | None) -> _Universe:
     _in_use[digest, limit] = universe
     _latest.append(universe)
     return universe
-
-
-def _documents(content: Content) -> tuple[Document, ...]:
-    documents: list[Document] = []
-    for i, record in enumerate(split_records(content)):
-        row = decode(record, _ARTICLES, "records must be as pw-generate --article-format json does")
-        if not row.title.strip():
-            raise record.error("expected the title of an article, got an empty one; give it one")
-        lines = (line.strip() for line in row.article.split("\n"))
-        stating = tuple(line for line in lines if line and not line.startswith(("# ", "## ")))
-        documents.append(Document(str(i), row.title, stating))
-    if not documents:
-        raise DataError(f"{content.path}: expected articles, got none; {_WRITE}")
-    return tuple(documents)
 
 
 def _check_answers(record: Record, row: _Row) -> None:

@@ -9,7 +9,9 @@ evidence that nothing shows.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from hopgym.benchmarks.phantomwiki_articles import PLURALS, Articles
 from hopgym.benchmarks.phantomwiki_prolog import REQUIRED, Fact
+from hopgym.benchmarks.source import question_search
 from hopgym.documents import Document
 from hopgym.errors import DataError, did_you_mean
 from hopgym.tasks import Evidence
@@ -17,12 +19,6 @@ from hopgym.worlds.relations import KIN, UNIONS, Schema
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
-
-_PLURALS = {
-    "mother": "mothers", "father": "fathers", "wife": "wives", "husband": "husbands",
-    "sister": "sisters", "brother": "brothers", "daughter": "daughters", "son": "sons",
-    "friend": "friends",
-}  # fmt: skip
 
 _GENDERED = {
     "mother": ("parent", "female"), "father": ("parent", "male"),
@@ -37,14 +33,10 @@ _GENDERED = {
 _UNIONS = {name: (*parts, f"other_{name}") for name, parts in UNIONS.items()} | {
     "sibling": ("sister", "brother", "other_sibling")
 }
-_RELATIONS = frozenset({*_PLURALS, *_UNIONS, *KIN})
+_RELATIONS = frozenset({*PLURALS, *_UNIONS, *KIN})
 
-_ATTRIBUTE_WORDS = {"dob": "date of birth", "job": "occupation"}
 _ATTRIBUTES = ("dob", "job", "hobby", "gender")
 _LISTED_BY_SPOUSE = frozenset({"son", "daughter", "child"})
-
-Line = tuple[int, frozenset[str]]
-"""Index of a sentence, and what it lists, cut at every comma."""
 
 
 class PhantomFacts:
@@ -90,10 +82,8 @@ class PhantomFacts:
             unions=_UNIONS,
             paths=KIN,
         )
-        self._documents: dict[str, list[Document]] = {}
-        for document in documents:
-            self._documents.setdefault(document.title, []).append(document)
-        self._lines = _read_lines(documents, self.attributes)
+        self._pages: dict[tuple[str, int], Evidence] = {}
+        self._articles = Articles(documents, self.attributes)
         self.couples_share_children = all(map(self._shares_children, self._children))
         """Whether nobody has children with one person and others alone or with another."""
 
@@ -137,23 +127,19 @@ class PhantomFacts:
     def sentence(self, relation: str, entity: int, value: int, /) -> Evidence:
         """Return the evidence that a relation holds: the sentence that lists that value alone."""
         fact = f"{_of(relation, self.name(entity))} is {self.name(value)}"
-        return Evidence(fact, tuple(self._listing(relation, entity, (self.name(value),))))
+        own = self.schema.unions.get(relation, (relation,))
+        shown_by = self._articles.listing(self.name(entity), own, self.name(value))
+        return Evidence(fact, shown_by)
 
     def page(self, relation: str, entity: int, /) -> Evidence:
         """Return the evidence that a relation leads just where it does: a whole page.
 
         Where all couples have their children together, those stand on either one's page.
         """
-        pages = [entity]
-        if self.couples_share_children and relation in _LISTED_BY_SPOUSE:
-            pages += self._kin("spouse", entity)
-        shown_by = (
-            (document.id, None)
-            for page in pages
-            for document in self._documents.get(self.name(page), ())
-            if document.sentences and self._lists_all(document, relation, entity)
-        )
-        return Evidence(f"all of {_of(relation, self.name(entity))}", tuple(shown_by))
+        known = self._pages.get((relation, entity))
+        if known is None:
+            known = self._pages[relation, entity] = self._page(relation, entity)
+        return known
 
     def attribute_sentence(self, attribute: str, entity: int, /, *, entry: bool) -> Evidence:
         """Return the evidence for an attribute's value; an entry declares a search for it.
@@ -164,35 +150,23 @@ class PhantomFacts:
         fact = f"{_of(attribute, self.name(entity))} is {value}"
         if attribute in self._literals:
             return Evidence(fact, ())
-        shown_by = tuple(self._listing(attribute, entity, (value,)))
-        return Evidence(fact, shown_by, ("search", value) if entry else None)
+        shown_by = self._articles.listing(self.name(entity), (attribute,), value)
+        return Evidence(fact, shown_by, question_search(value) if entry else None)
 
     def absence(self, attribute: str, entity: int, /) -> Evidence:
         """Return the evidence that an entity has no value of an attribute: its whole page."""
-        shown_by = (
-            (document.id, None)
-            for document in self._documents.get(self.name(entity), ())
-            if document.sentences and attribute not in self._lines[document.id]
-        )
-        return Evidence(f"no {attribute} of {self.name(entity)}", tuple(shown_by))
+        shown_by = self._articles.listing_all(self.name(entity), {attribute: ()})
+        return Evidence(f"no {attribute} of {self.name(entity)}", shown_by)
 
-    def _listing(
-        self, relation: str, entity: int, names: Sequence[str]
-    ) -> Iterable[tuple[str, int | None]]:
-        wanted = _pieces(names)
-        for document in self._documents.get(self.name(entity), ()):
-            for part in self.schema.unions.get(relation, (relation,)):
-                for index, listed in self._lines[document.id].get(part, ()):
-                    if listed == wanted:
-                        yield document.id, index
-
-    def _lists_all(self, document: Document, relation: str, entity: int) -> bool:
-        lines = self._lines[document.id]
-        for part in self.schema.unions.get(relation, (relation,)):
-            listed = frozenset[str]().union(*(names for _, names in lines.get(part, ())))
-            if listed != _pieces(map(self.name, self.stated(part, entity))):
-                return False
-        return True
+    def _page(self, relation: str, entity: int) -> Evidence:
+        pages = [entity]
+        if self.couples_share_children and relation in _LISTED_BY_SPOUSE:
+            pages += self._kin("spouse", entity)
+        own = self.schema.unions.get(relation, (relation,))
+        values = {part: [*map(self.name, self.stated(part, entity))] for part in own}
+        shown_by = (self._articles.listing_all(self.name(page), values) for page in pages)
+        fact = f"all of {_of(relation, self.name(entity))}"
+        return Evidence(fact, tuple(place for places in shown_by for place in places))
 
     def _kin(self, kind: str, entity: int) -> tuple[int, ...]:
         parents, children = self._parents, self._children
@@ -264,32 +238,6 @@ def _merged(parts: Iterable[Iterable[V]]) -> tuple[V, ...]:
 
 def _any_several(values: Mapping[int, Sequence[str]]) -> bool:
     return any(len(found) > 1 for found in values.values())
-
-
-def _read_lines(
-    documents: Iterable[Document], attributes: Iterable[str]
-) -> dict[str, dict[str, list[Line]]]:
-    """Return document id to relation or attribute to the lines that state it of the title."""
-    words = {word: name for name, plural in _PLURALS.items() for word in (name, plural)}
-    for name in attributes:
-        own = (name, name.replace("_", " "), _ATTRIBUTE_WORDS.get(name, name))
-        words |= dict.fromkeys(own, name)
-    lines: dict[str, dict[str, list[Line]]] = {}
-    for document in documents:
-        found = lines[document.id] = {}
-        for index, sentence in enumerate(document.sentences):
-            for verb in (" is ", " are "):
-                start, subject, listed = sentence.partition(f" of {document.title}{verb}")
-                stated = words.get(start.removeprefix("The "))
-                if subject and stated:
-                    pieces = _pieces((listed.removesuffix("."),))
-                    found.setdefault(stated, []).append((index, pieces))
-    return lines
-
-
-def _pieces(names: Iterable[str]) -> frozenset[str]:
-    # Articles put commas between names and values, which may hold commas themselves.
-    return frozenset(piece for name in names for piece in name.split(", "))
 
 
 def _of(name: str, entity: str) -> str:
