@@ -35,6 +35,8 @@ _UNIONS = {name: (*parts, f"other_{name}") for name, parts in UNIONS.items()} | 
 }
 _RELATIONS = frozenset({*PLURALS, *_UNIONS, *KIN})
 
+_FUNCTIONAL = frozenset({"mother", "father", "wife", "husband"})
+_MANY = frozenset({"friend", *_GENDERED}) - _FUNCTIONAL
 _ATTRIBUTES = ("dob", "job", "hobby", "gender")
 _LISTED_BY_SPOUSE = frozenset({"son", "daughter", "child"})
 
@@ -58,11 +60,7 @@ class PhantomFacts:
         """The entities that are people."""
         self._parents = self._related("parent")
         self._children = _inverse(self._parents)
-        listed = self._related("friend_")
-        listing = _inverse(listed)
-        self._friends = {
-            e: _merged((listed.get(e, ()), listing.get(e, ()))) for e in {**listed, **listing}
-        }
+        self._friends = _both_ways(self._related("friend_"))
         self.attributes = {
             name: self._of_people(values)
             for name, values in self._values.items()
@@ -74,14 +72,8 @@ class PhantomFacts:
         self._literals = self._add_literals(sorted(several))
         self.relations = frozenset({*_RELATIONS, *several})
         """What questions may follow."""
-        self.schema = Schema(
-            functional=frozenset({"mother", "father", "wife", "husband", *several}),
-            many=frozenset({"sister", "brother", "son", "daughter", "friend"}).union(
-                name for name in _GENDERED if name.startswith("other_")
-            ),
-            unions=_UNIONS,
-            paths=KIN,
-        )
+        self.schema = Schema(_FUNCTIONAL | several, _MANY, _UNIONS, KIN)
+        """What relations there are."""
         self._pages: dict[tuple[str, int], Evidence] = {}
         self._articles = Articles(documents, self.attributes)
         self.couples_share_children = all(map(self._shares_children, self._children))
@@ -230,6 +222,11 @@ def _inverse(related: Mapping[K, Sequence[V]]) -> dict[V, tuple[K, ...]]:
         for value in values:
             found.setdefault(value, []).append(entity)
     return {value: tuple(entities) for value, entities in found.items()}
+
+
+def _both_ways(related: Mapping[K, Sequence[K]]) -> dict[K, tuple[K, ...]]:
+    back = _inverse(related)
+    return {e: _merged((related.get(e, ()), back.get(e, ()))) for e in {**related, **back}}
 
 
 def _merged(parts: Iterable[Iterable[V]]) -> tuple[V, ...]:

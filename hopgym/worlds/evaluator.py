@@ -239,11 +239,12 @@ class Evaluator:
 
 
 def _best(values: Sequence[int] | Sequence[str], op: str) -> int:
-    wanted = max(values) if op in _LATEST else min(values)
-    positions = [i for i, value in enumerate(values) if value == wanted]
-    if len(values) < 2 or len(positions) != 1:
+    """Return the position of the one value that is the most extreme, latest or earliest."""
+    ordered = sorted(values)
+    ends = ordered[-2:] if op in _LATEST else ordered[:2]
+    if len(ends) < 2 or ends[0] == ends[1]:
         raise DataError(f"expected several values with one {op} among them, got {values!r}")
-    return positions[0]
+    return list(values).index(ends[-1] if op in _LATEST else ends[0])
 
 
 def _only(found: Found, what: str) -> int:
