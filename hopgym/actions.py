@@ -127,7 +127,7 @@ DIALECTS: Mapping[str, Dialect] = {"tags": Tags(), "json": Json()}
 
 def dialect_named(name: str) -> Dialect:
     """Return the dialect of a name; `ArgumentError` for an unknown one."""
-    if name not in DIALECTS:
+    if not isinstance(name, str) or name not in DIALECTS:
         known = ", ".join(DIALECTS)
         hint = did_you_mean(str(name), DIALECTS)
         raise ArgumentError(f"dialect must be one of {known}, got {name!r}{hint}")

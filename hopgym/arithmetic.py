@@ -13,7 +13,7 @@ MAX_CHARS = 500
 
 _LIMIT = 1e15
 _MAX_BASE, _MAX_EXPONENT = 1e6, 100
-_ALLOWED = re.compile(r"[-+*/%().0-9\s^]*")
+_ALLOWED = re.compile(r"[-+*/%().0-9 \t^]*")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%(?!\s*[0-9(])")
 _LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
@@ -30,11 +30,17 @@ def calculate(expression: str) -> str:
     """
     if len(expression) > MAX_CHARS:
         return f"The expression is longer than {MAX_CHARS} characters."
-    text = unicodedata.normalize("NFKC", expression).translate(_SIGNS).rstrip("= ")
+    # NFKC would run raised and lowered digits into the number that they stand at.
+    plain = "".join(" . " if _is_raised(c) else c for c in expression)
+    text = unicodedata.normalize("NFKC", plain).translate(_SIGNS).strip().rstrip("= ")
     text = _PERCENT.sub(r"(\1/100)", _LEADING_ZEROS.sub("", _THOUSANDS.sub("", text)))
     if not text.strip() or not _ALLOWED.fullmatch(text):
         return "Only numbers, + - * / % ^ and parentheses can be worked out."
     return _evaluate(text.replace("^", "**").strip())
+
+
+def _is_raised(character: str) -> bool:
+    return unicodedata.decomposition(character).startswith(("<super>", "<sub>"))
 
 
 def _evaluate(text: str) -> str:

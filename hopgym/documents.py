@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 
 _TOKEN = re.compile(r"\d+(?:[.,/:-]\d+)+|\w+(?:[-']\w+)*")
-_SCORE_DECIMALS = 4
+_SCORE_DECIMALS = 6
+_JOINS_BEFORE = re.compile(r"\w-?\Z")
+_JOINS_AFTER = re.compile(r"-?\w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,10 @@ def stands_whole(phrase: str, text: str) -> bool:
     start = text.find(phrase) if phrase else -1
     while start >= 0:
         end = start + len(phrase)
-        before, after = text[start - 1 : start] if start else "", text[end : end + 1]
-        joined = (before.isalnum() and phrase[0].isalnum()) or (
-            after.isalnum() and phrase[-1].isalnum()
-        )
-        if not joined:
+        before, after = text[max(start - 2, 0) : start], text[end : end + 2]
+        joined_before = phrase[0].isalnum() and _JOINS_BEFORE.search(before)
+        joined_after = phrase[-1].isalnum() and _JOINS_AFTER.match(after)
+        if not joined_before and not joined_after:
             return True
         start = text.find(phrase, start + 1)
     return False
@@ -199,12 +200,12 @@ class _SearchIndex:
         known = sorted({self._vocabulary[t] for t in tokens if t in self._vocabulary})
         if not known or limit < 1:
             return []
-        scores = self._bm25.get_scores_from_ids(known).round(_SCORE_DECIMALS)
-        if limit < len(scores):
+        scores = self._bm25.get_scores_from_ids(known)
+        found = np.flatnonzero(scores > 0)
+        scores = scores[found].round(_SCORE_DECIMALS)
+        if limit < len(found):
             # Everything at or above the limit-th best score, so that ties at the cut are kept.
-            cut = max(float(np.partition(scores, -limit)[-limit]), 10.0**-_SCORE_DECIMALS)
-            found = np.flatnonzero(scores >= cut)
-        else:
-            found = np.flatnonzero(scores > 0)
-        order = np.lexsort((found, -scores[found]))[:limit]
+            kept = scores >= np.partition(scores, -limit)[-limit]
+            found, scores = found[kept], scores[kept]
+        order = np.lexsort((found, -scores))[:limit]
         return [int(i) for i in found[order]]

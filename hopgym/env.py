@@ -118,15 +118,14 @@ class HopEnv(gymnasium.Env[str, str]):
         """
         super().reset(seed=seed)
         options = _checked_options(options)
-        if seed is not None:
-            self._cursor = int(self.np_random.integers(len(self.source)))
-        index = self._index_of(options)
+        drawn = self.np_random.integers(len(self.source)) if seed is not None else self._cursor
+        index = self._index_of(options, int(drawn))
         episode = self._new_episode(index)
         episode.replay(options.get("prefix") or ())
         self._episode = episode
         self._prompt = episode.prompt()
-        if "index" not in options and "task_id" not in options:
-            self._cursor = (index + 1) % len(self.source)
+        named = "index" in options or "task_id" in options
+        self._cursor = int(drawn) if named else (index + 1) % len(self.source)
         observation = transcript(self._prompt, episode.steps) if episode.steps else self._prompt
         if self.render_mode == "human":
             print(self._frame())
@@ -231,14 +230,15 @@ class HopEnv(gymnasium.Env[str, str]):
             raise ResetNeeded("no episode has begun; call reset() first")
         return self._episode
 
-    def _index_of(self, options: dict[str, Any]) -> int:
+    def _index_of(self, options: dict[str, Any], drawn: int) -> int:
         if "task_id" in options:
             return self.source.index_of(options["task_id"])
-        index = options.get("index", self._cursor)
-        if not isinstance(index, int) or not 0 <= index < len(self.source):
+        index = options.get("index", drawn)
+        whole = isinstance(index, int) and not isinstance(index, bool)
+        if not whole or not 0 <= index < len(self.source):
             expected = f"a whole number in [0, {len(self.source)})"
             raise ArgumentError(f"options['index'] must be {expected}, got {index!r}")
-        return index
+        return int(index)
 
     def _new_episode(self, index: int) -> Episode:
         task = self.source[index]
@@ -285,6 +285,6 @@ def _checked_options(options: dict[str, Any] | None) -> dict[str, Any]:
     if "index" in options and "task_id" in options:
         raise ArgumentError("reset options must hold index or task_id, got both")
     prefix = options.get("prefix") or ()
-    if isinstance(prefix, str) or not all(isinstance(text, str) for text in prefix):
+    if not isinstance(prefix, list | tuple) or not all(isinstance(text, str) for text in prefix):
         raise ArgumentError(f"options['prefix'] must be a list of strings, got {prefix!r}")
     return options

@@ -11,7 +11,7 @@ import numpy as np
 from hopgym.actions import Action, Malformed, dialect_named, replace_surrogates
 from hopgym.errors import ArgumentError
 from hopgym.oracle import Call, gold_answer, next_call
-from hopgym.prompt import closed_book_prompt, one_turn_prompt, tools_prompt
+from hopgym.prompt import at_once_prompt, context_of, tools_prompt
 from hopgym.results import Result
 from hopgym.scoring import Score
 from hopgym.settings import EnvSettings
@@ -78,14 +78,16 @@ class Episode:
     def prompt(self) -> str:
         """Return the text that opens the episode."""
         settings, task = self.settings, self.task
-        if settings.mode == "one_turn":
-            rng, room = self._rng(0), settings.context_chars
-            return one_turn_prompt(task, self.source, self.dialect, rng, room)
         if not settings.instructions:
-            return f"Question: {task.question.text}"
-        if settings.mode == "closed_book":
-            return closed_book_prompt(task, self.source, self.dialect)
-        return tools_prompt(task, self.source, self.dialect, settings.max_steps)
+            asked = f"Question: {task.question.text}"
+        elif settings.mode == "tools":
+            asked = tools_prompt(task, self.source, self.dialect, settings.max_steps)
+        else:
+            asked = at_once_prompt(task, self.source, self.dialect)
+        if settings.mode != "one_turn":
+            return asked
+        pages = context_of(task, self._rng(0), settings.context_chars)
+        return f"{pages}\n\n{asked}" if pages else asked
 
     def take(self, text: str, *, given: bool = False) -> Step:
         """Return the step that a text makes; any string is one.

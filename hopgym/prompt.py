@@ -33,21 +33,18 @@ def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, max_steps: in
     return "\n".join([f"Question: {task.question.text}", "", turn, *lines, *notes])
 
 
-def one_turn_prompt(
-    task: Task, source: TaskSource, dialect: Dialect, rng: np.random.Generator, context_chars: int
-) -> str:
-    """Return pages, question and instructions for answering at once.
+def context_of(task: Task, rng: np.random.Generator, context_chars: int) -> str:
+    """Return the pages that a question to be answered at once comes with.
 
     The gold pages come first into the budget of ``context_chars`` characters, then pages drawn at
     random from the corpus until the next one would not fit; all are shuffled (the protocol of
     Kabra et al. 2026, arXiv 2603.02091, section 4: gold and distractor pages in one prompt).
     """
-    pages = _PAGE_BREAK.join(_context_pages(task, rng, context_chars))
-    return f"{pages}{_PAGE_BREAK}{closed_book_prompt(task, source, dialect)}"
+    return _PAGE_BREAK.join(_context_pages(task, rng, context_chars))
 
 
-def closed_book_prompt(task: Task, source: TaskSource, dialect: Dialect) -> str:
-    """Return question and instructions for answering at once, without pages."""
+def at_once_prompt(task: Task, source: TaskSource, dialect: Dialect) -> str:
+    """Return question and instructions for answering at once."""
     call = dialect.example("answer", TOOLS["answer"].argument)
     how = f"Answer at once, as {call}"
     return f"Question: {task.question.text}\n\n{how}\n{_answer_format(source)}"

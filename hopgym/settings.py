@@ -44,11 +44,12 @@ class EnvSettings:
             require(ok, name, f"a whole number from {least}", value)
         for name, known in (("mode", MODES), ("reward", REWARDS), ("score", SCORES)):
             value = getattr(self, name)
-            require(value in known, name, f"one of {', '.join(known)}", value)
+            ok = isinstance(value, str) and value in known
+            require(ok, name, f"one of {', '.join(known)}", value)
         penalty: Any = self.step_penalty
-        require(
-            isinstance(penalty, int | float) and penalty >= 0, "step_penalty", "0 or more", penalty
-        )
+        is_number = isinstance(penalty, int | float) and not isinstance(penalty, bool)
+        ok = is_number and 0 <= penalty < float("inf")
+        require(ok, "step_penalty", "a finite number from 0", penalty)
         for name in ("instructions", "reveal"):
             require(
                 isinstance(getattr(self, name), bool), name, "True or False", getattr(self, name)

@@ -1,5 +1,6 @@
 """UnicodeText: the text space of every hopgym observation and action."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -13,11 +14,16 @@ _SAMPLE_LENGTH = 64
 _UNICODE_SIZE = 0x110000
 
 
-class _CodePoints:
-    """Maps a character to its code point, as `spaces.Text` maps one to its index."""
+class _CodePoints(Sequence[str]):
+    """All of Unicode in code point order, without holding it."""
 
-    def __getitem__(self, character: str) -> int:
-        return ord(character)
+    def __len__(self) -> int:
+        return _UNICODE_SIZE
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [chr(i) for i in range(*index.indices(_UNICODE_SIZE))]
+        return chr(index)
 
     def __contains__(self, character: object) -> bool:
         return isinstance(character, str) and len(character) == 1
@@ -57,14 +63,14 @@ class UnicodeText(spaces.Text):
         return "".join(_SAMPLE_CHARACTERS[i] for i in drawn)
 
     @property
-    def character_set(self) -> frozenset[str]:
-        """The characters that ``sample`` draws from (members may hold any other too)."""
-        return frozenset(_SAMPLE_CHARACTERS)
+    def character_set(self) -> Any:
+        """All of Unicode, as a collection that is never built."""
+        return _CodePoints()
 
     @property
-    def character_list(self) -> tuple[str, ...]:
-        """Every Unicode character in code point order: 1.1 million, built at each access."""
-        return tuple(map(chr, range(_UNICODE_SIZE)))
+    def character_list(self) -> Any:
+        """All of Unicode in code point order, as a sequence that is never built."""
+        return _CodePoints()
 
     def character_index(self, char: str) -> Any:
         """Return the code point of a character as a NumPy integer."""

@@ -47,7 +47,8 @@ class ToolSettings:
             require(ok, name, f"a whole number from {least}", value)
         for name in ("search_noise", "tool_failure"):
             chance = getattr(self, name)
-            ok = isinstance(chance, int | float) and 0 <= chance <= 1
+            is_number = isinstance(chance, int | float) and not isinstance(chance, bool)
+            ok = is_number and 0 <= chance <= 1
             require(ok, name, "a number in [0, 1]", chance)
 
 

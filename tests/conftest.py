@@ -4,6 +4,7 @@ import pytest
 
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
+from hopgym.errors import ArgumentError
 from hopgym.tasks import Evidence, Hop, Question, Task, TaskSource
 
 DOCUMENTS = (
@@ -53,7 +54,10 @@ class HandSource(TaskSource):
         return Task(QUESTIONS[self.check_index(index)], self.corpus)
 
     def index_of(self, task_id: str) -> int:
-        return int(task_id.removeprefix("q"))
+        ids = [question.id for question in QUESTIONS]
+        if task_id not in ids:
+            raise ArgumentError(f"task_id must be one of {', '.join(ids)}, got {task_id!r}")
+        return ids.index(task_id)
 
     @property
     def fingerprint(self) -> str:

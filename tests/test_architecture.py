@@ -22,8 +22,8 @@ MAX_LINES = 300
 ORDER = (
     "errors", "spaces", "documents", "scoring", "tasks", "actions", "arithmetic", "results",
     "tools", "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode",
-    "info", "env", "wrappers", "replay", "rollout", "policies", "evaluation", "report", "worlds", "benchmarks",
-    "registry", "cli",
+    "info", "env", "wrappers", "replay", "rollout", "policies", "evaluation", "report", "worlds",
+    "benchmarks", "registry", "cli",
 )
 # fmt: on
 # Those that build tasks know nothing of env, policies or training; to count the steps that a

@@ -1,6 +1,6 @@
 """What an evaluator needs of a world: its facts, and where its pages state them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, product, zip_longest
 from typing import Protocol
@@ -70,10 +70,17 @@ def combine(*parts: Proofs) -> Proofs:
     combined = parts[0]
     for part in parts[1:]:
         joined = (tuple(dict.fromkeys((*a, *b))) for a, b in product(combined, part))
-        combined = tuple(dict.fromkeys(joined))
+        combined = _least(joined)
         if len(combined) > MAX_PROOFS:
             return ()
     return combined
+
+
+def _least(proofs: Iterable[tuple[Evidence, ...]]) -> Proofs:
+    """Return the proofs that hold no other one, each once, in their order."""
+    sets = {frozenset(proof): proof for proof in reversed(tuple(proofs))}
+    least = [proof for held, proof in sets.items() if not any(other < held for other in sets)]
+    return tuple(reversed(least))
 
 
 def merge_hops(left: Sequence[Hop], right: Sequence[Hop]) -> tuple[Hop, ...]:

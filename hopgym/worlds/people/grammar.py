@@ -39,7 +39,7 @@ _OWNED: Mapping[str, str] = {
 _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "birth_date": (
         "What {is} the {birth date} of {np}?",
-        "On which date {was} {np} born?",
+        "On which {date} {was} {np} born?",
         "When {was} {np} born?",
     ),
     "job": (
@@ -49,28 +49,28 @@ _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     ),
     "hobby": (
         "What {is} the {hobby} of {np}?",
-        "What {does} {np} enjoy as a hobby?",
-        "Which hobby {does} {np} have?",
+        "What {does} {np} enjoy as {a_hobby}?",
+        "Which {hobby} {does} {np} have?",
     ),
     "region": (
         "What {is} the {region} of {np}?",
-        "In which region {does} {np} lie?",
-        "Which region {does} {np} belong to?",
+        "In which {region} {does} {np} lie?",
+        "Which {region} {does} {np} belong to?",
     ),
     "founding_year": (
         "What {is} the {founding year} of {np}?",
-        "In which year {was} {np} founded?",
+        "In which {year} {was} {np} founded?",
         "When {was} {np} founded?",
     ),
     "river": (
         "What {is} the {river} of {np}?",
-        "On which river {does} {np} stand?",
-        "Which river flows through {np}?",
+        "On which {river} {does} {np} stand?",
+        "Which {river} {flow} through {np}?",
     ),
     "trade": (
         "What {is} the {trade} of {np}?",
-        "In which trade {is} {np}?",
-        "Which trade {does} {np} follow?",
+        "In which {trade} {is} {np}?",
+        "Which {trade} {does} {np} follow?",
     ),
 }
 
@@ -151,6 +151,7 @@ _VERBS = (
     ("does", "do"),
     ("work", "works", "work"),
     ("enjoy", "enjoys", "enjoy"),
+    ("flow", "flows", "flow"),
 )
 """Placeholder (the singular itself where only two stand), singular, plural."""
 
@@ -269,7 +270,8 @@ def _value(value: str) -> dict[str, str]:
 
 def _forms(several: bool) -> dict[str, str]:
     verbs = {forms[0]: forms[-1] if several else forms[-2] for forms in _VERBS}
-    nouns = (PERSON, TOWN, EMPLOYER, *map(noun, _ATTRIBUTES))
+    nouns = (PERSON, TOWN, EMPLOYER, "date", "year", *map(noun, _ATTRIBUTES))
+    verbs["a_hobby"] = "hobbies" if several else "a hobby"
     return verbs | {thing: plural(thing) if several else thing for thing in nouns}
 
 

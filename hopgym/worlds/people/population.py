@@ -26,7 +26,10 @@ _FAMILY = (18, 42)
 _FRIENDSHIPS = 1.5
 """Friendships per person; each person has twice as many friends on average."""
 _UNEMPLOYED = 0.12
-_TOWN_PEOPLE, _EMPLOYER_PEOPLE = 10, 12
+_TOWNS, _TOWN_PEOPLE = 14, 12
+_EMPLOYERS, _EMPLOYER_PEOPLE = 12, 14
+"""Towns and employers of any world, so that none is easily guessed, and people for each more."""
+
 _FOUNDED = (1100, 1800)
 _NAME_TRIES = 200
 
@@ -177,7 +180,7 @@ def _befriend(friends: list[list[int]], start: int, end: int, rng: np.random.Gen
 
 
 def _found_towns(people: Population, words: Words, total: int, rng: np.random.Generator) -> None:
-    count = min(len(words.towns), max(3, total // _TOWN_PEOPLE))
+    count = min(len(words.towns), _TOWNS + total // _TOWN_PEOPLE)
     chosen = rng.choice(len(words.towns), size=count, replace=False)
     people.towns = [words.towns[i] for i in chosen.tolist()]
     people.region = rng.integers(len(words.regions), size=count).tolist()
@@ -189,7 +192,7 @@ def _found_towns(people: Population, words: Words, total: int, rng: np.random.Ge
 def _found_employers(
     people: Population, words: Words, total: int, rng: np.random.Generator
 ) -> None:
-    count = min(len(words.employers), max(2, total // _EMPLOYER_PEOPLE))
+    count = min(len(words.employers), _EMPLOYERS + total // _EMPLOYER_PEOPLE)
     chosen = rng.choice(len(words.employers), size=count, replace=False)
     people.employers = [words.employers[i] for i in chosen.tolist()]
     people.town = rng.integers(len(people.towns), size=count).tolist()

@@ -7,6 +7,7 @@ the rest. No question repeats another, and none lies on the path of another.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from hopgym.tasks import Question, Task
 from hopgym.tools import ToolSettings
 from hopgym.verdicts import Knowledge
 from hopgym.worlds.dice import Dice
-from hopgym.worlds.facts import Found
-from hopgym.worlds.people.forms import Draft, Forms
+from hopgym.worlds.people.drafts import Draft
+from hopgym.worlds.people.forms import FEWEST_HOPS, Forms
 from hopgym.worlds.people.grammar import Grammar
 from hopgym.worlds.people.settings import QuestionSettings
 from hopgym.worlds.people.vocabulary import SCHEMA
@@ -67,8 +68,9 @@ class QuestionMaker:
         self._misses: dict[Cell, int] = dict.fromkeys(_cells(settings), 0)
         self._asked: set[tuple[str, ...]] = set()
         self._on_the_way: set[tuple[str, ...]] = set()
-        self._queries: set[Query] = set()
+        self._identities: set[tuple[str, ...]] = set()
         self._made = 0
+        self._exhausted = False
 
     def next(self) -> Question:
         """Return the next question.
@@ -77,7 +79,7 @@ class QuestionMaker:
             WorldError: When the world holds no further question of the kinds and hops wanted.
         """
         left = [cell for cell, misses in self._misses.items() if misses < _LAST_MISS]
-        while left:
+        while left and not self._exhausted:
             cell = self._draw(left)
             question = self._from_cell(cell)
             if question is not None:
@@ -86,6 +88,8 @@ class QuestionMaker:
                 return question
             self._misses[cell] += 1
             left.remove(cell)
+        # What a slot holds must not depend on how often it was asked for.
+        self._exhausted = True
         settings = self._settings
         raise WorldError(
             f"questions_per_world must be at most {self._made} here, got "
@@ -114,7 +118,7 @@ class QuestionMaker:
         return None
 
     def _is_new(self, draft: Draft) -> bool:
-        if draft.query in self._queries:
+        if identity(draft.query) in self._identities:
             return False
         for path in draft.paths:
             if path in self._asked or path in self._on_the_way:
@@ -124,7 +128,7 @@ class QuestionMaker:
         return True
 
     def _remember(self, draft: Draft) -> None:
-        self._queries.add(draft.query)
+        self._identities.add(identity(draft.query))
         for path in draft.paths:
             self._asked.add(path)
             self._on_the_way.update(path[:length] for length in range(1, len(path)))
@@ -135,7 +139,7 @@ class QuestionMaker:
         provable = all(fact.shown_by for proof in found.proofs for fact in proof)
         if not found.proofs or not provable:
             return None
-        grammar = Grammar(self._dice, self._is_several)
+        grammar = Grammar(self._dice, cache(self._is_several))
         unanswerable = cell.kind == "unanswerable"
         question = Question(
             id=f"{self._id_prefix}{self._made}",
@@ -162,11 +166,20 @@ class QuestionMaker:
     def _is_several(self, query: Query) -> bool:
         if not isinstance(query, Follow | Intersect) or is_single(query):
             return False
-        return len(self._found(query)) > 1
+        found = self._world.evaluator.find(query).entities
+        if found or not isinstance(query, Follow):
+            return len(found) > 1
+        # Nobody is asked for in either number, so that the number does not tell; parents always
+        # come in twos and are never asked for in the singular.
+        return query.relation.endswith("parent") or self._dice.unit() < 0.5
 
-    def _found(self, query: Query) -> tuple[int, ...]:
-        found: Found = self._world.evaluator.find(query)
-        return found.entities
+
+def identity(query: Query) -> tuple[str, ...]:
+    """Return what two queries have in common that ask the same in other words."""
+    if isinstance(query, Compare):
+        family = "same" if query.op == "same" else ""
+        return (family, query.by, *sorted(map(str, query.parts)))
+    return (str(query),)
 
 
 def is_single(query: Query) -> bool:
@@ -196,6 +209,6 @@ def _cells(settings: QuestionSettings) -> list[Cell]:
     return [
         Cell(kind, hops, target)
         for kind in settings.kinds
-        for hops in range(fewest, most + 1)
+        for hops in range(max(fewest, FEWEST_HOPS.get(kind, 1)), most + 1)
         for target in (range(settings.max_answers + 1) if kind == "count" else (0,))
     ]

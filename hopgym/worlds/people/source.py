@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hopgym.errors import ArgumentError
+from hopgym.errors import ArgumentError, require
 from hopgym.tasks import Task, TaskSource
 from hopgym.worlds.people.guess import guess
 from hopgym.worlds.people.population import populate
@@ -20,6 +20,7 @@ from hopgym.worlds.people.words import load_words
 from hopgym.worlds.people.world import World
 
 _KEPT_WORLDS = 2
+_MOST_TASKS = 2**62
 _VERSION = 0
 """Of what worlds and questions follow from a seed; goes into every seed and fingerprint."""
 
@@ -64,6 +65,8 @@ class PeopleSource(TaskSource):
     ) -> None:
         self.world_settings = world_settings or WorldSettings()
         self.question_settings = question_settings or QuestionSettings()
+        tasks = self.world_settings.worlds * self.question_settings.questions_per_world
+        require(tasks <= _MOST_TASKS, "worlds", f"at most {_MOST_TASKS} questions in all", tasks)
         self._universes: OrderedDict[int, _Universe] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -91,7 +94,7 @@ class PeopleSource(TaskSource):
             ArgumentError: When the id is not one of this source's.
         """
         per_world = self.question_settings.questions_per_world
-        world, slot = ([*str(task_id).split("/"), ""])[1:3]
+        _, world, slot = [*str(task_id).split("/"), "", ""][:3]
         if world.isdecimal() and slot.isdecimal() and int(slot) < per_world:
             index = int(world) * per_world + int(slot)
             if index < len(self) and task_id == f"{self._id_prefix(int(world))}{int(slot)}":
@@ -106,7 +109,9 @@ class PeopleSource(TaskSource):
         return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
 
     def world(self, number: int) -> World:
-        """Return a universe by its number in [0, worlds)."""
+        """Return a universe by its number in [0, worlds); `IndexError` outside of it."""
+        if not 0 <= number < self.world_settings.worlds:
+            raise IndexError(f"world must be in [0, {self.world_settings.worlds}), got {number}")
         return self._universe(number).world
 
     def guess(self, task: Task) -> str:

@@ -124,8 +124,9 @@ class Universe:
     def entity_of(self, document_id: str) -> int:
         """Return the entity of a page id; `KeyError` for an unknown one."""
         first = {"p": 0, "t": self._towns, "e": self._employers}[document_id[:1]]
-        entity = first + int(document_id[1:])
-        if self.document_id(entity) != document_id:
+        number = document_id[1:]
+        entity = first + int(number) if number.isdecimal() else self._count
+        if entity >= self._count or self.document_id(entity) != document_id:
             raise KeyError(document_id)
         return entity
 

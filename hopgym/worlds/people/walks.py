@@ -78,6 +78,24 @@ class Walker:
             walk = self.extend(walk, 1 if single else self._most)
         return walk
 
+    def one_person(self, hops: int) -> Walk | None:
+        """Return a walk of so many hops that leads to one person, or None."""
+        walk = self.walk(hops, single=True) if hops else self.person()
+        if walk is None or self._world.universe.kind(walk.end) != PERSON:
+            return None
+        return walk
+
+    def crowd(self, hops: int) -> Walk | None:
+        """Return a walk to at least two people side by side, its last hop from one entity."""
+        base = self.walk(hops, single=True)
+        if base is None:
+            return None
+        for relation in self.relations_from(base):
+            ends = self.reach(base, relation)
+            if len(ends) >= 2 and leads_to_people(relation) and base.visited.isdisjoint(ends):
+                return self.along(base, relation, ends)
+        return None
+
     def extend(self, walk: Walk, most: int) -> Walk | None:
         """Return the walk one hop on, over a relation with 1 to ``most`` new entities, or None."""
         kind = self._world.universe.kind(walk.end)

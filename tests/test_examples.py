@@ -1,0 +1,46 @@
+"""The examples run as they are, on a small budget."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.torch
+def test_tiny_imitation_learns_and_acts() -> None:
+    pytest.importorskip("transformers")
+    script = str(EXAMPLES / "tiny_imitation.py")
+    output = _run(script, "--seconds", "2", "--every", "1.5", "--eval", "6", "--seed", "3")
+    point, last = output.splitlines()
+    assert "CPU s: step" in point
+    result = json.loads(last)
+    assert set(result) == {
+        *("seed", "hops", "relations", "parameters", "vocabulary"),
+        *("cpu_seconds", "steps", "trajectories", "tokens", "first_loss", "last_loss"),
+        *("tasks", "success", "interval", "success_by_group", "success_heldout_names", "floors"),
+    }
+    assert result["seed"] == 3
+    assert 600_000 < result["parameters"] < 700_000
+    assert result["last_loss"] < result["first_loss"]
+    assert 2 <= result["cpu_seconds"] < 6
+    low, high = result["interval"]
+    assert 0 <= low <= result["success"] <= high <= 1
+    assert result["success_by_group"]["1 hop"] == result["success"]
+    assert set(result["floors"]) == {"guess", "value of the page", "value of its kind"}
