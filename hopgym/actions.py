@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from hopgym.errors import ArgumentError, did_you_mean
 
 _THINK, _THINK_END = "<think>", "</think>"
+_REMEMBERED_TEXTS, _REMEMBERED_CHARS = 2_048, 1_000
 _CALL, _CALL_END = "<tool_call>", "</tool_call>"
 
 
@@ -66,16 +67,13 @@ class Tags:
     def parse(self, text: str, tools: Mapping[str, str]) -> Parsed:
         """Return the first call to be closed; its argument starts at the last opening before."""
         visible = _blank_thinking(text)
-        opened = {tool: visible.find(f"<{tool}>") for tool in tools}
-        for closing in _closing_tags(tuple(tools)).finditer(visible):
-            tool = closing[1]
-            if not 0 <= opened[tool] < closing.start():
-                continue
-            start = visible.rfind(f"<{tool}>", 0, closing.start())
-            argument = visible[start + len(tool) + 2 : closing.start()].replace("\0", "").strip()
-            action = _checked(tool, argument, _thought(text[:start]), 1)
-            return Parsed(action, text[: closing.end()])
-        return Parsed(Malformed(_why_no_tag(visible, tools)), text)
+        found = _first_tag(visible, tools)
+        if found is None:
+            return Parsed(Malformed(_why_no_tag(visible, tools)), text)
+        tool, start, closing, end = found
+        argument = visible[start + len(tool) + 2 : closing].replace("\0", "").strip()
+        thought = _thought(text[:start]) if start else ""
+        return Parsed(_checked(tool, argument, thought, 1), text[:end])
 
     def write(self, action: Action, tools: Mapping[str, str]) -> str:
         """Return thought and tag; a page above 1 is written as `` #2`` behind the argument."""
@@ -134,6 +132,32 @@ def dialect_named(name: str) -> Dialect:
     return DIALECTS[name]
 
 
+class Reader:
+    """Reads texts in one dialect for one set of tools; short ones are remembered.
+
+    Args:
+        dialect: How calls are written.
+        tools: Name of each tool's argument by the tool's name.
+    """
+
+    def __init__(self, dialect: Dialect, tools: Mapping[str, str]) -> None:
+        self.dialect = dialect
+        self.tools = tools
+        self._remembered: dict[str, Parsed] = {}
+
+    def read(self, text: str) -> Parsed:
+        """Return what a text says, lone surrogates replaced."""
+        parsed = self._remembered.get(text)
+        if parsed is not None:
+            return parsed
+        parsed = self.dialect.parse(replace_surrogates(text), self.tools)
+        if len(text) <= _REMEMBERED_CHARS:
+            if len(self._remembered) >= _REMEMBERED_TEXTS:
+                self._remembered.clear()
+            self._remembered[text] = parsed
+        return parsed
+
+
 def _blank_thinking(text: str) -> str:
     """Return the text with its thinking overwritten by NULs, so that positions stay the same."""
     if _THINK not in text and _THINK_END not in text:
@@ -152,6 +176,19 @@ def _blank_thinking(text: str) -> str:
         position = end
     pieces.append(text[position:])
     return "".join(pieces)
+
+
+def _first_tag(text: str, tools: Mapping[str, str]) -> tuple[str, int, int, int] | None:
+    """Return tool, start, start of the closing tag and end of the first call that is complete."""
+    opened: dict[str, int] = {}
+    for closing in _closing_tags(tuple(tools)).finditer(text):
+        tool, (position, end) = closing[1], closing.span()
+        opening = f"<{tool}>"
+        if tool not in opened:
+            opened[tool] = text.find(opening)
+        if 0 <= opened[tool] < position:
+            return tool, text.rfind(opening, 0, position), position, end
+    return None
 
 
 @lru_cache

@@ -147,9 +147,10 @@ class HopEnv(gymnasium.Env[str, str]):
         reward = episode.reward(step)
         if self.render_mode == "human":
             print(self._frame())
+        if not episode.reason:
+            return step.observation, reward, False, False, info_of(episode, -1)
         answered = episode.reason is StopReason.ANSWER
-        truncated = bool(episode.reason) and not answered
-        return self._within(step.observation), reward, answered, truncated, self._info(episode)
+        return step.observation, reward, answered, not answered, self._info(episode)
 
     def render(self) -> str | None:
         """Return the current frame for ``ansi``; None otherwise (``human`` prints by itself)."""

@@ -5,10 +5,12 @@ In: a task and texts, one at a time. Out: a `Step` each, judged and paid for.
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from hopgym.actions import Action, Malformed, dialect_named, replace_surrogates
+from hopgym.actions import Action, Dialect, Malformed, Reader, dialect_named
 from hopgym.errors import ArgumentError
 from hopgym.oracle import Call, gold_answer, next_call
 from hopgym.prompt import at_once_prompt, context_of, tools_prompt
@@ -22,6 +24,20 @@ from hopgym.verdicts import Knowledge, Shown, Verdict, answer_verdict
 
 _NO_SCORE = Score(0.0, 0.0)
 _NOTHING = Shown()
+
+
+class Taken(NamedTuple):
+    """A step on the way to a record: the fields of a `Step` in order, far cheaper to make."""
+
+    text: str
+    action: Action | None
+    observation: str
+    shown: Shown
+    verdict: Verdict
+    process_reward: float
+    outcome_reward: float
+    potential: float
+    given: bool
 
 
 class Episode:
@@ -45,30 +61,38 @@ class Episode:
     ) -> None:
         self.source, self.index, self.task = source, index, task
         self.settings, self.toolbox = settings, toolbox
-        self.dialect = dialect_named(settings.dialect)
         self.tools = source.tools if settings.mode == "tools" else ("answer",)
         self.knowledge = Knowledge(task)
         self.judged = settings.mode == "tools" and bool(task.question.proofs)
-        self.steps: list[Step] = []
+        self.taken: list[Taken] = []
+        self._steps: list[Step] = []
         self.reason = StopReason.RUNNING
         self.score = _NO_SCORE
+        self._budget = settings.budget
+        self._noisy = bool(toolbox.settings.search_noise or toolbox.settings.tool_failure)
         self._malformed_streak = 0
-        self._calls: set[tuple[str, str, int]] = set()
-        self._argument_names = argument_names(self.tools)
+        self._calls: dict[tuple[str, str, int], tuple[Result, Shown]] = {}
+        self._reader = _reader(settings.dialect, self.tools)
 
     def copy(self) -> "Episode":
         """Return an independent copy, at a cost that does not depend on the corpus."""
         twin = object.__new__(Episode)
         twin.__dict__.update(self.__dict__)
         twin.knowledge = self.knowledge.copy()
-        twin.steps = self.steps.copy()
+        twin.taken = self.taken.copy()
+        twin._steps = self._steps.copy()
         twin._calls = self._calls.copy()
         return twin
 
     @property
+    def dialect(self) -> Dialect:
+        """How calls are written."""
+        return self._reader.dialect
+
+    @property
     def steps_left(self) -> int:
         """Steps that the budget still holds."""
-        return self.settings.budget - len(self.steps)
+        return self._budget - len(self.taken)
 
     @property
     def potential(self) -> float:
@@ -89,14 +113,20 @@ class Episode:
         pages = context_of(task, self._rng(0), settings.context_chars)
         return f"{pages}\n\n{asked}" if pages else asked
 
-    def take(self, text: str, *, given: bool = False) -> Step:
-        """Return the step that a text makes; any string is one.
+    @property
+    def steps(self) -> list[Step]:
+        """The steps so far; made when asked for, as playing on needs none of them."""
+        self._steps += (Step(*taken) for taken in self.taken[len(self._steps) :])
+        return self._steps
+
+    def take(self, text: str, *, given: bool = False) -> Taken:
+        """Return what came of a text; any string makes a step.
 
         Args:
             text: What the agent wrote.
             given: Whether the step belongs to a reset's prefix.
         """
-        parsed = self.dialect.parse(replace_surrogates(str(text)), self._argument_names)
+        parsed = self._reader.read(str(text))
         action = parsed.action
         before = self.knowledge.potential
         outcome = 0.0
@@ -107,22 +137,22 @@ class Episode:
             verdict, observation = self._answer(action), "Answer given."
             outcome = self.score.f1 if self.settings.score == "f1" else self.score.em
         else:
-            result = self.toolbox.call(action, self._noise())
+            result = self.toolbox.call(action, self._noise() if self._noisy else None)
             verdict, shown = self._judge(action, result)
             observation = result.text
-        step = Step(
-            text=parsed.text,
-            action=None if isinstance(action, Malformed) else action,
-            observation=observation + self._end_of_step(),
-            shown=shown,
-            verdict=verdict,
-            process_reward=self._process_reward(before, given),
-            outcome_reward=outcome,
-            potential=self.potential,
-            given=given,
+        taken = Taken(
+            parsed.text,
+            None if isinstance(action, Malformed) else action,
+            observation + self._end_of_step(),
+            shown,
+            verdict,
+            self._process_reward(before, given),
+            outcome,
+            self.knowledge.potential if self.judged else 0.0,
+            given,
         )
-        self.steps.append(step)
-        return step
+        self.taken.append(taken)
+        return taken
 
     def replay(self, prefix: Sequence[str]) -> None:
         """Take the texts of a prefix as given steps.
@@ -138,7 +168,7 @@ class Episode:
                     f"{len(prefix)} ends it ({self.reason})"
                 )
 
-    def reward(self, step: Step) -> float:
+    def reward(self, step: Taken) -> float:
         """Return what a step pays by the settings, less the step penalty."""
         reward = 0.0
         if self.settings.reward != "process":
@@ -158,7 +188,7 @@ class Episode:
         self._malformed_streak += 1
         if self._malformed_streak >= self.settings.max_malformed:
             self.reason = StopReason.MALFORMED
-        forms = (self.dialect.example(name, arg) for name, arg in self._argument_names.items())
+        forms = (self.dialect.example(name, arg) for name, arg in self._reader.tools.items())
         return f"Not understood: {malformed.reason}. Write {' or '.join(forms)}"
 
     def _answer(self, action: Action) -> Verdict:
@@ -172,25 +202,30 @@ class Episode:
         self._malformed_streak = 0
         if result.failed:
             return Verdict.FAILED, _NOTHING
-        shown = Shown(result.sentences, self.knowledge.find_titles(result.seen))
-        change = self.knowledge.observe(shown, (action.tool, action.argument))
         call = normalized_call(action, self.toolbox)
-        repeated = call in self._calls
-        self._calls.add(call)
+        before = self._calls.get(call)
+        if before is not None and before[0] is result:
+            # The very same result again can change nothing.
+            return Verdict.REPEAT, before[1]
+        shown = Shown(result.sentences, self.knowledge.find_titles(result.seen))
+        self._calls[call] = result, shown
+        change = self.knowledge.observe(shown, (action.tool, action.argument))
         if self.judged and change is not Verdict.IRRELEVANT:
             return change, shown
-        if repeated:
+        if before is not None:
             return Verdict.REPEAT, shown
         return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), shown
 
     def _process_reward(self, before: float, given: bool) -> float:
         """Return what the step earned; given steps and unknown evidence earn nothing."""
-        return self.knowledge.process_reward(before) if self.judged and not given else 0.0
+        if given or not self.judged or self.knowledge.potential == before:
+            return 0.0
+        return self.knowledge.process_reward(before)
 
     def _end_of_step(self) -> str:
         """Settle whether the budget has run out; return what the observation says of it."""
-        left = self.steps_left - 1
-        if not self.reason and left <= 0:
+        left = self._budget - len(self.taken) - 1
+        if left <= 0 and not self.reason:
             self.reason = StopReason.BUDGET
         if self.reason is StopReason.BUDGET:
             return "\n[no steps left]"
@@ -198,11 +233,8 @@ class Episode:
             return ""
         return f"\n[{left} steps left]" if left > 1 else "\n[1 step left]"
 
-    def _noise(self) -> np.random.Generator | None:
-        settings = self.toolbox.settings
-        if not settings.search_noise and not settings.tool_failure:
-            return None
-        return self._rng(len(self.steps) + 1)
+    def _noise(self) -> np.random.Generator:
+        return self._rng(len(self.taken) + 1)
 
     def _rng(self, t: int) -> np.random.Generator:
         """Return the randomness of step ``t`` (0 for the prompt), from seed, task and t alone."""
@@ -210,3 +242,8 @@ class Episode:
         words = np.frombuffer(digest, dtype=np.uint32).tolist()
         seed = np.random.SeedSequence([self.toolbox.settings.noise_seed, t, *words])
         return np.random.default_rng(seed)
+
+
+@lru_cache
+def _reader(dialect: str, tools: tuple[str, ...]) -> Reader:
+    return Reader(dialect_named(dialect), argument_names(tools))

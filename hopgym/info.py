@@ -17,22 +17,22 @@ def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
         episode: As it stands.
         oracle_steps: The oracle's number of steps; -1 before the end or where it is unknown.
     """
-    step = episode.steps[-1] if episode.steps else None
+    step = episode.taken[-1] if episode.taken else None
     action = step.action if step else None
     ended = bool(episode.reason)
     return {
         "task_id": episode.task.question.id,
-        "step": len(episode.steps),
+        "step": len(episode.taken),
         "steps_left": episode.steps_left,
         "tool": action.tool if action else "",
         "argument": action.argument if action else "",
-        "verdict": step.verdict.value if step else "",
+        "verdict": str(step.verdict) if step else "",
         "process_reward": step.process_reward if step else 0.0,
         "outcome_reward": step.outcome_reward if step else 0.0,
-        "potential": episode.potential,
+        "potential": step.potential if step else episode.potential,
         "oracle_steps": oracle_steps,
         "is_success": ended and episode.score.em == 1.0,
-        "reason": episode.reason.value,
+        "reason": str(episode.reason),
         "evidence_source": episode.source.evidence_source if episode.judged else "none",
         "corpus": episode.task.corpus.description,
         "gold": _gold(episode) if ended or episode.settings.reveal else "",

@@ -4,7 +4,7 @@ In: the question, its corpus, and what each step showed. Out: potentials, verdic
 rewards. Exact where the proofs are; nothing here asks a model.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,6 +77,7 @@ class Knowledge:
         self._status = [0.0] * len(self.evidence)
         self._unseen_titles = set(self.titles.values())
         self._known: set[tuple[str, int]] = set()
+        self._all_written = all(fact.shown_by for fact in self.evidence)
         self.seen_titles: set[str] = set()
         self._note_titles(self.find_titles(question.text))
         self.potential = self._best_potential()
@@ -107,7 +108,8 @@ class Knowledge:
 
     def find_titles(self, text: str) -> tuple[str, ...]:
         """Return the evidence titles not seen so far that stand whole in a text, sorted."""
-        return tuple(sorted(t for t in self._unseen_titles if t in text and stands_whole(t, text)))
+        found = [t for t in self._unseen_titles if t in text and stands_whole(t, text)]
+        return tuple(sorted(found)) if found else ()
 
     def observe(self, shown: Shown, call: tuple[str, str] | None = None) -> Verdict:
         """Take in what a step showed; return GOOD, LEAD or IRRELEVANT by what that changed.
@@ -118,9 +120,12 @@ class Knowledge:
         """
         if not self.evidence:
             return Verdict.IRRELEVANT
+        known_before = len(self._known)
+        self._known.update(shown.sentences)
+        if len(self._known) == known_before and not shown.titles and self._all_written:
+            return Verdict.IRRELEVANT
         before = self._status.copy()
         self._note_titles(shown.titles)
-        self._known.update(shown.sentences)
         for i, fact in enumerate(self.evidence):
             if self._status[i] != _HELD and self._shows(fact, call):
                 self._status[i] = _HELD
@@ -153,7 +158,9 @@ class Knowledge:
         count = len(self._corpus.document(document).sentences)
         return all((document, i) in self._known for i in range(count))
 
-    def _note_titles(self, titles: Iterable[str]) -> None:
+    def _note_titles(self, titles: Sequence[str]) -> None:
+        if not titles:
+            return
         for title in titles:
             self._unseen_titles.discard(title)
             self.seen_titles.add(title)
