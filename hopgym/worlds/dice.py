@@ -1,6 +1,6 @@
 """Cheap scalar draws from a NumPy generator, taken from it in blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -35,10 +35,10 @@ class Dice:
         """Return one of the items, which must not be empty."""
         return items[int(self.unit() * len(items))]
 
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        """Return the items in random order."""
-        mixed = list(items)
-        for i in range(len(mixed) - 1, 0, -1):
-            j = int(self.unit() * (i + 1))
-            mixed[i], mixed[j] = mixed[j], mixed[i]
-        return mixed
+    def shuffled(self, items: Sequence[T]) -> Iterator[T]:
+        """Yield the items in random order; each is drawn when it is asked for."""
+        left = list(items)
+        while left:
+            i = int(self.unit() * len(left))
+            left[i], left[-1] = left[-1], left[i]
+            yield left.pop()

@@ -23,15 +23,13 @@ class Query:
 
     def __str__(self) -> str:
         """Return the constructor call, strings in JSON-like quotes."""
-        values = (getattr(self, f.name) for f in fields(self))
-        parts = (str(v) if isinstance(v, Query) else repr(v) for v in values)
+        parts = (str(v) if isinstance(v, Query) else repr(v) for v in self._values())
         return f"{type(self).__name__}({', '.join(parts)})"
 
     @property
     def parts(self) -> tuple["Query", ...]:
         """The queries that this one is made of, in order."""
-        values = (getattr(self, f.name) for f in fields(self))
-        return tuple(v for v in values if isinstance(v, Query))
+        return tuple(v for v in self._values() if isinstance(v, Query))
 
     @property
     def hops(self) -> int:
@@ -42,6 +40,10 @@ class Query:
     def own_hops(self) -> int:
         """What this node adds to a branch."""
         return 0
+
+    def _values(self) -> list[object]:
+        names: tuple[str, ...] = type(self).__match_args__
+        return [getattr(self, name) for name in names]
 
     def walk(self) -> Iterator["Query"]:
         """Iterate over this query and all it is made of, outermost first."""

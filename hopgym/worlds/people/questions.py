@@ -5,7 +5,7 @@ count's target are drawn first, from equal shares; a cell that gives nothing is 
 the rest. No question repeats another, and none lies on the path of another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -34,6 +34,12 @@ _TRIES = 16
 _PLAN_ERROR = 2
 """Steps by which a plan can miss what is played out; near the bound it is played out."""
 
+_MOST_ABREAST = 50
+"""Most entities that a question leads to side by side, whatever the oracle may read."""
+
+_MOST_COUNTED = 5
+"""Highest count asked for, whatever the number of answers allowed."""
+
 _LAST_MISS = 4
 """A cell that gave nothing for so many questions is not drawn any more."""
 
@@ -46,6 +52,10 @@ class Cell:
     hops: int
     target: int = 0
     """The count asked for."""
+
+
+_Tree = dict[str, dict[int, list[Cell]]]
+"""Cells by kind and hops."""
 
 
 class QuestionMaker:
@@ -63,9 +73,11 @@ class QuestionMaker:
     ) -> None:
         self._world, self._settings, self._id_prefix = world, settings, id_prefix
         self._dice = Dice(rng)
-        walker = Walker(world, self._dice, settings.max_oracle_steps)
+        abreast = min(settings.max_oracle_steps, _MOST_ABREAST)
+        walker = Walker(world, self._dice, abreast)
         self._forms = Forms(world, walker, self._dice, settings.max_answers)
         self._misses: dict[Cell, int] = dict.fromkeys(_cells(settings), 0)
+        self._tree = _tree_of(self._misses)
         self._asked: set[tuple[str, ...]] = set()
         self._on_the_way: set[tuple[str, ...]] = set()
         self._identities: set[tuple[str, ...]] = set()
@@ -78,7 +90,7 @@ class QuestionMaker:
         Raises:
             WorldError: When the world holds no further question of the kinds and hops wanted.
         """
-        left = [cell for cell, misses in self._misses.items() if misses < _LAST_MISS]
+        left = self._tree
         while left and not self._exhausted:
             cell = self._draw(left)
             question = self._from_cell(cell)
@@ -86,8 +98,7 @@ class QuestionMaker:
                 self._misses[cell] = 0
                 self._made += 1
                 return question
-            self._misses[cell] += 1
-            left.remove(cell)
+            left = self._without(cell, left)
         # What a slot holds must not depend on how often it was asked for.
         self._exhausted = True
         settings = self._settings
@@ -98,12 +109,18 @@ class QuestionMaker:
             "take fewer questions, a larger size, or more kinds"
         )
 
-    def _draw(self, cells: Sequence[Cell]) -> Cell:
+    def _draw(self, tree: _Tree) -> Cell:
         """Return a cell, drawn by kind, then hops, then target, each from equal shares."""
-        kind = self._dice.pick(list(dict.fromkeys(cell.kind for cell in cells)))
-        of_kind = [cell for cell in cells if cell.kind == kind]
-        hops = self._dice.pick(list(dict.fromkeys(cell.hops for cell in of_kind)))
-        return self._dice.pick([cell for cell in of_kind if cell.hops == hops])
+        by_hops = tree[self._dice.pick(list(tree))]
+        return self._dice.pick(by_hops[self._dice.pick(list(by_hops))])
+
+    def _without(self, missed: Cell, tree: _Tree) -> _Tree:
+        """Return what is left to draw from for this question; a cell that misses on is dropped."""
+        self._misses[missed] += 1
+        if self._misses[missed] >= _LAST_MISS:
+            self._tree = _tree_of(cell for cell, n in self._misses.items() if n < _LAST_MISS)
+        cells = (cell for by_hops in tree.values() for some in by_hops.values() for cell in some)
+        return _tree_of(cell for cell in cells if cell != missed)
 
     def _from_cell(self, cell: Cell) -> Question | None:
         draw = self._forms.draw[cell.kind]
@@ -204,11 +221,19 @@ def answer_kind(query: Query) -> AnswerKind:
     return "text"
 
 
+def _tree_of(cells: Iterable[Cell]) -> _Tree:
+    tree: _Tree = {}
+    for cell in cells:
+        tree.setdefault(cell.kind, {}).setdefault(cell.hops, []).append(cell)
+    return tree
+
+
 def _cells(settings: QuestionSettings) -> list[Cell]:
     fewest, most = settings.hops
+    counts = range(min(settings.max_answers, _MOST_COUNTED) + 1)
     return [
         Cell(kind, hops, target)
         for kind in settings.kinds
         for hops in range(max(fewest, FEWEST_HOPS.get(kind, 1)), most + 1)
-        for target in (range(settings.max_answers + 1) if kind == "count" else (0,))
+        for target in (counts if kind == "count" else (0,))
     ]

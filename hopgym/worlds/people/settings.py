@@ -68,7 +68,7 @@ class QuestionSettings:
     kinds: tuple[str, ...] = _DEFAULT_KINDS
     """Kinds of question, drawn with equal shares."""
     max_answers: int = 3
-    """Most answers of a question, and the highest count asked for; at least 1."""
+    """Most answers of a question, at least 1; counts are asked for up to it, and up to 5."""
     max_oracle_steps: int = 12
     """Most steps that the oracle may need, its answer included; at least 2."""
 

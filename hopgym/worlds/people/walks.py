@@ -4,7 +4,7 @@ In: a world and dice. Out: walks, each a query with the set of entities it leads
 comes back to an entity, and every set on it stays small enough to be read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hopgym.worlds.dice import Dice
@@ -28,6 +28,8 @@ class Walk:
     """All entities on it."""
     path: tuple[str, ...]
     """Its entry and relations, to tell walks apart."""
+    hops: int
+    """Relations, an entry by attribute counting one."""
 
     @property
     def end(self) -> int:
@@ -64,7 +66,7 @@ class Walker:
     def named(self, entity: int) -> Walk:
         """Return a walk of no hops: an entity by name."""
         name = self._world.name(entity)
-        return Walk(Name(name), (entity,), frozenset((entity,)), (name,))
+        return Walk(Name(name), (entity,), frozenset((entity,)), (name,), 0)
 
     def walk(self, hops: int, *, single: bool = False) -> Walk | None:
         """Return a walk of exactly so many hops from a random entry, or None when one got stuck.
@@ -74,7 +76,7 @@ class Walker:
             single: Whether it must lead to one entity at each hop.
         """
         walk: Walk | None = self._entry(hops)
-        while walk is not None and walk.query.hops < hops:
+        while walk is not None and walk.hops < hops:
             walk = self.extend(walk, 1 if single else self._most)
         return walk
 
@@ -118,10 +120,11 @@ class Walker:
             tuple(ends),
             walk.visited.union(ends),
             (*walk.path, relation),
+            walk.hops + 1,
         )
 
-    def relations_from(self, walk: Walk) -> list[str]:
-        """Return the relations that questions follow from a walk's ends, in random order."""
+    def relations_from(self, walk: Walk) -> Iterator[str]:
+        """Yield the relations that questions follow from a walk's ends, in random order."""
         return self._dice.shuffled(self._relations[self._world.universe.kind(walk.end)])
 
     def _entry(self, hops: int) -> Walk:
@@ -142,7 +145,7 @@ class Walker:
         if value is None or len(self._world.having(attribute, value)) != 1:
             return None
         query = Having(attribute, value)
-        return Walk(query, (person,), frozenset((person,)), (str(query),))
+        return Walk(query, (person,), frozenset((person,)), (str(query),), 1)
 
 
 def leads_to_people(relation: str) -> bool:
