@@ -40,7 +40,8 @@ class Evaluator:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._followed: dict[tuple[str, int], tuple[int, ...]] = {}
-        self._remembers = 200_000
+        self._proven: dict[tuple[str, int], Proofs] = {}
+        self._remembers = 100_000
 
     def follow(self, relation: str, entity: int) -> tuple[int, ...]:
         """Return what a relation, stated or derived, leads to from an entity; each once."""
@@ -83,6 +84,15 @@ class Evaluator:
                 return self._member(self.find(member), of)
         raise DataError(f"expected a query, got {query!r}")
 
+    def ends(self, query: Query) -> tuple[int, ...]:
+        """Return the entities that a query finds, without hops and proofs."""
+        match query:
+            case Follow(relation, of):
+                reached = (self.follow(relation, e) for e in self.ends(of))
+                return tuple(dict.fromkeys(v for values in reached for v in values))
+            case _:
+                return self.find(query).entities
+
     def _follow(self, relation: str, entity: int) -> tuple[int, ...]:
         schema = self.facts.schema
         if relation in schema.unions:
@@ -99,6 +109,15 @@ class Evaluator:
 
     def _proofs(self, relation: str, entity: int) -> Proofs:
         """Return what proves that the relation leads from the entity just where it does."""
+        key = (relation, entity)
+        proofs = self._proven.get(key)
+        if proofs is None:
+            if len(self._proven) >= self._remembers:
+                self._proven.clear()
+            proofs = self._proven[key] = self._prove(relation, entity)
+        return proofs
+
+    def _prove(self, relation: str, entity: int) -> Proofs:
         schema, facts = self.facts.schema, self.facts
         if relation in schema.paths:
             return self._path_proofs(relation, entity)

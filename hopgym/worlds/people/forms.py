@@ -20,8 +20,9 @@ from hopgym.worlds.queries import (
     Superlative,
 )
 
-_COUNT_TRIES = 12
-_WITNESSES = 200
+_COUNT_TRIES = 4
+_WITNESSES = 2_000
+"""Entities looked at to learn which counts and absences a relation has."""
 
 FEWEST_HOPS: Mapping[str, int] = {"superlative": 2}
 """Kind to the hops below which no question of it can be asked, where those are not 1."""
@@ -42,8 +43,10 @@ class Forms:
         self._max_answers = max_answers
         self._attributes = world.vocabulary.attributes
         self._people_attributes = world.vocabulary.attributes_of(PERSON)
+        self._counted = tuple(r for r in world.vocabulary.followed if is_countable(r))
         self._pairs = Pairs(world, walker, dice, max_answers)
         self._occurs: dict[str, bool] = {}
+        self._counts: dict[str, dict[int, list[int]]] = {}
         self.draw: Mapping[str, Callable[[int, int], Draft | None]] = {
             "chain": self._chain,
             "attribute": self._attribute,
@@ -80,16 +83,25 @@ class Forms:
 
     def _count(self, hops: int, target: int) -> Draft | None:
         # The relation comes first: drawn last, it would tell much about the target.
-        counted = [r for r in self._world.vocabulary.followed if is_countable(r)]
-        relation = self._dice.pick(counted) if counted else ""
-        for _ in range(_COUNT_TRIES if counted else 0):
-            walk = self._walker.walk(hops - 1, single=True)
-            if walk is None or self._world.universe.kind(walk.end) != LEADS[relation][0]:
+        relation = self._dice.pick(self._counted) if self._counted else ""
+        having = self._by_count(relation).get(target, []) if relation else []
+        for _ in range(_COUNT_TRIES if having else 0):
+            walk = self._walker.walk_to(self._dice.pick(having), hops - 1)
+            if walk is None:
                 continue
-            ends = self._walker.reach(walk, relation)
-            if len(ends) == target and walk.visited.isdisjoint(ends):
+            if walk.visited.isdisjoint(self._walker.reach(walk, relation)):
                 return Draft(Count(relation, walk.query), ((*walk.path, relation, "count"),))
         return None
+
+    def _by_count(self, relation: str) -> dict[int, list[int]]:
+        """Return the entities that have a relation, by how many it leads to."""
+        if relation not in self._counts:
+            counts: dict[int, list[int]] = {}
+            universe, follow = self._world.universe, self._world.evaluator.follow
+            for entity in universe.of_kind(LEADS[relation][0])[:_WITNESSES]:
+                counts.setdefault(len(follow(relation, entity)), []).append(entity)
+            self._counts[relation] = counts
+        return self._counts[relation]
 
     def _intersection(self, hops: int, target: int) -> Draft | None:
         if hops >= 2 and self._people_attributes and self._dice.unit() < 0.5:

@@ -6,7 +6,7 @@ In: hops. Out: a `Draft` of two walks side by side, or None when the draw came t
 from collections.abc import Mapping
 
 from hopgym.worlds.dice import Dice
-from hopgym.worlds.people.drafts import Draft
+from hopgym.worlds.people.drafts import Draft, is_countable
 from hopgym.worlds.people.vocabulary import LEADS, PERSON, SCHEMA
 from hopgym.worlds.people.walks import Walk, Walker, leads_to_people
 from hopgym.worlds.people.world import World
@@ -33,6 +33,7 @@ class Pairs:
         self._max_answers = max_answers
         self._attributes = world.vocabulary.attributes
         self._people_attributes = world.vocabulary.attributes_of(PERSON)
+        self._counted = tuple(r for r in world.vocabulary.followed_from(PERSON) if is_countable(r))
 
     def both(self, hops: int) -> Draft | None:
         """Return a question for those who are among two crowds, or None."""
@@ -82,7 +83,7 @@ class Pairs:
 
     def _compare(self, one: int, other: int) -> tuple[str, str] | None:
         """Return (op, by) that tells two people apart, or None."""
-        counted = [r for r in self._world.vocabulary.followed_from(PERSON) if not SCHEMA.single(r)]
+        counted = self._counted
         if "birth_date" in self._attributes and (not counted or self._dice.unit() < 0.5):
             birth = self._world.universe.people.birth
             return (self._dice.pick(_AGES), "birth_date") if birth[one] != birth[other] else None

@@ -30,7 +30,7 @@ from hopgym.worlds.queries import Attribute, Compare, Count, Follow, Intersect, 
 UNKNOWN = ("unknown", "unanswerable", "no answer", "not known", "cannot be answered", "none")
 """What counts as the answer to a question that has none."""
 
-_TRIES = 16
+_TRIES = 12
 _PLAN_ERROR = 2
 """Steps by which a plan can miss what is played out; near the bound it is played out."""
 
@@ -40,7 +40,7 @@ _MOST_ABREAST = 50
 _MOST_COUNTED = 5
 """Highest count asked for, whatever the number of answers allowed."""
 
-_LAST_MISS = 4
+_LAST_MISS = 2
 """A cell that gave nothing for so many questions is not drawn any more."""
 
 
@@ -183,7 +183,7 @@ class QuestionMaker:
     def _is_several(self, query: Query) -> bool:
         if not isinstance(query, Follow | Intersect) or is_single(query):
             return False
-        found = self._world.evaluator.find(query).entities
+        found = self._world.evaluator.ends(query)
         if found or not isinstance(query, Follow):
             return len(found) > 1
         # Nobody is asked for in either number, so that the number does not tell; parents always

@@ -71,6 +71,13 @@ class Universe:
             return PERSON
         return TOWN if entity < self._employers else EMPLOYER
 
+    def of_kind(self, kind: str) -> range:
+        """Return the entities of a kind, distractors among the people left out."""
+        if kind == PERSON:
+            return range(self.people.size)
+        towns, employers = range(self._towns, self._employers), range(self._employers, self._count)
+        return towns if kind == TOWN else employers
+
     def name(self, entity: int) -> str:
         """Return an entity's name, unique in the world."""
         if entity < self._towns:

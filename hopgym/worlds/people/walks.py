@@ -4,7 +4,7 @@ In: a world and dice. Out: walks, each a query with the set of entities it leads
 comes back to an entity, and every set on it stays small enough to be read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hopgym.worlds.dice import Dice
@@ -14,7 +14,17 @@ from hopgym.worlds.queries import Follow, Having, Name, Query
 
 _BY_ATTRIBUTE = 0.25
 _PLACE = 0.15
+_PATIENCE = 4
+"""Tries per hop, steps back among them, before a walk is given up."""
+
 _ENTRY_ATTRIBUTES = ("birth_date", "job", "hobby")
+
+_NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
+    PERSON: ("mother", "father", "husband", "wife", "son", "daughter", "friend", "company"),
+    TOWN: ("resident",),
+    EMPLOYER: ("employee", "founder"),
+}
+"""Relations to all who could lead back to an entity, whether pages state them or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +85,70 @@ class Walker:
             hops: Relations, an entry by attribute counting one.
             single: Whether it must lead to one entity at each hop.
         """
-        walk: Walk | None = self._entry(hops)
-        while walk is not None and walk.hops < hops:
-            walk = self.extend(walk, 1 if single else self._most)
+        most = 1 if single else self._most
+        onward = [iter((self._entry(hops),))]
+        for _ in range(_PATIENCE * (hops + 1)):
+            walk = next(onward[-1], None)
+            if walk is None:
+                onward.pop()
+                if not onward:
+                    return None
+            elif walk.hops == hops:
+                return walk
+            else:
+                onward.append(self._extensions(walk, most))
+        return None
+
+    def walk_to(self, end: int, hops: int) -> Walk | None:
+        """Return a walk of so many hops, each to one entity, that leads to an entity, or None."""
+        if hops and self._dice.unit() < _BY_ATTRIBUTE:
+            walk = self._walk_back(end, hops - 1, by_attribute=True)
+            if walk is not None:
+                return walk
+        return self._walk_back(end, hops, by_attribute=False)
+
+    def _walk_back(self, end: int, hops: int, *, by_attribute: bool) -> Walk | None:
+        """Find the way backwards, then go it forwards."""
+        way: list[tuple[int, str]] = []
+        back = [self._steps_back(end)] if hops else []
+        for _ in range(_PATIENCE * hops):
+            if not back or len(way) == hops:
+                break
+            step = next(back[-1], None)
+            if step is None:
+                back.pop()
+                if way:
+                    way.pop()
+            elif step[0] != end and all(step[0] != passed for passed, _ in way):
+                way.append(step)
+                back.append(self._steps_back(step[0]))
+        if len(way) < hops:
+            return None
+        return self._forwards(way[-1][0] if way else end, way, by_attribute)
+
+    def _forwards(
+        self, start: int, way: Sequence[tuple[int, str]], by_attribute: bool
+    ) -> Walk | None:
+        person = self._world.universe.kind(start) == PERSON
+        if person and start >= self._world.universe.size:
+            return None
+        if by_attribute and not (person and self._entry_attributes):
+            return None
+        walk = self._by_attribute(start) if by_attribute else self.named(start)
+        for _, relation in reversed(way):
+            if walk is None:
+                return None
+            walk = self.along(walk, relation, self.reach(walk, relation))
         return walk
+
+    def _steps_back(self, entity: int) -> Iterator[tuple[int, str]]:
+        """Yield (other entity, relation that leads from it to this one alone), in random order."""
+        universe = self._world.universe
+        for near in self._dice.shuffled(_NEIGHBOURS[universe.kind(entity)]):
+            for other in self._dice.shuffled(universe.related(near, entity)):
+                for relation in self._dice.shuffled(self._relations[universe.kind(other)]):
+                    if self._follow(relation, other) == (entity,):
+                        yield other, relation
 
     def one_person(self, hops: int) -> Walk | None:
         """Return a walk of so many hops that leads to one person, or None."""
@@ -100,12 +170,13 @@ class Walker:
 
     def extend(self, walk: Walk, most: int) -> Walk | None:
         """Return the walk one hop on, over a relation with 1 to ``most`` new entities, or None."""
-        kind = self._world.universe.kind(walk.end)
-        for relation in self._dice.shuffled(self._relations[kind]):
+        return next(self._extensions(walk, most), None)
+
+    def _extensions(self, walk: Walk, most: int) -> Iterator[Walk]:
+        for relation in self.relations_from(walk):
             ends = self.reach(walk, relation)
             if ends and len(ends) <= most and walk.visited.isdisjoint(ends):
-                return self.along(walk, relation, ends)
-        return None
+                yield self.along(walk, relation, ends)
 
     def reach(self, walk: Walk, relation: str) -> tuple[int, ...]:
         """Return the entities that a relation leads to from the ends of a walk."""
