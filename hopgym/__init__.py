@@ -25,7 +25,6 @@ _PUBLIC = {
     "hopgym.env": ("HopEnv",),
     "hopgym.wrappers": ("RecordTrajectory", "TranscriptObservation"),
     "hopgym.rollout": ("Policy", "as_policy", "run_episodes"),
-    "hopgym.replay": ("replay",),
     "hopgym.policies": (
         "ConstantPolicy",
         "ExhaustivePolicy",

@@ -5,6 +5,7 @@ The rules of an episode stand in `hopgym.episode`; here they meet Gymnasium's co
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import gymnasium
@@ -24,8 +25,8 @@ from hopgym.trajectory import StopReason, Trajectory, transcript
 
 ACTION_CHARS = 8_192
 """Longest text of the action space; longer ones are read all the same."""
-
 _EXTRA_CHARS = 4_000
+_KEPT_COUNTS = 100_000
 _RESET_OPTIONS = ("index", "task_id", "prefix")
 
 
@@ -42,9 +43,7 @@ class HopEnv(gymnasium.Env[str, str]):
 
     Usually made through ``gymnasium.make("hopgym/...")``. ``terminated`` means that an answer was
     given, ``truncated`` that the step budget ran out or too many texts in a row were malformed.
-    Every info holds the same keys: ``task_id, step, steps_left, tool, argument, verdict,
-    process_reward, outcome_reward, potential, oracle_steps, is_success, reason,
-    evidence_source, corpus, gold``.
+    Every info holds the same keys (`hopgym.info`).
 
     Args:
         source: The tasks.
@@ -165,7 +164,14 @@ class HopEnv(gymnasium.Env[str, str]):
         return Snapshot(self._running().copy(), self._cursor)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a point of an episode of this environment; it can be restored again."""
+        """Go back to a point of an episode of this environment; it can be restored again.
+
+        Raises:
+            ArgumentError: When it is no snapshot, or one of other tasks.
+        """
+        require(isinstance(snapshot, Snapshot), "snapshot", "what snapshot() returned", snapshot)
+        same = snapshot.episode.source.fingerprint == self.source.fingerprint
+        require(same, "snapshot", "one of an environment over the same tasks", snapshot)
         self._episode = snapshot.episode.copy()
         self._cursor = snapshot.cursor
         self._prompt = self._episode.prompt()
@@ -173,14 +179,13 @@ class HopEnv(gymnasium.Env[str, str]):
     def stop(self, reason: StopReason) -> None:
         """End the episode for a reason outside of it, such as a context that is full.
 
-        Args:
-            reason: Any but RUNNING and ANSWER; an episode that has ended keeps its own.
+        An episode that has ended keeps its own reason; RUNNING and ANSWER are none.
 
         Raises:
             ResetNeeded: Before the first reset.
         """
-        other = reason not in (StopReason.RUNNING, StopReason.ANSWER)
-        require(other, "reason", "a reason to truncate an episode", reason)
+        other = isinstance(reason, StopReason) and reason not in ("", StopReason.ANSWER)
+        require(other, "reason", "a StopReason to truncate an episode for", reason)
         episode = self._running()
         episode.reason = episode.reason or reason
 
@@ -211,9 +216,9 @@ class HopEnv(gymnasium.Env[str, str]):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the episode's corpus: its texts replay to the same point."""
         state = self.__dict__ | {"_episode": None, "_toolbox": None}
-        if self._episode:
-            texts = [(step.text, step.given) for step in self._episode.steps]
-            state["_replay"] = (self._episode.index, texts)
+        if episode := self._episode:
+            texts = [(taken.text, taken.given) for taken in episode.taken]
+            state["_replay"] = (episode.index, texts, episode.reason)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -221,21 +226,22 @@ class HopEnv(gymnasium.Env[str, str]):
         replay = state.pop("_replay", None)
         self.__dict__.update(state)
         if replay:
-            index, texts = replay
+            index, texts, reason = replay
             self._episode = self._new_episode(index)
             for text, given in texts:
                 self._episode.take(text, given=given)
+            self._episode.reason = reason
 
     def _running(self) -> Episode:
-        if self._episode is None:
-            raise ResetNeeded("no episode has begun; call reset() first")
-        return self._episode
+        if self._episode is not None:
+            return self._episode
+        raise ResetNeeded("no episode has begun; call reset() first")
 
     def _index_of(self, options: dict[str, Any], drawn: int) -> int:
         if "task_id" in options:
             return self.source.index_of(options["task_id"])
         index = options.get("index", drawn)
-        whole = isinstance(index, int) and not isinstance(index, bool)
+        whole = isinstance(index, Integral) and not isinstance(index, bool)
         if not whole or not 0 <= index < len(self.source):
             expected = f"a whole number in [0, {len(self.source)})"
             raise ArgumentError(f"options['index'] must be {expected}, got {index!r}")
@@ -256,6 +262,8 @@ class HopEnv(gymnasium.Env[str, str]):
         if not episode.judged:
             return 1
         if episode.index not in self._oracle_steps:
+            if len(self._oracle_steps) >= _KEPT_COUNTS:
+                self._oracle_steps.clear()
             self._oracle_steps[episode.index] = count_steps(episode.task, self.tool_settings)
         return self._oracle_steps[episode.index]
 
@@ -268,16 +276,17 @@ class HopEnv(gymnasium.Env[str, str]):
 
     def _frame(self) -> str:
         episode = self._running()
-        if not episode.steps:
+        if not episode.taken:
             return self._prompt
-        step = episode.steps[-1]
+        step = episode.taken[-1]
         paid = f"process {step.process_reward:.2f}, outcome {step.outcome_reward:.2f}"
-        head = f"step {len(episode.steps)}: {step.verdict} ({paid})"
+        head = f"step {len(episode.taken)}: {step.verdict} ({paid})"
         return f"{step.text}\n\n{step.observation}\n\n{head}"
 
 
 def _checked_options(options: dict[str, Any] | None) -> dict[str, Any]:
-    options = options or {}
+    options = {} if options is None else options
+    require(isinstance(options, dict), "options", "a dictionary or None", options)
     for name in options:
         if name not in _RESET_OPTIONS:
             known = ", ".join(_RESET_OPTIONS)
@@ -286,6 +295,6 @@ def _checked_options(options: dict[str, Any] | None) -> dict[str, Any]:
     if "index" in options and "task_id" in options:
         raise ArgumentError("reset options must hold index or task_id, got both")
     prefix = options.get("prefix") or ()
-    if not isinstance(prefix, list | tuple) or not all(isinstance(text, str) for text in prefix):
-        raise ArgumentError(f"options['prefix'] must be a list of strings, got {prefix!r}")
+    ok = isinstance(prefix, list | tuple) and all(isinstance(text, str) for text in prefix)
+    require(ok, "options['prefix']", "a list of strings", prefix)
     return options

@@ -25,7 +25,7 @@ def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, max_steps: in
     ]
     turn = f"Answer the question with these tools, one call a turn, in at most {max_steps} turns:"
     pages = (
-        ["A result's further part is to be had by the same call with #2 behind its argument."]
+        ["Long results come in parts: #2 behind an argument asks for the second."]
         if len(source.tools) > 1
         else []
     )

@@ -82,7 +82,8 @@ def people(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     `page_style="prose"` (or `"brief"`), `distractors=0`, `name_pool="full"` (or `"small"`),
     `names_split="all"` (or `"train"`, `"heldout"`), `world_seed=0`, `split="train"` (or `"dev"`,
     `"test"`). Questions: `questions_per_world=50`, `hops=(1, 4)`, `kinds` (all but `"yesno"`),
-    `max_answers=3`, `max_oracle_steps=12`. Episode and tools: see `EnvSettings`, `ToolSettings`.
+    `max_answers=3`, `max_oracle_steps=12` (never above `max_steps`). Episode and tools: see
+    `EnvSettings`, `ToolSettings`.
 
     ## References
     Universes after PhantomWiki (Gong et al. 2025, arXiv 2502.20377); step verdicts in place of
@@ -93,6 +94,7 @@ def people(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
 
     worlds, arguments = _take(WorldSettings, arguments)
     questions, arguments = _take(QuestionSettings, arguments)
+    questions |= _within_budget(QuestionSettings(**questions).max_oracle_steps, arguments)
     return _environment(
         lambda: PeopleSource(WorldSettings(**worlds), QuestionSettings(**questions)),
         arguments,
@@ -256,6 +258,15 @@ def _environment(
     if "max_steps" not in for_env and source.max_steps:
         env_settings = EnvSettings(**for_env, max_steps=source.max_steps)
     return HopEnv(source, env_settings, tool_settings, render_mode)
+
+
+def _within_budget(max_oracle_steps: int, arguments: dict[str, Any]) -> dict[str, int]:
+    """Return bounds for questions that the oracle can answer within the step budget."""
+    budget = arguments.get("max_steps")
+    tools = arguments.get("mode", "tools") == "tools"
+    if not tools or not isinstance(budget, int) or budget < 2:
+        return {}
+    return {"max_oracle_steps": min(max_oracle_steps, budget)}
 
 
 def _take(settings: type, arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,13 +6,12 @@ next, so that a run can be spread over slots and threads, stopped and taken up a
 """
 
 import copy
-import inspect
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, cast
 
 import gymnasium
@@ -21,24 +20,12 @@ import numpy as np
 from hopgym.actions import replace_surrogates
 from hopgym.env import HopEnv
 from hopgym.errors import HopgymError, require
+from hopgym.policy import Policy, as_policy
 from hopgym.runfile import TrajectoryWriter, as_recorded
-from hopgym.trajectory import Completion, StopReason, Trajectory, transcript
+from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.wrappers import hop_env, run_header
 
 __all__ = ["Completion", "Policy", "as_policy", "episode_rng", "run_episodes"]
-
-Policy = Callable[[Sequence[Trajectory]], Sequence[str | Completion]]
-"""From episodes so far (their ``reason`` is RUNNING) to the next action text of each.
-
-It may carry, beside the call:
-
-- ``concurrency``, an int, 1 by default: 1 = one call at a time on all episodes that wait; n = up to
-  n calls at once in threads, of one episode each.
-- ``seeded(seed)``, which returns the policy to use in a run of that seed.
-- ``fingerprint``, a string that tells it from others, so that no file holds the episodes of two.
-"""
-
-_MANY = re.compile(r"(\w+\.)*Sequence\[(ForwardRef\()?['\"]?(\w+\.)*Trajectory['\"]?\)?\]")
 
 
 def episode_rng(seed: int, index: int, sample: int, t: int) -> np.random.Generator:
@@ -87,43 +74,29 @@ def run_episodes(
         RunFileError: When the file is in use or belongs to another run, at the first trajectory.
     """
     for name, value, least in (("slots", slots, 1), ("samples", samples, 1), ("seed", seed, 0)):
-        require(value >= least, name, f"a whole number from {least}", value)
+        ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        require(ok, name, f"a whole number from {least}", value)
+    require(callable(policy), "policy", "a function of transcripts or trajectories", policy)
+    policy = as_policy(policy)
     made = gymnasium.make(env_id, **(env_kwargs or {})) if isinstance(env_id, str) else env_id
     require(made is not env_id or not env_kwargs, "env_kwargs", "empty for a made env", env_kwargs)
     env = hop_env(made)
-    wanted = tuple(dict.fromkeys(map(int, indices)))
-    for index in wanted:
-        require(0 <= index < len(env.source), "indices", f"in [0, {len(env.source)})", index)
+    wanted = _checked_indices(indices, len(env.source))
     if hasattr(policy, "seeded"):
         policy = policy.seeded(seed)
     return _run(env, policy, wanted, range(samples), slots, seed, out)
 
 
-def as_policy(function: Callable[..., Any]) -> Policy:
-    """Return a policy that calls a function, which is itself one if it takes many episodes.
-
-    It does if its first parameter is annotated ``Sequence[Trajectory]``. Any other function gets
-    the transcript of one episode, a string, and returns the next action, a string or `Completion`.
-    """
-    return cast(Policy, function) if _takes_many(function) else _OneByOne(function)
-
-
-class _OneByOne:
-    """A function of one transcript, as a policy."""
-
-    batched = False
-
-    def __init__(self, function: Callable[[str], str | Completion]) -> None:
-        self._function = function
-        self.concurrency: int = getattr(function, "concurrency", 1)
-        self.fingerprint: str = getattr(function, "fingerprint", "")
-
-    def __call__(self, prefixes: Sequence[Trajectory]) -> list[str | Completion]:
-        return [self._function(transcript(each.prompt, each.steps)) for each in prefixes]
-
-    def seeded(self, seed: int) -> "_OneByOne":
-        seeded = getattr(self._function, "seeded", None)
-        return _OneByOne(seeded(seed)) if seeded else self
+def _checked_indices(indices: Iterable[int], tasks: int) -> tuple[int, ...]:
+    """Return the indices, each once; NumPy's whole numbers will do."""
+    expected = f"whole numbers in [0, {tasks})"
+    require(isinstance(indices, Iterable), "indices", expected, indices)
+    wanted = dict[int, None]()
+    for index in indices:
+        ok = isinstance(index, Integral) and not isinstance(index, bool) and 0 <= index < tasks
+        require(ok, "indices", expected, index)
+        wanted[int(index)] = None
+    return tuple(wanted)
 
 
 class _Slot:
@@ -280,13 +253,3 @@ def _concurrency(policy: Policy) -> int:
     concurrency: int = getattr(policy, "concurrency", 1)
     require(concurrency >= 1, "concurrency", "a whole number from 1", concurrency)
     return concurrency
-
-
-def _takes_many(function: Callable[..., Any]) -> bool:
-    # Names that only type checkers import cannot be evaluated; their text is as good.
-    for evaluated in (True, False):
-        with suppress(Exception):
-            parameters = inspect.signature(function, eval_str=evaluated).parameters
-            kind = next(iter(parameters.values())).annotation
-            return bool(_MANY.fullmatch(kind if isinstance(kind, str) else repr(kind)))
-    return False

@@ -61,8 +61,8 @@ class Tool:
     """The argument's name in the json dialect and in instructions."""
     description: str
     """What the call gives, one sentence, for instructions and tool schemas."""
-    run: Callable[["Toolbox", str, int], Result] | None
-    """From toolbox, argument and page (from 1) to the result; None for ``answer``, which ends."""
+    run: Callable[["Toolbox", str, int, np.random.Generator | None], Result] | None
+    """From toolbox, argument, page (from 1) and noise to the result; None for ``answer``."""
 
 
 class Toolbox:
@@ -87,14 +87,10 @@ class Toolbox:
         """
         if rng is not None and rng.random() < self.settings.tool_failure:
             return Result(f"{action.tool} failed this time; try it again.", failed=True)
-        argument, page = self.paged(action)
-        if action.tool == "lookup":
-            return self.lookup_part(argument, page)
-        if action.tool == "search":
-            return self.search(argument, page, rng)
         run = TOOLS[action.tool].run
         assert run is not None, "the environment handles answers itself"
-        return run(self, argument, page)
+        argument, page = self.paged(action)
+        return run(self, argument, page, rng)
 
     def paged(self, action: Action) -> tuple[str, int]:
         """Return argument and page of a call, reading a trailing `` #2`` as the page.
@@ -155,9 +151,11 @@ class Toolbox:
         key = (title, page)
         result = self._looked_up.get(key)
         if result is None:
-            if len(self._looked_up) >= _CACHED_LOOKUPS:
-                self._looked_up.clear()
-            result = self._looked_up[key] = self.lookup(title, page)
+            result = self.lookup(title, page)
+            if result.sentences:
+                if len(self._looked_up) >= _CACHED_LOOKUPS:
+                    self._looked_up.clear()
+                self._looked_up[key] = result
         return result
 
     def _snippet(self, document: Document, words: frozenset[str]) -> Sequence[int]:
@@ -169,18 +167,24 @@ class Toolbox:
         return sorted(best[: self.settings.snippet_sentences])
 
 
-def _calculate(toolbox: Toolbox, expression: str, page: int) -> Result:
-    return Result(calculate(expression))
-
-
 _SEARCH = "finds pages by words and shows their best-matching sentences"
 
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("search", "query", _SEARCH, lambda box, query, page: box.search(query, page, None)),
-        Tool("lookup", "title", "shows the page of a title", Toolbox.lookup),
-        Tool("calculate", "expression", "works an arithmetic expression out", _calculate),
+        Tool("search", "query", _SEARCH, Toolbox.search),
+        Tool(
+            "lookup",
+            "title",
+            "shows the page of a title",
+            lambda box, title, page, rng: box.lookup_part(title, page),
+        ),
+        Tool(
+            "calculate",
+            "expression",
+            "works an arithmetic expression out",
+            lambda box, expression, page, rng: Result(calculate(expression)),
+        ),
         Tool("answer", "answer", "gives your answer and ends the episode", None),
     )
 }

@@ -69,7 +69,7 @@ class Step:
     shown: Shown
     verdict: Verdict
     process_reward: float
-    """In [0, 1]; the sum over an episode is at most 1."""
+    """In [0, 1]; the sum over an episode is at most 1, up to rounding."""
     outcome_reward: float
     """In [0, 1]; above 0 only for an answer."""
     potential: float

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,8 +23,8 @@ MAX_LINES = 300
 ORDER = (
     "errors", "spaces", "documents", "scoring", "tasks", "actions", "arithmetic", "results",
     "tools", "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode",
-    "info", "env", "wrappers", "replay", "rollout", "policies", "evaluation", "report", "worlds",
-    "benchmarks", "registry", "cli",
+    "info", "env", "wrappers", "replay", "policy", "rollout", "policies", "evaluation", "report",
+    "worlds", "benchmarks", "registry", "cli",
 )
 # fmt: on
 # Those that build tasks know nothing of env, policies or training; to count the steps that a
@@ -276,3 +277,13 @@ def test_what_counts_as_module_level() -> None:
     )
     found = {item.target: item.at_import for item in imports_of(source, "m")}
     assert found == {"a": True, "b": False, "c": True, "d": True, "e": True, "g": False}
+
+
+def test_every_public_name_is_what_its_module_defines() -> None:
+    import hopgym
+
+    for name in hopgym.__all__:
+        assert not isinstance(getattr(hopgym, name), ModuleType), f"{name} is hidden by a module"
+    assert "HopEnv" in dir(hopgym)
+    with pytest.raises(AttributeError, match="no attribute 'HopEnvy'"):
+        hopgym.HopEnvy  # noqa: B018

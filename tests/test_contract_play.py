@@ -214,7 +214,8 @@ def test_no_answer_is_told_before_the_end(env_id: str, kwargs) -> None:
         lines = [line.strip() for d in corpus for line in (d.title, *d.sentences)]
         # Digits, and what the instructions say ("unknown"), stand everywhere.
         hidden = [a for a in question.answers if len(a) > 3 and a.casefold() not in instructions]
-        hidden = [a for a in hidden if a not in question.text]
+        unknown = question.kind == "unanswerable"  # any way of saying so may stand anywhere
+        hidden = [a for a in hidden if a not in question.text and not unknown]
         texts = [text for text in actions(env, index, 20) if "<answer>" not in text]
         for text in [*texts, "<answer>no</answer>"]:
             shown = [line for line in lines if line in observation]

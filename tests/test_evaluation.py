@@ -154,7 +154,7 @@ def test_without_tools_nothing_is_judged_or_shown(source: Any, mode: str) -> Non
     result = evaluate([play(source, ["<answer>baker</answer>"], settings=settings)], source)
     assert result.metrics["supported"] is result.metrics["process_accuracy"] is None
     assert result.metrics["unjudged"] == result.metrics["success"] == Estimate(1.0, 1.0, 1.0, 1)
-    assert result.metrics["regret"] == Estimate(0.0, 0.0, 0.0, 1)
+    assert result.metrics["regret"] is None and result.evidence_source == "none"
     assert (result.hop_shown, means(result.hop_named)) == ({}, {"1/2": 0.0, "2/2": 1.0})
 
 

@@ -259,7 +259,7 @@ def test_wrong_arguments_say_what_was_expected(arguments: dict[str, Any], messag
 @pytest.mark.parametrize(
     ("worlds", "questions", "message"),
     [
-        ({"size": 1}, {"kinds": ("superlative",), "hops": (1, 1)}, "take fewer questions"),
+        ({"size": 1}, {"kinds": ("comparison",)}, "must allow a question"),
         ({"relations": ("mother",)}, {}, "questions_per_world must be at most"),
         ({"size": 3_000, "name_pool": "small"}, {}, "size"),
     ],

@@ -20,8 +20,7 @@ from hopgym.worlds.people.source import PeopleSource
 from hopgym.worlds.people.universe import Universe
 from hopgym.worlds.people.words import load_words
 
-Fact = tuple[str, str]
-"""A relation or attribute, and its value in words."""
+Fact = tuple[str, str]  # a relation or attribute, and its value in words
 
 ORDER = {
     "p": "gender birth_date job hobby home_town employer mother father husband wife son daughter"
@@ -29,7 +28,6 @@ ORDER = {
     "t": "region founding_year river resident",
     "e": "town trade founder employee",
 }
-"""Kind of page, the first letter of its id, to its facts as the brief style orders them."""
 PLACES = {"home_town": "t", "town": "t", "employer": "e", "company": "e"}
 LITERALS = {"gender": r"(?:fe)?male", "birth_date": r"\d{4}-\d\d-\d\d", "founding_year": r"\d{4}"}
 LITERALS |= dict.fromkeys(("job", "hobby", "trade", "region", "river"), r"[^\W\d]+(?:-[^\W\d]+)?")
@@ -74,7 +72,6 @@ def truth(universe: Universe, pool: str) -> dict[str, list[Fact]]:
             ("birth_date", str(date.fromordinal(people.birth[i]))),
             ("job", words.jobs[people.job[i]]),
             ("hobby", words.hobbies[people.hobby[i]]),
-            ("home_town", people.towns[people.home_town[i]]),
             *(("friend", people.names[f]) for f in people.friends[i]),
         ]
         spouse = "husband" if female else "wife"
@@ -91,13 +88,16 @@ def truth(universe: Universe, pool: str) -> dict[str, list[Fact]]:
             ("river", words.rivers[people.river[i]]),
         ]
     for i, name in enumerate(people.employers):
-        founder, town = people.names[people.founder[i]], people.towns[people.town[i]]
-        trade = words.trades[people.trade[i]]
-        facts[name] = [("town", town), ("trade", trade), ("founder", founder)]
-        facts[founder].append(("company", name))
+        trade, founder = words.trades[people.trade[i]], people.founder[i]
+        facts[name] = [("town", people.towns[people.town[i]]), ("trade", trade)]
+        if founder >= 0:
+            facts[name].append(("founder", people.names[founder]))
+            facts[people.names[founder]].append(("company", name))
     places = zip(people.names, people.home_town, people.employer, strict=True)
     for person, home, employer in places:
-        facts[people.towns[home]].append(("resident", person))
+        if home >= 0:
+            facts[person].append(("home_town", people.towns[home]))
+            facts[people.towns[home]].append(("resident", person))
         if employer >= 0:
             facts[person].append(("employer", people.employers[employer]))
             facts[people.employers[employer]].append(("employee", person))

@@ -79,7 +79,11 @@ def test_results_do_not_depend_on_slots_and_threads(
 
 def test_the_record_is_what_the_environment_says(env: HopEnv) -> None:
     texts = [TEXTS[0], "<lookup>Cleo Dunn</lookup>", TEXTS[4]]
-    trajectory = only(run_episodes(env, lambda prefixes: [texts[len(prefixes[0].steps)]], [0]))
+
+    def policy(prefixes: Sequence[Trajectory]) -> list[str]:
+        return [texts[len(prefixes[0].steps)]]
+
+    trajectory = only(run_episodes(env, policy, [0]))
     env.reset(options={"index": 0})
     for text in texts:
         env.step(text)
@@ -252,7 +256,7 @@ def test_what_ends_together_is_written_before_any_is_yielded(env: HopEnv, tmp_pa
         ({"slots": 0}, "slots"),
         ({"samples": 0}, "samples"),
         ({"seed": -1}, "seed"),
-        ({"indices": [4]}, r"indices must be in \[0, 4\), got 4"),
+        ({"indices": [4]}, r"indices must be whole numbers in \[0, 4\), got 4"),
         ({"indices": [-1]}, "indices"),
         ({"env_kwargs": {"max_steps": 3}}, "env_kwargs"),
         ({"env_id": gymnasium.make("CartPole-v1")}, "must be a hopgym environment"),

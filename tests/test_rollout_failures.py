@@ -69,7 +69,10 @@ def test_a_wrong_number_of_replies_is_asked_for_again_one_by_one(env: HopEnv, co
     ],
 )
 def test_replies_that_are_none(env: HopEnv, replies: object, error: str, tmp_path: Path) -> None:
-    trajectory = next(run_episodes(env, lambda _: replies, [0], out=tmp_path / "a"))  # type: ignore[arg-type, return-value]
+    def policy(prefixes: Sequence[Trajectory]) -> object:
+        return replies
+
+    trajectory = next(run_episodes(env, policy, [0], out=tmp_path / "a"))  # type: ignore[arg-type]
     assert trajectory.reason is StopReason.AGENT_ERROR
     assert error in trajectory.error
     assert list(read_trajectories(tmp_path / "a")) == [trajectory]

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,7 +143,7 @@ def test_one_file_for_each_environment(source, env: HopEnv, tmp_path: Path) -> N
 
 
 def played(env: HopEnv, texts: list[str], index: int = 0) -> Trajectory:
-    def policy(prefixes):
+    def policy(prefixes: Sequence[Trajectory]) -> list[Completion]:
         return [Completion(texts[len(prefix.steps)]) for prefix in prefixes]
 
     (trajectory,) = run_episodes(env, policy, [index])
@@ -162,7 +163,7 @@ def test_a_record_replays_without_differences(env: HopEnv, tmp_path: Path) -> No
     path = tmp_path / "a.jsonl"
     texts = TEXTS
 
-    def policy(prefixes):
+    def policy(prefixes: Sequence[Trajectory]) -> list[str]:
         return [texts[len(prefix.steps)] for prefix in prefixes]
 
     for _ in run_episodes(env, policy, range(4), out=path):
@@ -225,7 +226,7 @@ def test_changed_ends_are_named(env: HopEnv) -> None:
 
 
 def test_what_policies_stop_is_replayed_up_to_there(env: HopEnv) -> None:
-    def policy(prefixes):
+    def policy(prefixes: Sequence[Trajectory]) -> list[str | Completion]:
         stop = Completion("", finish_reason="context")
         return [stop if prefix.steps else LOOKUP for prefix in prefixes]
 

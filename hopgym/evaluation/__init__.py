@@ -27,7 +27,7 @@ class Evaluation:
     source: str
     """Name of the source."""
     evidence_source: EvidenceSource
-    """How far the verdicts can be trusted."""
+    """How far the verdicts can be trusted; ``none`` where no episode was judged."""
     episodes: int
     """Evaluated episodes: those that did not end in an error."""
     tasks: int
@@ -83,6 +83,7 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
     reasons: Counter[str] = Counter()
     rows: list[_Row] = []
     first: dict[str, tuple[int, str]] = {}
+    judged = False
     for trajectory in trajectories:
         _check_finished(trajectory)
         reasons[str(trajectory.reason)] += 1
@@ -91,13 +92,14 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
         given = trajectory.sample, trajectory.answer or ""
         first[trajectory.task_id] = min(first.get(trajectory.task_id, given), given)
         rows.append(_row(trajectory, source))
+        judged = judged or rows[-1].metrics["unjudged"] == (0.0, 1.0)
     if not reasons:
         raise ArgumentError("trajectories must hold at least one record, got none; run some first")
     rows.sort(key=lambda row: row.key)
     predictions = {task_id: first[task_id][1] for task_id in sorted(first)}
     return Evaluation(
         source=source.name,
-        evidence_source=source.evidence_source,
+        evidence_source=source.evidence_source if judged else "none",
         episodes=len(rows),
         tasks=len(first),
         errors=reasons.total() - len(rows),

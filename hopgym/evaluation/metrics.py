@@ -70,7 +70,7 @@ def _evidence_recall(episode: ScoredEpisode) -> Ratio:
 
 
 def _regret(episode: ScoredEpisode) -> Ratio:
-    known = episode.trajectory.oracle_steps > 0
+    known = episode.judged and episode.trajectory.oracle_steps > 0
     return (float(max(0, -episode.shorter)), 1.0) if known else ABSENT
 
 

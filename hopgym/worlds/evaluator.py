@@ -168,10 +168,14 @@ class Evaluator:
 
     def _count(self, relation: str, base: Found) -> Found:
         counts = (str(len(self.follow(relation, e))) for e in base.entities)
-        answers = tuple(dict.fromkeys(counts))
         proofs = combine(base.proofs, *(self._proofs(relation, e) for e in base.entities))
-        hop = Hop(f"number of {_words(relation)} of {', '.join(base.values)}", answers)
-        return Found(answers, (), (*base.hops, hop), proofs)
+        hops = (*base.hops, self._counted(relation, base.entities, base.values))
+        return Found(tuple(dict.fromkeys(counts)), (), hops, proofs)
+
+    def _counted(self, relation: str, entities: Iterable[int], names: Sequence[str]) -> Hop:
+        """Return the hop to all that is counted; the numbers themselves stand on no page."""
+        reached = dict.fromkeys(v for e in entities for v in self.follow(relation, e))
+        return Hop(f"all {_words(relation)} of {', '.join(names)}", self._names(reached))
 
     def _attributes(self, attribute: str, base: Found) -> Found:
         values = (self.facts.attribute(attribute, e) for e in base.entities)
@@ -208,7 +212,7 @@ class Evaluator:
         if op in ("larger", "smaller"):
             sizes = [len(self.follow(by, e)) for e in both]
             proofs = combine(left.proofs, right.proofs, *(self._proofs(by, e) for e in both))
-            hop = Hop(f"number of {_words(by)}", tuple(map(str, sizes)))
+            hop = self._counted(by, both, left.values + right.values)
             chosen = both[_best(sizes, op)]
             return Found((self.facts.name(chosen),), (chosen,), (*hops, hop), proofs)
         values, value_proofs = self._compared(by, both)

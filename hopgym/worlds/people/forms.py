@@ -24,9 +24,6 @@ _COUNT_TRIES = 4
 _WITNESSES = 2_000
 """Entities looked at to learn which counts and absences a relation has."""
 
-FEWEST_HOPS: Mapping[str, int] = {"superlative": 2}
-"""Kind to the hops below which no question of it can be asked, where those are not 1."""
-
 
 class Forms:
     """Draws questions of each kind.
@@ -45,7 +42,6 @@ class Forms:
         self._people_attributes = world.vocabulary.attributes_of(PERSON)
         self._counted = tuple(r for r in world.vocabulary.followed if is_countable(r))
         self._pairs = Pairs(world, walker, dice, max_answers)
-        self._occurs: dict[str, bool] = {}
         self._counts: dict[str, dict[int, list[int]]] = {}
         self.draw: Mapping[str, Callable[[int, int], Draft | None]] = {
             "chain": self._chain,
@@ -116,7 +112,9 @@ class Forms:
         value = self._world.attribute(attribute, self._dice.pick(crowd.ends))
         assert value is not None, "every person has every attribute of people"
         matching = sum(self._world.attribute(attribute, e) == value for e in crowd.ends)
-        if matching == len(crowd.ends) or matching > self._max_answers:
+        elsewhere = len(self._world.having(attribute, value)) > matching
+        # A value that nobody else has would lead to the answer past the crowd.
+        if not elsewhere or matching == len(crowd.ends) or matching > self._max_answers:
             return None
         query = Intersect(crowd.query, Having(attribute, value))
         return Draft(query, ((*crowd.path, f"{attribute}={value}"),))
@@ -135,26 +133,27 @@ class Forms:
         return Draft(Superlative(op, "birth_date", crowd.query), ((*crowd.path, op),))
 
     def _unanswerable(self, hops: int, target: int) -> Draft | None:
-        walk = self._walker.walk(hops - 1, single=True)
-        if walk is None:
-            return None
-        for relation in self._walker.relations_from(walk):
-            if not self._walker.reach(walk, relation) and self._applies(relation, walk.end):
+        # The relation comes first here too, so that it tells little of whether there is an answer.
+        absent = [r for r in self._world.vocabulary.followed if self._can_be_absent(r)]
+        relation = self._dice.pick(absent) if absent else ""
+        without = self._by_count(relation)[0] if relation else []
+        for _ in range(_COUNT_TRIES if without else 0):
+            walk = self._walker.walk_to(self._dice.pick(without), hops - 1)
+            if walk is not None and self._applies(relation, walk.end):
                 asked = self._walker.along(walk, relation, ())
                 return Draft(asked.query, (asked.path,))
         return None
 
+    def _can_be_absent(self, relation: str) -> bool:
+        """Return whether some have a relation and some do not."""
+        counts = self._by_count(relation)
+        return 0 in counts and len(counts) > 1
+
     def _applies(self, relation: str, entity: int) -> bool:
-        """Return whether an absence can be asked for: where asking is not telling."""
-        if relation in ("husband", "wife"):
-            # Only women have husbands here, and only men wives.
-            return self._world.universe.is_female(entity) == (relation == "husband")
-        if relation not in self._occurs:
-            starts = range(min(self._world.universe.size, _WITNESSES))
-            follow = self._world.evaluator.follow
-            people = LEADS[relation][0] == PERSON
-            self._occurs[relation] = not people or any(follow(relation, e) for e in starts)
-        return self._occurs[relation]
+        """Return whether an absence can be asked for: only women have husbands here, men wives."""
+        if relation not in ("husband", "wife"):
+            return True
+        return self._world.universe.is_female(entity) == (relation == "husband")
 
 
 def _entry_attribute(walk: Walk) -> str:

@@ -80,7 +80,7 @@ _ENTITIES: Mapping[str, tuple[str, ...]] = {
     EMPLOYER: (
         "What {is} {np}?",
         "Name {np}.",
-        "Which {employer} {is} {np}?",
+        "Which {company} {is} {np}?",
         "Tell me what {np} {is}.",
     ),
 }
@@ -89,36 +89,28 @@ _COUNTS = (
     "How many {things} does {np} have?",
     "What is the number of {things} of {np}?",
     "Count the {things} of {np}.",
-    "How many {things} are there of {np}?",
+    "How many {things} are listed for {np}?",
 )
 
 _COMPARISONS: Mapping[str, tuple[str, ...]] = {
-    "older": (
-        "Who is older, {a} or {b}?",
-        "Who was born earlier, {a} or {b}?",
-        "Of {a} and {b}, who is the older one?",
-    ),
-    "younger": (
-        "Who is younger, {a} or {b}?",
-        "Who was born later, {a} or {b}?",
-        "Of {a} and {b}, who is the younger one?",
-    ),
-    "larger": (
-        "Who has more {things}, {a} or {b}?",
-        "Of {a} and {b}, who has the larger number of {things}?",
-        "Does {a} or {b} have more {things}?",
-    ),
-    "smaller": (
-        "Who has fewer {things}, {a} or {b}?",
-        "Of {a} and {b}, who has the smaller number of {things}?",
-        "Does {a} or {b} have fewer {things}?",
-    ),
+    "older": ("Who is older, {a} or {b}?", "Who was born earlier, {a} or {b}?"),
+    "younger": ("Who is younger, {a} or {b}?", "Who was born later, {a} or {b}?"),
+    "larger": ("Who has more {things}, {a} or {b}?", "Does {a} or {b} have more {things}?"),
+    "smaller": ("Who has fewer {things}, {a} or {b}?", "Does {a} or {b} have fewer {things}?"),
     "same": (
-        "Do {a} and {b} have the same {thing}?",
         "Is the {thing} of {a} the same as that of {b}?",
-        "Do {a} and {b} share one {thing}?",
+        "Is the {thing} of {a} also that of {b}?",
     ),
 }
+_COMPARISONS_OF_NAMES: Mapping[str, tuple[str, ...]] = {
+    "older": ("Of {a} and {b}, who is the older one?",),
+    "younger": ("Of {a} and {b}, who is the younger one?",),
+    "larger": ("Of {a} and {b}, who has the larger number of {things}?",),
+    "smaller": ("Of {a} and {b}, who has the smaller number of {things}?",),
+    "same": ("Do {a} and {b} have the same {thing}?", "Do {a} and {b} share one {thing}?"),
+}
+"""Further phrasings where the first of both is a bare name: behind a phrase, ``and`` would leave
+open what it joins."""
 
 _SUPERLATIVES = (
     "Who is the {op} {np}?",
@@ -184,8 +176,11 @@ class Grammar:
                 return self._fill(_COUNTS, False, np=self.phrase(of), things=things)
             case Compare(op, by, a, b):
                 thing, things = noun(by), plural(noun(by))
+                a, b = (b, a) if isinstance(b, Name) else (a, b)
                 both = {"a": self.phrase(a), "b": self.phrase(b)}
-                return self._fill(_COMPARISONS[op], False, **both, thing=thing, things=things)
+                further = _COMPARISONS_OF_NAMES[op] if isinstance(a, Name) else ()
+                templates = (*_COMPARISONS[op], *further)
+                return self._fill(templates, False, **both, thing=thing, things=things)
             case Superlative(op, _, Follow(relation, of)):
                 np = f"{noun(relation)} of {self.phrase(of)}"
                 return self._fill(_SUPERLATIVES, False, op=op, np=np)
@@ -201,7 +196,9 @@ class Grammar:
                 several, things = self._several(query), plural(noun(relation))
                 holds = self._fill(_HOLDS[attribute], several, **_value(value))
                 return self._fill(_AMONG, several, things=things, np=self.phrase(of), holds=holds)
-            case Follow() | Having():
+            case Having():
+                return self._fill(_ENTITIES[PERSON][:2], False, np=self.phrase(query))
+            case Follow():
                 templates = _ENTITIES[kind_of(query)]
                 return self._fill(templates, self._several(query), np=self.phrase(query))
         raise DataError(f"expected a query that can be asked, got {query}")
@@ -270,7 +267,7 @@ def _value(value: str) -> dict[str, str]:
 
 def _forms(several: bool) -> dict[str, str]:
     verbs = {forms[0]: forms[-1] if several else forms[-2] for forms in _VERBS}
-    nouns = (PERSON, TOWN, EMPLOYER, "date", "year", *map(noun, _ATTRIBUTES))
+    nouns = (PERSON, TOWN, "company", "date", "year", *map(noun, _ATTRIBUTES))
     verbs["a_hobby"] = "hobbies" if several else "a hobby"
     return verbs | {thing: plural(thing) if several else thing for thing in nouns}
 

@@ -14,6 +14,7 @@ from hopgym.worlds.queries import Compare, Intersect, Member, Name, Query
 
 _AGES = ("older", "younger")
 _SIZES = ("larger", "smaller")
+_STRANGERS = 8
 _SHARED: Mapping[str, str] = {"home_town": "resident", "employer": "employee"}
 """Relations that two people can share a value of, and those back to all who do."""
 
@@ -118,13 +119,19 @@ class Pairs:
         return None
 
     def _relative(self, base: Walk, excluded: tuple[int, ...]) -> int | None:
-        """Return somebody close to the end of a walk but not among the excluded, or None."""
+        """Return somebody close to the end of a walk but not among the excluded, or None.
+
+        The gender is that of one of the excluded, so that a name does not tell by its gender.
+        """
+        female = self._world.universe.is_female(self._dice.pick(excluded))
         near = self._walker.extend(base, 100)
-        candidates = [e for e in near.ends if e not in excluded] if near else []
-        if candidates and near is not None and leads_to_people(near.path[-1]):
-            return self._dice.pick(candidates)
-        person = self._walker.person().end
-        return person if person not in excluded and person not in base.visited else None
+        close = near.ends if near and leads_to_people(near.path[-1]) else ()
+        others = (self._walker.person().end for _ in range(_STRANGERS))
+        for person in (*close, *others):
+            known = person in excluded or person in base.visited
+            if not known and self._world.universe.is_female(person) == female:
+                return person
+        return None
 
     def _same(self, hops: int, holds: bool) -> Draft | None:
         left = self._walker.one_person(hops - 1)

@@ -7,6 +7,7 @@ then towns, then employers.
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,10 @@ _FAMILY = (18, 42)
 """Fewest and most members that a family aims for."""
 _FRIENDSHIPS = 1.5
 """Friendships per person; each person has twice as many friends on average."""
-_UNEMPLOYED = 0.12
+_UNEMPLOYED, _HOMELESS, _SELF_MADE = 0.12, 0.12, 0.12
+"""Shares of people without employer and without home town, and of employers without founder."""
+
+_VALUES, _VALUES_PER_PERSON = 20, 1.5
 _TOWNS, _TOWN_PEOPLE = 14, 12
 _EMPLOYERS, _EMPLOYER_PEOPLE = 12, 14
 """Towns and employers of any world, so that none is easily guessed, and people for each more."""
@@ -86,8 +90,8 @@ def populate(
     people.friends = [[] for _ in range(total)]
     _befriend(people.friends, 0, size, rng)
     _befriend(people.friends, size, total, rng)
-    people.job = rng.integers(len(words.jobs), size=total).tolist()
-    people.hobby = rng.integers(len(words.hobbies), size=total).tolist()
+    people.job = _shared_values(len(words.jobs), total, rng)
+    people.hobby = _shared_values(len(words.hobbies), total, rng)
     _found_towns(people, words, total, rng)
     _found_employers(people, words, total, rng)
     return people
@@ -179,14 +183,22 @@ def _befriend(friends: list[list[int]], start: int, end: int, rng: np.random.Gen
         friends[other].append(one)
 
 
+def _shared_values(known: int, total: int, rng: np.random.Generator) -> list[int]:
+    """Return a value for each person from so few that many share theirs with somebody."""
+    count = min(known, _VALUES + int(_VALUES_PER_PERSON * total))
+    chosen = rng.choice(known, size=count, replace=False)
+    values: list[int] = chosen[rng.integers(count, size=total)].tolist()
+    return values
+
+
 def _found_towns(people: Population, words: Words, total: int, rng: np.random.Generator) -> None:
     count = min(len(words.towns), _TOWNS + total // _TOWN_PEOPLE)
     chosen = rng.choice(len(words.towns), size=count, replace=False)
     people.towns = [words.towns[i] for i in chosen.tolist()]
-    people.region = rng.integers(len(words.regions), size=count).tolist()
-    people.river = rng.integers(len(words.rivers), size=count).tolist()
+    people.region = _spread(len(words.regions), count, rng)
+    people.river = _spread(len(words.rivers), count, rng)
     people.founding_year = rng.integers(*_FOUNDED, size=count).tolist()
-    people.home_town = rng.integers(count, size=total).tolist()
+    people.home_town = _some_without(rng.integers(count, size=total), _HOMELESS, rng)
 
 
 def _found_employers(
@@ -196,8 +208,20 @@ def _found_employers(
     chosen = rng.choice(len(words.employers), size=count, replace=False)
     people.employers = [words.employers[i] for i in chosen.tolist()]
     people.town = rng.integers(len(people.towns), size=count).tolist()
-    people.trade = rng.integers(len(words.trades), size=count).tolist()
-    people.founder = rng.integers(people.size, size=count).tolist()
-    employer = rng.integers(count, size=total)
-    employer[rng.random(total) < _UNEMPLOYED] = NOBODY
-    people.employer = employer.tolist()
+    people.trade = _spread(len(words.trades), count, rng)
+    people.founder = _some_without(rng.integers(people.size, size=count), _SELF_MADE, rng)
+    people.employer = _some_without(rng.integers(count, size=total), _UNEMPLOYED, rng)
+
+
+def _spread(known: int, count: int, rng: np.random.Generator) -> list[int]:
+    """Return values that repeat as little as they can, so that none is easily guessed."""
+    values: list[int] = np.resize(rng.permutation(known), count).tolist()
+    return values
+
+
+def _some_without(
+    numbers: np.ndarray[Any, np.dtype[np.int64]], share: float, rng: np.random.Generator
+) -> list[int]:
+    numbers[rng.random(len(numbers)) < share] = NOBODY
+    values: list[int] = numbers.tolist()
+    return values

@@ -19,15 +19,20 @@ from hopgym.tools import ToolSettings
 from hopgym.verdicts import Knowledge
 from hopgym.worlds.dice import Dice
 from hopgym.worlds.people.drafts import Draft
-from hopgym.worlds.people.forms import FEWEST_HOPS, Forms
+from hopgym.worlds.people.forms import Forms
 from hopgym.worlds.people.grammar import Grammar
-from hopgym.worlds.people.settings import QuestionSettings
+from hopgym.worlds.people.settings import FEWEST_HOPS, QuestionSettings
 from hopgym.worlds.people.vocabulary import SCHEMA
 from hopgym.worlds.people.walks import Walker
 from hopgym.worlds.people.world import World
 from hopgym.worlds.queries import Attribute, Compare, Count, Follow, Intersect, Member, Query
 
-UNKNOWN = ("unknown", "unanswerable", "no answer", "not known", "cannot be answered", "none")
+UNKNOWN = (
+    *("unknown", "unanswerable", "none", "no answer", "no one", "nobody", "nothing", "n/a"),
+    *("not known", "not available", "not given", "not stated", "not specified", "no such person"),
+    *("cannot be answered", "cannot be determined", "can't be determined", "undetermined"),
+    *("there is none", "there is no answer", "no information", "i don't know", "i do not know"),
+)
 """What counts as the answer to a question that has none."""
 
 _TRIES = 12
@@ -101,12 +106,21 @@ class QuestionMaker:
             left = self._without(cell, left)
         # What a slot holds must not depend on how often it was asked for.
         self._exhausted = True
-        settings = self._settings
-        raise WorldError(
+        raise WorldError(self._shortage())
+
+    def _shortage(self) -> str:
+        settings, size = self._settings, self._world.universe.size
+        asked = f"kinds={settings.kinds}, hops={settings.hops}"
+        if not self._made:
+            followed = (*self._world.vocabulary.followed, *self._world.vocabulary.attributes)
+            return (
+                f"kinds, hops, relations and size must allow a question, but {asked}, relations="
+                f"{followed} and size={size} gave none; widen one of them"
+            )
+        return (
             f"questions_per_world must be at most {self._made} here, got "
-            f"{settings.questions_per_world}: this world of size={self._world.universe.size} "
-            f"holds no further question of kinds={settings.kinds}, hops={settings.hops}; "
-            "take fewer questions, a larger size, or more kinds"
+            f"{settings.questions_per_world}: this world of size={size} holds no further question "
+            f"of {asked}; take fewer questions, a larger size, or more kinds"
         )
 
     def _draw(self, tree: _Tree) -> Cell:

@@ -1,11 +1,11 @@
 """The arguments of the people world: which universe, and what is asked of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.worlds.people.pages import STYLES
-from hopgym.worlds.people.vocabulary import vocabulary
+from hopgym.worlds.people.vocabulary import canonical, vocabulary
 from hopgym.worlds.people.words import NAMES_SPLITS, POOLS
 
 SPLITS = ("train", "dev", "test")
@@ -13,6 +13,9 @@ KINDS = (
     *("chain", "attribute", "count", "intersection", "comparison", "superlative", "yesno"),
     "unanswerable",
 )
+FEWEST_HOPS: Mapping[str, int] = {"superlative": 2}
+"""Kind to the hops below which no question of it can be asked, where those are not 1."""
+
 _DEFAULT_KINDS = tuple(kind for kind in KINDS if kind != "yesno")
 
 
@@ -54,7 +57,7 @@ class WorldSettings:
             require(value in known, name, f"one of {', '.join(known)}{hint}", value)
         vocabulary(self.relations)
         if not isinstance(self.relations, str):
-            object.__setattr__(self, "relations", tuple(self.relations))
+            object.__setattr__(self, "relations", canonical(self.relations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class QuestionSettings:
             _whole(name, getattr(self, name), least)
         object.__setattr__(self, "hops", _hops(self.hops))
         object.__setattr__(self, "kinds", _kinds(self.kinds))
+        possible = any(FEWEST_HOPS.get(kind, 1) <= self.hops[1] for kind in self.kinds)
+        require(possible, "hops", f"at least {FEWEST_HOPS} for those kinds", self.hops)
 
 
 def _whole(name: str, value: object, least: int) -> None:
@@ -105,4 +110,4 @@ def _kinds(kinds: object) -> tuple[str, ...]:
     for kind in names:
         hint = did_you_mean(str(kind), KINDS)
         require(kind in KINDS, "kinds", f"among {', '.join(KINDS)}{hint}", kind)
-    return tuple(dict.fromkeys(names))
+    return tuple(kind for kind in KINDS if kind in names)

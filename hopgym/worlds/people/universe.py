@@ -37,12 +37,12 @@ class Universe:
             "son": lambda e: [c for c in people.children[e] if not people.female[c]],
             "daughter": lambda e: [c for c in people.children[e] if people.female[c]],
             "friend": lambda e: people.friends[e],
-            "home_town": lambda e: (self._towns + people.home_town[e],),
+            "home_town": lambda e: _some(people.home_town[e], self._towns),
             "employer": lambda e: _some(people.employer[e], self._employers),
             "company": lambda e: self._companies.get(e, ()),
             "resident": lambda e: self._residents.get(e - self._towns, ()),
             "town": lambda e: (self._towns + people.town[e - self._employers],),
-            "founder": lambda e: (people.founder[e - self._employers],),
+            "founder": lambda e: _some(people.founder[e - self._employers]),
             "employee": lambda e: self._employees.get(e - self._employers, ()),
         }
         self._literal: dict[str, Callable[[int], str]] = {

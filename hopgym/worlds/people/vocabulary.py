@@ -99,7 +99,7 @@ def vocabulary(relations: str | Iterable[str]) -> Vocabulary:
     elif relations == "all":
         names = tuple(name for name in _KNOWN if name != "spouse")
     else:
-        names = _checked(relations)
+        names = canonical(relations)
     followed = tuple(name for name in names if name in LEADS)
     stated = {name for relation in followed for name in SCHEMA.stated_by(relation)}
     stated.update(name for name in names if name not in LEADS)
@@ -107,7 +107,12 @@ def vocabulary(relations: str | Iterable[str]) -> Vocabulary:
     return Vocabulary(frozenset(stated), followed, attributes, SCHEMA)
 
 
-def _checked(relations: str | Iterable[str]) -> tuple[str, ...]:
+def canonical(relations: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names of relations and attributes in a fixed order, each once.
+
+    Raises:
+        ArgumentError: For no names, or an unknown one.
+    """
     names = relations
     if isinstance(names, str) or not isinstance(names, Iterable) or not (names := tuple(names)):
         raise ArgumentError(
@@ -116,5 +121,6 @@ def _checked(relations: str | Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name not in _KNOWN:
             hint = did_you_mean(str(name), _KNOWN)
-            raise ArgumentError(f"relations must hold known names, got {name!r}{hint}")
-    return tuple(dict.fromkeys(names))
+            known = ", ".join(_KNOWN)
+            raise ArgumentError(f"relations must be among {known}, got {name!r}{hint}")
+    return tuple(name for name in _KNOWN if name in names)

@@ -1,0 +1,13 @@
+"""The command line, ``hopgym``: verbs over what the package does, none of which needs torch.
+
+Each verb is one function of one module here; `hopgym.cli.app` knows their names and loads a module
+when its verb is asked for. Other packages add verbs through entry points of the group
+``hopgym.commands``, each a function or a ``typer.Typer``.
+"""
+
+
+def main() -> None:
+    """Run the command line with the arguments of the process."""
+    from hopgym.cli.app import run
+
+    run()

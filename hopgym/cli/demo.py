@@ -1,0 +1,91 @@
+"""``hopgym demo``: every scripted policy on held-out questions, one table, one report."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hopgym.cli.arguments import make
+from hopgym.cli.policies import POLICIES
+from hopgym.cli.screen import console, print_json, progress, say, say_wrote, this_command
+
+if TYPE_CHECKING:
+    from hopgym.cli.results import Results
+    from hopgym.env import HopEnv
+
+_ID, _SPLIT = "hopgym/People-v0", "test"
+_TASKS, _QUICK_TASKS = 200, 20
+
+
+def demo(
+    ctx: typer.Context,
+    quick: Annotated[bool, typer.Option("--quick", help="20 questions in place of 200.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("runs/demo"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Play held-out questions with every scripted policy and compare them.
+
+    The oracle knows which pages matter, greedy follows the question's words, exhaustive reads
+    page after page and then guesses, random calls anything; guess and unknown read nothing.
+    """
+    env = make(_ID, {"split": _SPLIT})
+    tasks = _QUICK_TASKS if quick else _TASKS
+    try:
+        results = {name: _result(env, name, tasks, out) for name in POLICIES}
+        report = _write_report(env, out)
+    except KeyboardInterrupt:
+        say("Stopped; the finished episodes are kept.")
+        say_wrote({"trajectories": out}, {"go on with": this_command(ctx)})
+        raise typer.Exit(130) from None
+    plain = {name: result.to_dict() for name, result in results.items()}
+    summary = out / "summary.json"
+    text = json.dumps(plain, ensure_ascii=False, indent=1)
+    summary.write_text(f"{text}\n", encoding="utf-8")
+    if as_json:
+        print_json(plain)
+    else:
+        _print_table(results, tasks)
+    say_wrote({"trajectories": out, "figures": summary} | report, _next_commands(out))
+
+
+def _result(env: "HopEnv", policy: str, tasks: int, out: Path) -> "Results":
+    from hopgym.cli.results import measure
+    from hopgym.cli.runs import Run, all_episodes
+
+    run = Run(policy, tasks, out=_file(out, policy))
+    return measure(all_episodes(env, run), env.source)
+
+
+def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:
+    """Write the report on the runs; return its path by what it is."""
+    from hopgym.report import write_report
+
+    path = out / "report.html"
+    with progress("report"):
+        write_report({name: _file(out, name) for name in POLICIES}, env.source, path)
+    return {"report": path}
+
+
+def _print_table(results: dict[str, "Results"], tasks: int) -> None:
+    from hopgym.cli.results import policies_table
+
+    title = f"{_ID} --split {_SPLIT}: {tasks} questions, none of them in the training split"
+    out = console()
+    out.print(policies_table(title, results))
+    out.print()
+
+
+def _next_commands(out: Path) -> dict[str, str]:
+    return {
+        "read it": shlex.join(["hopgym", "view", str(out / "report.html")]),
+        "play yourself": f"hopgym play {_ID}",
+        "one policy": f"hopgym eval {_ID} --policy greedy -n 400 --split test",
+        "make data": f"hopgym generate {_ID} --size 1000 --questions 500 --out runs/data",
+        "what there is": "hopgym list",
+    }
+
+
+def _file(out: Path, policy: str) -> Path:
+    return out / f"{policy}.jsonl"

@@ -1,0 +1,206 @@
+"""``hopgym generate``: pages and questions as files, or training rows of oracle episodes."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hopgym.cli.arguments import make, make_env, takes_arguments
+from hopgym.cli.screen import Advance, progress, say, say_wrote, this_command
+from hopgym.errors import ArgumentError, HopgymError, did_you_mean
+
+if TYPE_CHECKING:
+    from hopgym.cli.rows import Row
+    from hopgym.env import HopEnv
+    from hopgym.tasks import Task
+
+_PROMPTS = ("prompt_completion", "rows of prompt and completion")
+_MESSAGES = ("messages", "rows of chat messages")
+_INTERRUPT = "Stopped; the files hold whole lines up to there, and the command makes them anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to write, and where to."""
+
+    env: "HopEnv"
+    questions: int
+    out: Path
+    messages: bool
+
+
+Written = dict[str, tuple[int, Path]]
+"""What a file holds, to how many of them and its path."""
+
+
+@takes_arguments
+def generate(
+    ctx: typer.Context,
+    env_id: Annotated[str, typer.Argument(metavar="ID", help="For example hopgym/People-v0.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    questions: Annotated[int, typer.Option(min=1, help="How many questions.")] = 500,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="jsonl, hf (a datasets folder) or trl (training rows)."),
+    ] = "jsonl",
+    messages: Annotated[
+        bool, typer.Option("--messages", help="With trl: an episode a row, as chat messages.")
+    ] = False,
+) -> None:
+    """Write pages and questions, or training rows, to files.
+
+    A people id puts all questions into one world, unless --worlds or --questions_per_world says
+    otherwise. The same command gives the same bytes. Any argument of the environment may follow:
+    --size 1000 --hops 1,9 --kinds chain,count.
+    """
+    if form not in _FORMATS:
+        hint = did_you_mean(form, _FORMATS)
+        raise ArgumentError(f"format must be one of {', '.join(_FORMATS)}, got {form!r}{hint}")
+    env = _env_for(make_env(env_id, ctx.args), questions)
+    if len(env.source) < questions:
+        raise ArgumentError(
+            f"questions must be at most {len(env.source)}, as many as there are, got {questions}"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        written = _FORMATS[form](Job(env, questions, out, messages))
+    except KeyboardInterrupt:
+        say(_INTERRUPT)
+        say_wrote({"folder": out}, {"again": this_command(ctx)})
+        raise typer.Exit(130) from None
+    counts = ", ".join(f"{count:,} {what}" for what, (count, _) in written.items())
+    say(f"Wrote {counts}.")
+    say_wrote({what: path for what, (_, path) in written.items()}, {"again": this_command(ctx)})
+
+
+def _env_for(env: "HopEnv", questions: int) -> "HopEnv":
+    """Return the environment, with as many questions a world as are wanted where it has worlds."""
+    from hopgym.worlds.people.source import PeopleSource
+
+    spec = env.spec
+    if not isinstance(env.source, PeopleSource) or spec is None:
+        return env
+    given = dict(spec.kwargs)
+    worlds, per_world = given.get("worlds"), given.get("questions_per_world")
+    if per_world is None:
+        per_world = -(-questions // (worlds or 1))
+    if worlds is None:
+        worlds = -(-questions // per_world)
+    return make(spec.id, given | {"worlds": worlds, "questions_per_world": per_world})
+
+
+def _write_jsonl(job: Job) -> Written:
+    from hopgym.cli.rows import document_row, question_row
+
+    paths = {name: job.out / f"{name}.jsonl" for name in ("documents", "questions")}
+    counts = dict.fromkeys(paths, 0)
+    with (
+        paths["documents"].open("wb") as documents,
+        paths["questions"].open("wb") as questions,
+        progress("pages and questions") as advance,
+    ):
+        for corpus, new, task in _tasks(job):
+            if new:
+                rows = (document_row(page, corpus) for page in task.corpus)
+                counts["documents"] += _write_rows(documents, rows, advance)
+            row = question_row(task.question, corpus)
+            counts["questions"] += _write_rows(questions, [row], advance)
+    return {name: (counts[name], path) for name, path in paths.items()}
+
+
+def _write_hf(job: Job) -> Written:
+    try:
+        import datasets
+    except ImportError as error:
+        raise HopgymError(
+            "--format hf needs the package datasets; pip install 'hopgym[data]' brings it"
+        ) from error
+    from hopgym.cli.rows import document_row, question_row
+
+    datasets.disable_progress_bars()
+    tables: dict[str, list[Row]] = {"documents": [], "questions": []}
+    features = _features(datasets)
+    with progress("questions", job.questions) as advance:
+        for corpus, new, task in _tasks(job):
+            if new:
+                tables["documents"] += [document_row(page, corpus) for page in task.corpus]
+            tables["questions"].append(question_row(task.question, corpus))
+            advance(1)
+        for name, rows in tables.items():
+            table = datasets.Dataset.from_list(rows, features=features[name])
+            table.save_to_disk(str(job.out / name))
+    return {name: (len(rows), job.out / name) for name, rows in tables.items()}
+
+
+def _write_trl(job: Job) -> Written:
+    from hopgym.cli.rows import message_rows, prompt_rows
+    from hopgym.policies import OraclePolicy
+    from hopgym.rollout import run_episodes
+
+    env = job.env
+    name, words = _MESSAGES if job.messages else _PROMPTS
+    rows_of = message_rows if job.messages else prompt_rows
+    path, count = job.out / f"{name}.jsonl", 0
+    policy = OraclePolicy(env.source, env.tool_settings)
+    # One slot, so that the rows stand in the order of the tasks.
+    episodes = run_episodes(env, policy, range(job.questions), slots=1)
+    with path.open("wb") as file, progress("oracle episodes", job.questions) as advance:
+        for episode in episodes:
+            count += _write_rows(file, rows_of(episode))
+            advance(1)
+    return {words: (count, path)}
+
+
+_FORMATS: dict[str, Callable[[Job], Written]] = {
+    "jsonl": _write_jsonl,
+    "hf": _write_hf,
+    "trl": _write_trl,
+}
+
+
+def _tasks(job: Job) -> Iterator[tuple[int, bool, "Task"]]:
+    """Yield the number of a task's corpus, whether that is new, and the task, in index order."""
+    corpus, number = None, -1
+    for index in range(job.questions):
+        task = job.env.source[index]
+        new = task.corpus is not corpus
+        corpus = task.corpus
+        number += new
+        yield number, new, task
+
+
+def _write_rows(file: IO[bytes], rows: Iterable["Row"], advance: Advance | None = None) -> int:
+    """Write rows as JSON lines, telling a progress display of each; return their number."""
+    import msgspec
+
+    encode, count = msgspec.json.Encoder().encode, 0
+    for row in rows:
+        file.write(encode(row) + b"\n")
+        count += 1
+        if advance:
+            advance(1)
+    return count
+
+
+def _features(datasets: Any) -> dict[str, Any]:
+    """Return the types of the columns, so that empty lists and missing values keep theirs."""
+    text, number = datasets.Value("string"), datasets.Value("int64")
+    sequence = datasets.List if hasattr(datasets, "List") else datasets.Sequence
+    place = {"document": text, "sentence": number}
+    fact = {
+        "fact": text,
+        "shown_by": sequence(place),
+        "call": {"tool": text, "argument": text},
+    }
+    hop = {"text": text, "answers": sequence(text)}
+    documents = {"corpus": number, "id": text, "title": text, "sentences": sequence(text)}
+    questions = {
+        **dict.fromkeys(("id", "question", "answer_kind", "kind", "query"), text),
+        "corpus": number,
+        "answers": sequence(text),
+        "hops": sequence(hop),
+        "proofs": sequence(sequence(fact)),
+    }
+    return {"documents": datasets.Features(documents), "questions": datasets.Features(questions)}

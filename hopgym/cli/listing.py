@@ -1,0 +1,85 @@
+"""``hopgym list``: the ids, what each needs, and how far its verdicts can be trusted.
+
+In: the registry. Out: a table; for one id its documentation.
+"""
+
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hopgym.cli.screen import console, new_table, print_json, say
+
+if TYPE_CHECKING:
+    from hopgym.registry import Factory
+
+
+def list_ids(
+    env_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Print the documentation of this one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """List the environments, or print the documentation of one."""
+    from hopgym.registry import FACTORIES
+
+    if env_id is not None:
+        _print_documentation(env_id)
+        return
+    rows = [describe(known, factory) for known, factory in FACTORIES.items()]
+    if as_json:
+        print_json(rows)
+        return
+    table = new_table("", "id", "needs", "evidence", "what")
+    for column in table.columns:
+        column.justify = "left"
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(f"[bold]{row['id']}[/]", row["needs"] or "–", row["evidence"], row["what"])
+    console().print(table)
+    say("play one: hopgym play hopgym/People-v0    read on: hopgym list ID", style="quiet")
+
+
+def describe(env_id: str, factory: "Factory") -> dict[str, str]:
+    """Return ``id``, ``needs`` (an argument, or nothing), ``evidence`` and ``what`` of an id."""
+    documentation = inspect.cleandoc(factory.__doc__ or "")
+    needs = "path" if "`path` (required)" in documentation else ""
+    what = documentation.partition("\n")[0].replace("`", "")
+    return {"id": env_id, "needs": needs, "evidence": _evidence(factory), "what": what}
+
+
+def _evidence(factory: "Factory") -> str:
+    """Return the evidence source of an id: of the source class that its factory imports.
+
+    A factory over a file makes no source without one, so the class is read off the names that the
+    factory's code uses; one that uses no source builds on another id's factory.
+    """
+    from hopgym.registry import FACTORIES
+
+    names: tuple[str, ...] = getattr(factory, "__code__").co_names  # noqa: B009 (unknown to mypy)
+    sources = [name for name in names if name.endswith("Source")]
+    for module in (name for name in names if name.startswith("hopgym.")):
+        for name in sources:
+            source: Any = getattr(import_module(module), name, None)
+            if source is not None:
+                return str(source.evidence_source)
+    others = {getattr(other, "__name__", ""): other for other in FACTORIES.values()}
+    builds_on = next((others[name] for name in names if name in others), None)
+    return _evidence(builds_on) if builds_on else "none"
+
+
+def _print_documentation(env_id: str) -> None:
+    from rich.markdown import Markdown
+
+    from hopgym.cli.arguments import resolve_id
+    from hopgym.registry import FACTORIES
+
+    known = resolve_id(env_id)
+    documentation = inspect.cleandoc(FACTORIES[known].__doc__ or "")
+    out = console()
+    text = f"# {known}\n\n{documentation}"
+    if out.is_terminal:
+        out.print(Markdown(text), width=min(out.width, 100))
+    else:
+        print(text)

@@ -1,0 +1,76 @@
+"""``hopgym replay``: every record of a trajectory file played again and compared."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hopgym.cli.screen import print_json, progress, say
+
+if TYPE_CHECKING:
+    from hopgym.env import HopEnv
+    from hopgym.trajectory import Trajectory
+
+_SHOWN_RECORDS, _SHOWN_LINES = 10, 5
+
+
+def replay_file(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A trajectory file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Play every record of a trajectory file again and compare.
+
+    Exit code 1 where anything differs: observations, verdicts, rewards, or how it ended.
+    """
+    from hopgym.replay import replay
+    from hopgym.runfile import read_trajectories
+
+    envs: dict[str, HopEnv] = {}
+    differences: dict[str, list[str]] = {}
+    records = 0
+    with progress("replayed", _lines(path) - 1) as advance:
+        for record in read_trajectories(path):
+            found = replay(record, _env_of(record, envs))
+            if found:
+                differences[f"{record.task_id} sample {record.sample}"] = found
+            records += 1
+            advance(1)
+    if as_json:
+        print_json({"records": records, "different": len(differences), "differences": differences})
+    else:
+        _tell(records, differences)
+    raise typer.Exit(1 if differences else 0)
+
+
+def _lines(path: Path) -> int:
+    """Return the number of lines of a file; 0 where there is none."""
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def _env_of(record: "Trajectory", envs: dict[str, "HopEnv"]) -> "HopEnv":
+    """Return an environment for a record, made once for all that have its id and arguments."""
+    from hopgym.cli.arguments import make, resolve_id
+
+    key = json.dumps([record.env_id, record.env_kwargs], sort_keys=True)
+    if key not in envs:
+        envs[key] = make(resolve_id(record.env_id), record.env_kwargs)
+    return envs[key]
+
+
+def _tell(records: int, differences: dict[str, list[str]]) -> None:
+    if not differences:
+        print(f"{records:,} records, all as recorded")
+        return
+    print(f"{records:,} records, {len(differences):,} of them different")
+    for key, lines in list(differences.items())[:_SHOWN_RECORDS]:
+        print(f"\n{key}")
+        for line in lines[:_SHOWN_LINES]:
+            print(f"  {line}")
+        if len(lines) > _SHOWN_LINES:
+            print(f"  and {len(lines) - _SHOWN_LINES} more")
+    if len(differences) > _SHOWN_RECORDS:
+        say(f"{_SHOWN_RECORDS} of them shown; --json prints all", style="quiet")

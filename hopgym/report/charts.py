@@ -1,0 +1,100 @@
+"""What a report draws: bars with intervals by group, and how the episodes of each run ended.
+
+In: evaluations and counts by run. Out: frozen views with lengths in percent, ready to be drawn.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hopgym.evaluation import Estimate, Estimates, Evaluation
+from hopgym.report.endings import ENDINGS, Ending
+from hopgym.report.table import cell, role_of
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A share with its interval."""
+
+    run: str
+    role: str
+    value: str
+    interval: str
+    drawn: tuple[str, str, str] | None
+    """Mean, low and high in percent of the width; None where there is no estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The bars of all runs over one group of questions."""
+
+    title: str
+    episodes: str
+    """How many, in words; empty where the runs differ in it."""
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """How the episodes of one run ended."""
+
+    run: str
+    role: str
+    counts: tuple[int, ...]
+    """By the endings of the chart."""
+    parts: tuple[tuple[str, str, str], ...]
+    """Tone, start and width in percent, of each ending that occurs."""
+
+
+def bar(run: str, estimate: Estimate | None) -> Bar:
+    """Return the bar of a share of one run."""
+    words = cell(estimate)
+    drawn = None
+    if estimate is not None:
+        drawn = _percent(estimate.mean), _percent(estimate.low), _percent(estimate.high)
+    return Bar(run, role_of(run), words.value, words.interval, drawn)
+
+
+def by_hops(evaluations: Mapping[str, Evaluation]) -> list[Group]:
+    """Return success by number of hops, a group for each."""
+    groups = {run: evaluation.by_hops for run, evaluation in evaluations.items()}
+    names = sorted({hops for each in groups.values() for hops in each}, key=int)
+    return [_group(groups, hops, _hops_title(int(hops))) for hops in names]
+
+
+def by_kind(evaluations: Mapping[str, Evaluation]) -> list[Group]:
+    """Return success by kind of question, a group for each."""
+    groups = {run: evaluation.by_kind for run, evaluation in evaluations.items()}
+    names = sorted({kind for each in groups.values() for kind in each})
+    return [_group(groups, kind, kind or "kind unknown") for kind in names]
+
+
+def stacks(endings: Mapping[str, Mapping[str, int]]) -> tuple[list[Ending], list[Stack]]:
+    """Return the endings that occur in any run, and each run's counts of them."""
+    occurring = [e for e in ENDINGS if any(counts.get(e.name) for counts in endings.values())]
+    return occurring, [_stack(run, counts, occurring) for run, counts in endings.items()]
+
+
+def _hops_title(hops: int) -> str:
+    return {0: "hops unknown", 1: "1 hop"}.get(hops, f"{hops} hops")
+
+
+def _group(groups: Mapping[str, Mapping[str, Estimates]], name: str, title: str) -> Group:
+    found: Callable[[str], Estimate | None] = lambda run: groups[run].get(name, {}).get("success")  # noqa: E731
+    estimates = {run: found(run) for run in groups}
+    counts = {estimate.n for estimate in estimates.values() if estimate is not None}
+    same = f"{counts.pop():,} each" if len(counts) == 1 else ""
+    return Group(title, same, tuple(bar(run, each) for run, each in estimates.items()))
+
+
+def _stack(run: str, counts: Mapping[str, int], endings: list[Ending]) -> Stack:
+    total = sum(counts.values())
+    parts, start = [], 0
+    for ending in endings:
+        if count := counts.get(ending.name, 0):
+            parts.append((ending.tone, _percent(start / total), _percent(count / total)))
+            start += count
+    return Stack(run, role_of(run), tuple(counts.get(e.name, 0) for e in endings), tuple(parts))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
