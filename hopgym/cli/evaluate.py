@@ -33,9 +33,8 @@ def evaluate_policy(
 ) -> None:
     """Evaluate a policy, with the floors beside it.
 
-    The floors answer without reading: guess knows the last relation, the kind of answer and the
-    world's values; unknown always says so. Any argument of the environment may follow
-    (hopgym list ID tells them): --split test --size 200 --hops 2,4.
+    The floors read nothing: guess knows the last relation and the world's values. Any argument
+    of the environment may follow (hopgym list ID tells them): --split test --hops 2,4.
     """
     from hopgym.cli.runs import Run, first_tasks
 
@@ -48,22 +47,21 @@ def evaluate_policy(
         _stopped(out, this_command(ctx))
         raise typer.Exit(130) from None
     floors = {name: results[name] for name in FLOORS}
-    summary = results[policy].to_dict()
-    summary["floors"] = {name: floor.to_dict() for name, floor in floors.items()}
-    if out is not None:
-        _write_summary(out, summary)
+    plain = {name: result.to_dict() for name, result in results.items()}
+    summary = plain[policy] | {"floors": {name: plain[name] for name in FLOORS}}
     if as_json:
         print_json(summary)
     else:
         _print_tables(env, policy, results[policy], floors)
     if out is not None:
-        say_wrote(
-            {"trajectories": out / f"{_stem(policy)}.jsonl", "figures": out / "summary.json"},
-            {
-                "read it": shlex.join(["hopgym", "view", *(str(run.out) for run in runs.values())]),
-                "go on with": f"{this_command(ctx)}  (a larger -n adds tasks)",
-            },
-        )
+        _write_summary(out, summary)
+        read = shlex.join(["hopgym", "view", *(str(run.out) for run in runs.values())])
+        paths = {"trajectories": out, "figures": out / "summary.json"}
+        say_wrote(paths, {"read it": read} | _again(ctx))
+
+
+def _again(ctx: typer.Context) -> dict[str, str]:
+    return {"go on with": f"{this_command(ctx)}  (a larger -n adds tasks)"}
 
 
 def _result(env: "HopEnv", run: "Run") -> "Results":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hopgym.env import HopEnv
     from hopgym.tasks import Task
 
+_ADVANCE_EVERY = 500
 _PROMPTS = ("prompt_completion", "rows of prompt and completion")
 _MESSAGES = ("messages", "rows of chat messages")
 _INTERRUPT = "Stopped; the files hold whole lines up to there, and the command makes them anew."
@@ -172,15 +173,17 @@ def _tasks(job: Job) -> Iterator[tuple[int, bool, "Task"]]:
 
 
 def _write_rows(file: IO[bytes], rows: Iterable["Row"], advance: Advance | None = None) -> int:
-    """Write rows as JSON lines, telling a progress display of each; return their number."""
+    """Write rows as JSON lines, telling a progress display now and then; return their number."""
     import msgspec
 
     encode, count = msgspec.json.Encoder().encode, 0
     for row in rows:
         file.write(encode(row) + b"\n")
         count += 1
-        if advance:
-            advance(1)
+        if advance and not count % _ADVANCE_EVERY:
+            advance(_ADVANCE_EVERY)
+    if advance:
+        advance(count % _ADVANCE_EVERY)
     return count
 
 

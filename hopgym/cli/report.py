@@ -60,12 +60,12 @@ def view(
     written = len(runs) == 1 and runs[0].suffix == ".html"
     page = runs[0].read_bytes() if written else _page(runs, episodes)
     with PageServer(page, port) as server:
-        print(f"{server.url}  (Ctrl-C ends)", flush=True)
-        if browser:
-            import webbrowser
-
-            webbrowser.open(server.url)
         try:
+            print(f"{server.url}  (Ctrl-C ends)", flush=True)
+            if browser:
+                import webbrowser
+
+                webbrowser.open(server.url)
             server.serve_forever()
         except KeyboardInterrupt:
             say("Ended.", style="quiet")

@@ -73,6 +73,8 @@ class StepView:
     """The process reward of a tool step, the outcome reward of an answer, in words."""
     potential: str
     """In [0, 1], two decimals; empty where the evidence is unknown."""
+    rose: bool
+    """Whether the step raised it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ def _step_view(
         observation=() if answers else _cut(observation, room),
         reward=f"{named[0]} {named[1]:.2f}" if judged or answers else "",
         potential=f"{step.potential:.2f}" if judged else "",
+        rose=step.verdict in (Verdict.GOOD, Verdict.LEAD),
     )
 
 
@@ -272,6 +275,6 @@ def _cut(pieces: Sequence[Piece], room: int) -> tuple[Piece, ...]:
         if kind or len(text) <= room:
             kept.append((text, kind))
         else:
-            kept += [(text[:room], ""), (f"… [{len(text) - room:,} more characters]", "cut")]
+            kept += [(text[:room], ""), (f"… [{len(text) - room:,} more]", "cut")]
         room -= 0 if kind else min(room, len(text))
     return tuple(piece for piece in kept if piece[0])

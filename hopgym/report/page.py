@@ -27,8 +27,10 @@ from hopgym.verdicts import Verdict
 EPISODES = 500
 """Episodes that a report shows one by one, by default."""
 
-_TEXT_BYTES = 2_500_000
-_ROOMS = (20_000, 8_000, 4_000, 2_000, 1_000, 500, 200)
+# 500 episodes stay below 5 MB or so: long texts give way, the more the longer the episodes are.
+_PAGE_BYTES, _LEAST_TEXT_BYTES = 4_800_000, 1_000_000
+_STEP_BYTES, _EPISODE_BYTES = 190, 1_600
+_ROOMS = (20_000, 8_000, 4_000, 2_000, 1_500, 1_000, 800, 600, 500, 400, 300)
 # Browsers drop NUL and hide the other control characters; their pictures say what was there.
 _CONTROL_PICTURES = {c: 0x2400 + c for c in range(32) if chr(c) not in "\t\n\r"} | {127: 0x2421}
 
@@ -206,15 +208,18 @@ def _views(trajectories: list[Trajectory], source: TaskSource, room: int) -> lis
 
 
 def _room(trajectories: list[Trajectory]) -> int:
-    """Return the most characters of a text with which all of them stay within `_TEXT_BYTES`."""
+    """Return the most characters of a text with which the page stays within `_PAGE_BYTES`."""
     from markupsafe import escape
 
     steps = [step for trajectory in trajectories for step in trajectory.steps]
     texts = [text for step in steps for text in (step.text, step.observation) if text]
     sizes = [len(str(escape(text)).encode("utf-8", "replace")) for text in texts]
 
+    markup = _STEP_BYTES * len(steps) + _EPISODE_BYTES * len(trajectories)
+    text_bytes = max(_PAGE_BYTES - markup, _LEAST_TEXT_BYTES)
+
     def fits(room: int) -> bool:
         kept = (min(1.0, room / len(t)) * size for t, size in zip(texts, sizes, strict=True))
-        return sum(kept) <= _TEXT_BYTES
+        return sum(kept) <= text_bytes
 
     return next(filter(fits, _ROOMS), _ROOMS[-1])

@@ -14,7 +14,7 @@ from hopgym.worlds.queries import Compare, Intersect, Member, Name, Query
 
 _AGES = ("older", "younger")
 _SIZES = ("larger", "smaller")
-_STRANGERS = 8
+_STRANGERS, _SHARER_TRIES = 8, 16
 _SHARED: Mapping[str, str] = {"home_town": "resident", "employer": "employee"}
 """Relations that two people can share a value of, and those back to all who do."""
 
@@ -134,17 +134,18 @@ class Pairs:
         return None
 
     def _same(self, hops: int, holds: bool) -> Draft | None:
-        left = self._walker.one_person(hops - 1)
         shared = [*(r for r in _SHARED if r in self._world.vocabulary.followed)]
         shared += [a for a in self._people_attributes if a != "birth_date"]
-        if left is None or not shared:
-            return None
-        by = self._dice.pick(shared)
-        right = self._sharer(by, left.end, holds)
-        if right is None or right in left.visited:
-            return None
-        named = self._walker.named(right)
-        return self._draft_of_two(Compare("same", by, left.query, named.query), left, named)
+        by = self._dice.pick(shared) if shared else ""
+        # Values that two share are rarer: without more tries for them, most answers were no.
+        for _ in range(_SHARER_TRIES if shared else 0):
+            left = self._walker.one_person(hops - 1)
+            right = self._sharer(by, left.end, holds) if left else None
+            if left is not None and right is not None and right not in left.visited:
+                named = self._walker.named(right)
+                query = Compare("same", by, left.query, named.query)
+                return self._draft_of_two(query, left, named)
+        return None
 
     def _sharer(self, by: str, person: int, holds: bool) -> int | None:
         """Return somebody asked about whose value is the same, or is another one; or None."""
