@@ -13,10 +13,10 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format clean
+.PHONY: help setup test check lint format demo demo-quick clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 	@echo "  ARGS='...' goes to pytest; PYTHON=... chooses the interpreter (3.11 or newer)."
 
 setup: $(STAMP) ## create .venv with everything (implied by the other targets)
@@ -52,6 +52,12 @@ lint: $(STAMP) ## ruff check, ruff format --check, mypy
 format: $(STAMP) ## let ruff mend and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+demo: $(STAMP) ## play 200 questions with six policies; prints a table, writes an HTML report
+	@$(BIN)/hopgym demo
+
+demo-quick: $(STAMP) ## the same with 20 questions, in seconds
+	@$(BIN)/hopgym demo --quick
 
 clean: ## remove .venv, caches and builds
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
