@@ -195,10 +195,10 @@ class QuestionMaker:
         return count_steps(task, ToolSettings()) <= most
 
     def _is_several(self, query: Query) -> bool:
-        if not isinstance(query, Follow | Intersect) or is_single(query):
+        if not isinstance(query, Follow | Intersect):
             return False
         found = self._world.evaluator.ends(query)
-        if found or not isinstance(query, Follow):
+        if found or not isinstance(query, Follow) or is_single(query):
             return len(found) > 1
         # Nobody is asked for in either number, so that the number does not tell; parents always
         # come in twos and are never asked for in the singular.

@@ -14,6 +14,7 @@ from hopgym.worlds.queries import Follow, Having, Name, Query
 
 _BY_ATTRIBUTE = 0.25
 _PLACE = 0.15
+_KEPT_BACK = 50_000
 _PATIENCE = 4
 """Tries per hop, steps back among them, before a walk is given up."""
 
@@ -61,6 +62,7 @@ class Walker:
         vocabulary = world.vocabulary
         self._relations = {k: vocabulary.followed_from(k) for k in (PERSON, TOWN, EMPLOYER)}
         self._follow = world.evaluator.follow
+        self._back: dict[int, list[tuple[int, str]]] = {}
         self._entry_attributes = tuple(a for a in _ENTRY_ATTRIBUTES if a in vocabulary.attributes)
         self._has_places = bool(
             vocabulary.followed_from(EMPLOYER)
@@ -143,12 +145,23 @@ class Walker:
 
     def _steps_back(self, entity: int) -> Iterator[tuple[int, str]]:
         """Yield (other entity, relation that leads from it to this one alone), in random order."""
+        steps = self._back.get(entity)
+        if steps is None:
+            if len(self._back) >= _KEPT_BACK:
+                self._back.clear()
+            steps = self._back[entity] = self._all_steps_back(entity)
+        return self._dice.shuffled(steps)
+
+    def _all_steps_back(self, entity: int) -> list[tuple[int, str]]:
         universe = self._world.universe
-        for near in self._dice.shuffled(_NEIGHBOURS[universe.kind(entity)]):
-            for other in self._dice.shuffled(universe.related(near, entity)):
-                for relation in self._dice.shuffled(self._relations[universe.kind(other)]):
-                    if self._follow(relation, other) == (entity,):
-                        yield other, relation
+        around = (universe.related(near, entity) for near in _NEIGHBOURS[universe.kind(entity)])
+        others = dict.fromkeys(other for near in around for other in near)
+        return [
+            (other, relation)
+            for other in others
+            for relation in self._relations[universe.kind(other)]
+            if self._follow(relation, other) == (entity,)
+        ]
 
     def one_person(self, hops: int) -> Walk | None:
         """Return a walk of so many hops that leads to one person, or None."""
