@@ -35,6 +35,7 @@ _PUBLIC = {
         "ScriptedPolicy",
     ),
     "hopgym.evaluation": ("Estimate", "Evaluation", "evaluate"),
+    "hopgym.report": ("results_rows", "results_table", "write_report"),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 

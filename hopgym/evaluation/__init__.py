@@ -132,6 +132,12 @@ def _row(trajectory: Trajectory, source: TaskSource) -> _Row:
             f"{trajectory.task_id!r} at index {index}, where {found}; make the source with the "
             "arguments of the run"
         )
+    if task.question.text != trajectory.question:
+        raise ArgumentError(
+            f"trajectories must ask what the source asks, task {trajectory.task_id!r} was "
+            f"{trajectory.question!r} and is {task.question.text!r} now; play it again with this "
+            "version"
+        )
     answer = trajectory.answer
     score = _NO_SCORE if answer is None else source.score(task, answer)
     episode = ScoredEpisode(trajectory, task, score)

@@ -29,8 +29,8 @@ EPISODES = 500
 
 # 500 episodes stay below 5 MB or so: long texts give way, the more the longer the episodes are.
 _PAGE_BYTES, _LEAST_TEXT_BYTES = 4_800_000, 1_000_000
-_STEP_BYTES, _EPISODE_BYTES = 190, 1_600
-_ROOMS = (20_000, 8_000, 4_000, 2_000, 1_500, 1_000, 800, 600, 500, 400, 300)
+_STEP_BYTES, _EPISODE_BYTES = 220, 1_600
+_ROOMS = (20_000, 8_000, 4_000, 2_000, 1_500, 1_000, 800, 600, 500, 400, 300, 250, 200)
 # Browsers drop NUL and hide the other control characters; their pictures say what was there.
 _CONTROL_PICTURES = {c: 0x2400 + c for c in range(32) if chr(c) not in "\t\n\r"} | {127: 0x2421}
 

@@ -1,0 +1,106 @@
+"""``hopgym report`` and ``hopgym view``: runs by file name, one page served to this machine."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hopgym.errors import ArgumentError, DataError
+from hopgym.policies import ConstantPolicy
+from hopgym.rollout import run_episodes
+from hopgym.wrappers import run_header
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Mapping[str, Path]:
+    """Two runs over the user's own file, and one over another."""
+    from gymnasium import make
+
+    from hopgym.wrappers import hop_env
+
+    rows = [
+        {"title": "Ada Brook", "text": "Ada Brook was born in 1950. Her mother is Cleo Dunn."},
+        {"id": "q", "question": "Who is the mother of Ada Brook?", "answer": "Cleo Dunn"},
+    ]
+    paths = {}
+    for name, policy in (("guess", "a"), ("mine", "Cleo Dunn"), ("other", "b")):
+        data = tmp_path / ("other.data" if name == "other" else "data")
+        rows[1]["id"] = data.name
+        data.write_text("\n".join(map(json.dumps, rows)))
+        env = hop_env(make("hopgym/Jsonl-v0", path=str(data)))
+        paths[name] = tmp_path / f"{name}.jsonl"
+        list(run_episodes(env, ConstantPolicy(policy), [0], out=paths[name]))
+    paths["empty"] = tmp_path / "empty.jsonl"
+    paths["empty"].write_text(json.dumps(vars_of(run_header(env))) + "\n")
+    return paths
+
+
+def vars_of(header: Any) -> dict[str, Any]:
+    return {name: getattr(header, name) for name in header.__slots__}
+
+
+def test_report_verb(files: Mapping[str, Path], tmp_path: Path, capsys: Any) -> None:
+    from hopgym.cli.report import commands
+
+    out = tmp_path / "deep" / "report.html"
+    commands["report"]([files["guess"], files["mine"]], out)
+    page = out.read_text(encoding="utf-8")
+    assert re.findall(r"<h3><bdi>(\w+)</bdi>", page) == ["guess", "mine"]
+    assert "<h1>hopgym/Jsonl-v0</h1>" in page
+    assert str(out) in capsys.readouterr().err.replace("\n", "")
+
+
+def test_report_verb_refuses(files: Mapping[str, Path], tmp_path: Path) -> None:
+    from hopgym.cli.report import report
+
+    with pytest.raises(DataError, match=r"other\.jsonl: expected tasks of hopgym/Jsonl-v0"):
+        report([files["mine"], files["other"]], tmp_path / "x.html")
+    with pytest.raises(DataError, match="expected at least one episode, got none"):
+        report([files["empty"]], tmp_path / "x.html")
+    with pytest.raises(DataError, match="got no such file"):
+        report([tmp_path / "none.jsonl"], tmp_path / "x.html")
+    with pytest.raises(ArgumentError, match="--out must be an HTML file"):
+        report([files["mine"]], files["mine"])
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_runs_of_one_name_get_that_of_their_folder(files: Mapping[str, Path]) -> None:
+    from hopgym.cli.report import _named
+
+    a, b = Path("a/run.jsonl"), Path("b/run.jsonl")
+    assert _named([a, Path("c/d.jsonl"), a]) == {"run": a, "d": Path("c/d.jsonl")}
+    assert _named([a, b]) == {"a/run": a, "b/run": b}
+    assert list(_named([a, Path("a/run.json")])) == ["a/run.jsonl", "a/run.json"]
+
+
+def test_view_serves_one_page_to_this_machine_alone() -> None:
+    from http.client import HTTPConnection
+    from threading import Thread
+
+    from hopgym.cli.report import PageServer
+
+    with PageServer("<p>é</p>".encode(), 0) as server:
+        assert server.server_address[0] == "127.0.0.1"
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        port = server.server_port
+
+        def get(path: str, method: str = "GET", host: str = "") -> tuple[int, bytes]:
+            connection = HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request(method, path, headers={"Host": host or f"localhost:{port}"})
+            response = connection.getresponse()
+            content = response.read()
+            connection.close()
+            return response.status, content
+
+        assert get("/") == get("/?x=1", host="127.0.0.1") == (200, "<p>é</p>".encode())
+        assert get("/", "HEAD") == (200, b"")
+        assert get("/../etc/passwd")[0] == get("/favicon.ico")[0] == 404
+        assert get("/", host="evil.example")[0] == get("/", host="evil.example:80")[0] == 403
+        with pytest.raises(ArgumentError, match=f"--port must be a free port.*got {port}"):
+            PageServer(b"", port)
+        server.shutdown()
+    with pytest.raises(ArgumentError, match="got 99999"):
+        PageServer(b"", 99999)
