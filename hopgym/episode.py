@@ -71,7 +71,8 @@ class Episode:
         self._budget = settings.budget
         self._noisy = bool(toolbox.settings.search_noise or toolbox.settings.tool_failure)
         self._malformed_streak = 0
-        self._calls: dict[tuple[str, str, int], tuple[Result, Shown]] = {}
+        self._calls: set[tuple[str, str, int]] = set()
+        self._showed: dict[tuple[str, str, int], tuple[Result, Shown]] = {}
         self._reader = _reader(settings.dialect, self.tools)
 
     def copy(self) -> "Episode":
@@ -82,6 +83,7 @@ class Episode:
         twin.taken = self.taken.copy()
         twin._steps = self._steps.copy()
         twin._calls = self._calls.copy()
+        twin._showed = self._showed.copy()
         return twin
 
     @property
@@ -202,17 +204,20 @@ class Episode:
         self._malformed_streak = 0
         if result.failed:
             return Verdict.FAILED, _NOTHING
-        call = normalized_call(action, self.toolbox)
-        before = self._calls.get(call)
+        written = (action.tool, action.argument, action.page)
+        before = self._showed.get(written)
         if before is not None and before[0] is result:
             # The very same result again can change nothing.
             return Verdict.REPEAT, before[1]
         shown = Shown(result.sentences, self.knowledge.find_titles(result.seen))
-        self._calls[call] = result, shown
+        self._showed[written] = result, shown
         change = self.knowledge.observe(shown, (action.tool, action.argument))
+        call = normalized_call(action, self.toolbox)
+        repeated = call in self._calls
+        self._calls.add(call)
         if self.judged and change is not Verdict.IRRELEVANT:
             return change, shown
-        if before is not None:
+        if repeated:
             return Verdict.REPEAT, shown
         return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), shown
 

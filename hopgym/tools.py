@@ -146,8 +146,8 @@ class Toolbox:
                 composer.sentence(document, index)
         return composer.part(page)
 
-    def lookup_part(self, title: str, page: int) -> Result:
-        """Return `lookup`'s result, remembered for the next time."""
+    def lookup_part(self, title: str, page: int, rng: np.random.Generator | None = None) -> Result:
+        """Return `lookup`'s result, remembered for the next time; no noise touches it."""
         key = (title, page)
         result = self._looked_up.get(key)
         if result is None:
@@ -173,12 +173,7 @@ TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
         Tool("search", "query", _SEARCH, Toolbox.search),
-        Tool(
-            "lookup",
-            "title",
-            "shows the page of a title",
-            lambda box, title, page, rng: box.lookup_part(title, page),
-        ),
+        Tool("lookup", "title", "shows the page of a title", Toolbox.lookup_part),
         Tool(
             "calculate",
             "expression",

@@ -226,8 +226,10 @@ def is_single(query: Query) -> bool:
 def answer_kind(query: Query) -> AnswerKind:
     """Return how the answer to a query is to be scored."""
     match query:
-        case Count() | Attribute("founding_year", _):
-            return "number" if is_single(query.parts[0]) else "set"
+        case Count():
+            return "number"
+        case Attribute("founding_year", of) if is_single(of):
+            return "number"
         case Member() | Compare("same", _, _, _):
             return "yesno"
         case Follow() | Attribute() | Intersect():
