@@ -13,7 +13,7 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format demo demo-quick clean
+.PHONY: help setup test check lint format docs demo demo-quick clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -52,6 +52,9 @@ lint: $(STAMP) ## ruff check, ruff format --check, mypy
 format: $(STAMP) ## let ruff mend and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(STAMP) ## write the generated pages of docs/ anew
+	$(BIN)/python docs/build.py
 
 demo: $(STAMP) ## play 200 questions with six policies; prints a table, writes an HTML report
 	@$(BIN)/hopgym demo

@@ -24,7 +24,7 @@ SEARCHED = range(300)  # the indices among which the gallery finds its episodes
 LINKS = "All defaults: [arguments](../arguments.md). Verdicts: [semantics](../semantics.md)."
 INTRODUCTION = """\
 Episodes of `hopgym/People-v0` with `split="test"` and all `kinds`: each block is an action and the
-observation that follows, with long lines broken. [Semantics](semantics.md) explains the verdicts."""
+observation that follows, long lines broken. [Semantics](semantics.md) explains the verdicts."""
 
 
 def build(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ An id's arguments are those of its source, of `EnvSettings` and of `ToolSettings
 Everything but Gymnasium is imported inside the factories, so that ``import hopgym`` stays light.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,7 +56,8 @@ def environment(env_id: str) -> Callable[[Factory], Factory]:
     """Return a decorator that registers a factory and completes its docstring."""
 
     def decorate(factory: Factory) -> Factory:
-        factory.__doc__ = f"{(factory.__doc__ or '').rstrip()}\n{_COMMON}"
+        parts = (inspect.cleandoc(factory.__doc__ or ""), inspect.cleandoc(_COMMON))
+        factory.__doc__ = "\n\n".join(parts) + "\n"
         FACTORIES[env_id] = factory
         if env_id not in gymnasium.registry:
             gymnasium.register(env_id, entry_point=f"{__name__}:{factory.__name__}")

@@ -143,7 +143,7 @@ def _generate(rounds: int) -> Iterator[Row]:
 def _steps(rounds: int) -> Iterator[Row]:
     import gymnasium
 
-    built = {"worlds": 1, "questions_per_world": 20}
+    built: dict[str, Any] = {"worlds": 1, "questions_per_world": 20}
     lookups = gymnasium.make("hopgym/People-v0", max_steps=_LOOKUPS, **built)
     cart = gymnasium.make("CartPole-v1")
     titles = [lookups.unwrapped.corpus.pages.title(i) for i in range(25)]  # type: ignore[attr-defined]

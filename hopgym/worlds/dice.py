@@ -40,5 +40,7 @@ class Dice:
         left = list(items)
         while left:
             i = int(self.unit() * len(left))
-            left[i], left[-1] = left[-1], left[i]
-            yield left.pop()
+            drawn = left.pop()
+            if i < len(left):
+                drawn, left[i] = left[i], drawn
+            yield drawn

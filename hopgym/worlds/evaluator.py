@@ -84,14 +84,22 @@ class Evaluator:
                 return self._member(self.find(member), of)
         raise DataError(f"expected a query, got {query!r}")
 
-    def ends(self, query: Query) -> tuple[int, ...]:
-        """Return the entities that a query finds, without hops and proofs."""
-        match query:
-            case Follow(relation, of):
-                reached = (self.follow(relation, e) for e in self.ends(of))
-                return tuple(dict.fromkeys(v for values in reached for v in values))
-            case _:
-                return self.find(query).entities
+    def ends(self, query: Query, known: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
+        """Return the entities that a query finds, without hops and proofs.
+
+        Args:
+            query: What is asked.
+            known: Ends of parts of the same query by the parts' ``id``; it is added to.
+        """
+        found = known.get(id(query))
+        if found is None:
+            if isinstance(query, Follow):
+                reached = (self.follow(query.relation, e) for e in self.ends(query.of, known))
+                found = tuple(dict.fromkeys(v for values in reached for v in values))
+            else:
+                found = self.find(query).entities
+            known[id(query)] = found
+        return found
 
     def _follow(self, relation: str, entity: int) -> tuple[int, ...]:
         schema = self.facts.schema

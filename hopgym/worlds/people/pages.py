@@ -116,13 +116,15 @@ class PageBook:
         rng.permutation(len(facts))
         picks = rng.random((len(facts), 2)).tolist()
         name = universe.name(entity)
+        of_name = f"{name}'s"
         person = universe.kind(entity) == PERSON
         sentences = []
         named_before = True
+        known = phrasings()
         for (key, value), (pick, chance) in zip(facts, picks, strict=True):
-            templates, pronoun_allowed = phrasings()[key]
+            templates, pronoun_allowed = known[key]
             template = templates[int(pick * len(templates))]
-            who, whose = name, f"{name}'s"
+            who, whose = name, of_name
             if person and pronoun_allowed and not named_before and chance < 0.5:
                 who, whose = _PRONOUNS[universe.is_female(entity)]
                 template = template if template.startswith("{who") else templates[0]

@@ -142,15 +142,18 @@ class QuestionMaker:
             draft = draw(cell.hops, cell.target)
             if draft is None or not self._is_new(draft):
                 continue
-            question = self._ask(cell, draft.query)
+            written = str(draft.query)
+            asked = identity(draft.query, written)
+            if asked in self._identities:
+                continue
+            question = self._ask(cell, draft.query, written)
             if question is not None:
+                self._identities.add(asked)
                 self._remember(draft)
                 return question
         return None
 
     def _is_new(self, draft: Draft) -> bool:
-        if identity(draft.query) in self._identities:
-            return False
         for path in draft.paths:
             if path in self._asked or path in self._on_the_way:
                 return False
@@ -159,18 +162,18 @@ class QuestionMaker:
         return True
 
     def _remember(self, draft: Draft) -> None:
-        self._identities.add(identity(draft.query))
         for path in draft.paths:
             self._asked.add(path)
             self._on_the_way.update(path[:length] for length in range(1, len(path)))
 
-    def _ask(self, cell: Cell, query: Query) -> Question | None:
+    def _ask(self, cell: Cell, query: Query, written: str) -> Question | None:
         """Return the question, or None where the tools cannot prove it within the bounds."""
         found = self._world.evaluator.find(query)
         provable = all(fact.shown_by for proof in found.proofs for fact in proof)
         if not found.proofs or not provable:
             return None
-        grammar = Grammar(self._dice, cache(self._is_several))
+        known: dict[int, tuple[int, ...]] = {}
+        grammar = Grammar(self._dice, cache(lambda part: self._is_several(part, known)))
         unanswerable = cell.kind == "unanswerable"
         question = Question(
             id=f"{self._id_prefix}{self._made}",
@@ -181,23 +184,26 @@ class QuestionMaker:
             kind=cell.kind,
             proofs=found.proofs,
             source="people",
-            metadata={"query": str(query)},
+            metadata={"query": written},
         )
         return question if self._is_short(Task(question, self._world.corpus)) else None
 
     def _is_short(self, task: Task) -> bool:
         """Return whether the oracle needs at most ``max_oracle_steps``."""
         most = self._settings.max_oracle_steps
+        # No plan takes more calls than its proof has evidence.
+        if min(map(len, task.question.proofs)) + 1 + _PLAN_ERROR <= most:
+            return True
         plans = plans_by_cost(Knowledge(task))
         planned = len(plans[0]) + 1 if plans else 1
         if abs(planned - most) > _PLAN_ERROR:
             return planned < most
         return count_steps(task, ToolSettings()) <= most
 
-    def _is_several(self, query: Query) -> bool:
+    def _is_several(self, query: Query, known: dict[int, tuple[int, ...]]) -> bool:
         if not isinstance(query, Follow | Intersect):
             return False
-        found = self._world.evaluator.ends(query)
+        found = self._world.evaluator.ends(query, known)
         if found or not isinstance(query, Follow) or is_single(query):
             return len(found) > 1
         # Nobody is asked for in either number, so that the number does not tell; parents always
@@ -205,12 +211,12 @@ class QuestionMaker:
         return query.relation.endswith("parent") or self._dice.unit() < 0.5
 
 
-def identity(query: Query) -> tuple[str, ...]:
+def identity(query: Query, written: str) -> tuple[str, ...]:
     """Return what two queries have in common that ask the same in other words."""
     if isinstance(query, Compare):
         family = "same" if query.op == "same" else ""
         return (family, query.by, *sorted(map(str, query.parts)))
-    return (str(query),)
+    return (written,)
 
 
 def is_single(query: Query) -> bool:
