@@ -139,7 +139,7 @@ def test_what_cannot_be_reported_is_refused(source: Any, scripted: list[Trajecto
         render_report({"mine": scripted}, source, episodes=-1)
     with pytest.raises(ArgumentError, match=r"run 'mine': .* must be finished"):
         render_report({"mine": [scripted[0].prefix(0)]}, source)
-    with pytest.raises(ArgumentError, match="the question 'another' where that is now"):
+    with pytest.raises(ArgumentError, match="was 'another' and is"):
         render_report({"mine": [replace(scripted[0], question="another")]}, source)
     page = render_report({"mine": scripted}, source, episodes=0).decode()
     assert "1 of 4 failed; 0 shown" in page
