@@ -264,7 +264,7 @@ class HopEnv(gymnasium.Env[str, str]):
         if episode.index not in self._oracle_steps:
             if len(self._oracle_steps) >= _KEPT_COUNTS:
                 self._oracle_steps.clear()
-            self._oracle_steps[episode.index] = count_steps(episode.task, self.tool_settings)
+            self._oracle_steps[episode.index] = count_steps(episode.task, episode.toolbox)
         return self._oracle_steps[episode.index]
 
     def _within(self, observation: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hopgym.actions import Action
 from hopgym.documents import fold
 from hopgym.tasks import Evidence, Question, Task
-from hopgym.tools import Toolbox, ToolSettings
+from hopgym.tools import Toolbox
 from hopgym.verdicts import Knowledge, Shown
 
 _MOST_PARTS = 100
@@ -63,9 +63,8 @@ def next_call(toolbox: Toolbox, task: Task, knowledge: Knowledge, made: Sequence
     return Call(Action("answer", gold_answer(task.question)))
 
 
-def count_steps(task: Task, settings: ToolSettings) -> int:
+def count_steps(task: Task, toolbox: Toolbox) -> int:
     """Return the number of steps, the answer among them, that the oracle takes on clean tools."""
-    toolbox = Toolbox(task.corpus, settings)
     knowledge = Knowledge(task)
     made: list[Action] = []
     while (action := next_call(toolbox, task, knowledge, made).action).tool != "answer":

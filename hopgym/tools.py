@@ -172,7 +172,7 @@ _SEARCH = "finds pages by words and shows their best-matching sentences"
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("search", "query", _SEARCH, Toolbox.search),
+        Tool("search", "query", _SEARCH, lambda box, *call: box.search(*call)),
         Tool("lookup", "title", "shows the page of a title", Toolbox.lookup_part),
         Tool(
             "calculate",

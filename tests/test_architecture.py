@@ -29,7 +29,9 @@ ORDER = (
 # fmt: on
 # Those that build tasks know nothing of env, policies or training; to count the steps that a
 # question takes they play the oracle, on tools and verdicts, without an environment.
-TASK_MODULES = {"errors", "documents", "scoring", "tasks", "tools", "verdicts", "oracle"}
+TASK_MODULES = {
+    *("errors", "documents", "scoring", "tasks", "results", "tools", "verdicts", "oracle"),
+}
 NARROWER = {"worlds": TASK_MODULES, "benchmarks": TASK_MODULES | {"worlds"}}
 
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate"}

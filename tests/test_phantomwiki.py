@@ -65,7 +65,10 @@ def test_oracle_solves_phantomwiki(universe: str) -> None:
 @needs_files
 def test_budget_follows_the_longest_oracle_episode() -> None:
     source = PhantomWikiSource(SHARED / "s25_hard", 120)
-    steps = [count_steps(source[i], ToolSettings()) for i in range(len(source))]
+    steps = [
+        count_steps(source[i], Toolbox(source[i].corpus, ToolSettings()))
+        for i in range(len(source))
+    ]
     assert source.max_steps == max(steps) + 4
 
 

@@ -25,7 +25,7 @@ from hopgym.errors import DataError, require
 from hopgym.oracle import count_steps, plans_by_cost
 from hopgym.scoring import AnswerKind
 from hopgym.tasks import Question, Task
-from hopgym.tools import ToolSettings
+from hopgym.tools import Toolbox, ToolSettings
 from hopgym.verdicts import Knowledge
 from hopgym.worlds.evaluator import Evaluator
 from hopgym.worlds.queries import Attribute, Count, Follow, Query
@@ -102,7 +102,8 @@ class _Universe(Records):
                 break
             if played >= _PLANS_PLAYED or planned[index] > _LONGEST_PLAYED:
                 return planned[index]
-            most = max(most, count_steps(self.task(index), ToolSettings()))
+            task = self.task(index)
+            most = max(most, count_steps(task, Toolbox(task.corpus, ToolSettings())))
         return most
 
     def build(self, index: int) -> Task:
