@@ -35,7 +35,8 @@ def test_block_works(language: str, code: str, tmp_path: Path) -> None:
 
 def test_the_tree_names_what_exists() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = text.split("```text")[1].split("```")[0]
+    blocks = (block.split("```")[0] for block in text.split("```text")[1:])
+    tree = next(block for block in blocks if "documents.py" in block)
     names = re.findall(r"[\w/]+\.py|\w+/", tree.split("hopgym/", 1)[1].split("agents/")[0])
     assert len(names) > 10
     for name in names:
@@ -49,3 +50,11 @@ def test_the_table_names_every_id() -> None:
     assert set(re.findall(r"^\| `(hopgym/[\w-]+)`", text, re.MULTILINE)) == set(
         hopgym.registry.FACTORIES
     )
+
+
+def test_the_commands_shown_exist() -> None:
+    from hopgym.cli.app import VERBS
+
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    shown = re.findall(r"(?:^|`)hopgym (\w+)", text, re.MULTILINE)
+    assert len(shown) > 8 and set(shown) <= set(VERBS)

@@ -193,7 +193,7 @@ class QuestionMaker:
         provable = all(fact.shown_by for proof in found.proofs for fact in proof)
         if not found.proofs or not provable:
             return None
-        known: dict[int, tuple[int, ...]] = {}
+        known = {id(query): found.entities}
         grammar = Grammar(self._dice, cache(lambda part: self._is_several(part, known)))
         unanswerable = cell.kind == "unanswerable"
         question = Question(
