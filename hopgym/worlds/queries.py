@@ -17,6 +17,8 @@ class Query:
     """A node of the algebra; ``str(query)`` reads back through `Query.parse`."""
 
     kinds: ClassVar[dict[str, type["Query"]]] = {}
+    own_hops: ClassVar[int] = 0
+    """What this node adds to a branch: one for a relation, an attribute, or an entry by one."""
 
     def __init_subclass__(cls) -> None:
         Query.kinds[cls.__name__] = cls
@@ -35,11 +37,6 @@ class Query:
     def hops(self) -> int:
         """Relations and attributes on the longest branch; an entry by attribute counts one."""
         return max((part.hops for part in self.parts), default=0) + self.own_hops
-
-    @property
-    def own_hops(self) -> int:
-        """What this node adds to a branch."""
-        return 0
 
     def _values(self) -> list[object]:
         names: tuple[str, ...] = type(self).__match_args__
@@ -77,52 +74,40 @@ class Name(Query):
 class Having(Query):
     """The entities that have a value of an attribute."""
 
+    own_hops: ClassVar[int] = 1
+
     attribute: str
     value: str
-
-    @property
-    def own_hops(self) -> int:
-        """An entry by attribute counts one."""
-        return 1
 
 
 @dataclass(frozen=True, slots=True)
 class Follow(Query):
     """What a relation leads to from each of some entities."""
 
+    own_hops: ClassVar[int] = 1
+
     relation: str
     of: Query
-
-    @property
-    def own_hops(self) -> int:
-        """A relation counts one, derived or not."""
-        return 1
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute(Query):
     """The values of an attribute of some entities."""
 
+    own_hops: ClassVar[int] = 1
+
     attribute: str
     of: Query
-
-    @property
-    def own_hops(self) -> int:
-        """An attribute counts one."""
-        return 1
 
 
 @dataclass(frozen=True, slots=True)
 class Count(Query):
     """How many entities a relation leads to from each of some; numbers that differ, each once."""
 
+    own_hops: ClassVar[int] = 1
+
     relation: str
     of: Query
-
-    @property
-    def own_hops(self) -> int:
-        """The relation counts one."""
-        return 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,29 +133,23 @@ class Compare(Query):
     whose number of values is compared.
     """
 
+    own_hops: ClassVar[int] = 1
+
     op: str
     by: str
     left: Query
     right: Query
-
-    @property
-    def own_hops(self) -> int:
-        """What is compared counts one."""
-        return 1
 
 
 @dataclass(frozen=True, slots=True)
 class Superlative(Query):
     """Which of some entities is the ``oldest`` or ``youngest`` by an attribute."""
 
+    own_hops: ClassVar[int] = 1
+
     op: str
     by: str
     of: Query
-
-    @property
-    def own_hops(self) -> int:
-        """What is compared counts one."""
-        return 1
 
 
 @dataclass(frozen=True, slots=True)
