@@ -17,7 +17,7 @@ from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.info import info_of
 from hopgym.oracle import count_steps
 from hopgym.results import RESULT_CHARS
-from hopgym.settings import EnvSettings
+from hopgym.settings import EnvSettings, from_anywhere
 from hopgym.spaces import UnicodeText
 from hopgym.tasks import MAX_QUESTION_CHARS, Task, TaskSource
 from hopgym.tools import TOOLS, Tool, Toolbox, ToolSettings
@@ -199,7 +199,7 @@ class HopEnv(gymnasium.Env[str, str]):
         spec = self.spec
         return Trajectory(
             env_id=spec.id if spec else "",
-            env_kwargs=dict(spec.kwargs) if spec else {},
+            env_kwargs=from_anywhere(spec.kwargs) if spec else {},
             task_id=episode.task.question.id,
             index=episode.index,
             sample=sample,

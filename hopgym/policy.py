@@ -32,6 +32,9 @@ def as_policy(function: Callable[..., Any]) -> Policy:
 
     It does if its first parameter is annotated ``Sequence[Trajectory]``. Any other function gets
     the transcript of one episode, a string, and returns the next action, a string or `Completion`.
+
+    A run's file is bound to the function's name and code. Whatever else decides its answers, such
+    as a model's name, belongs into an attribute ``fingerprint`` of the function.
     """
     return cast(Policy, function) if _takes_many(function) else _OneByOne(function)
 

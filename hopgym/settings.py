@@ -1,5 +1,7 @@
 """How an environment is played: the arguments that every id takes, beside those of its tools."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -64,3 +66,9 @@ class EnvSettings:
 def field_names(settings: type) -> tuple[str, ...]:
     """Return the names of a settings dataclass's fields, in order."""
     return tuple(field.name for field in fields(settings))
+
+
+def from_anywhere(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments that make the same environment in whatever working directory."""
+    path = arguments.get("path")
+    return {**arguments, "path": os.path.abspath(path)} if isinstance(path, str) else {**arguments}
