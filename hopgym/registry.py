@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import gymnasium
 
+from hopgym.errors import ArgumentError, did_you_mean
+
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
     from hopgym.tasks import TaskSource
@@ -19,6 +21,16 @@ Factory = Callable[..., "HopEnv"]
 
 FACTORIES: dict[str, Factory] = {}
 """Environment id to its factory; the docstrings are the documentation of the ids."""
+
+
+class UnknownArgumentError(ArgumentError):
+    """An argument that an id does not take."""
+
+    def __init__(self, message: str, name: str = "", known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.known = tuple(known)
+
 
 _COMMON = """
     ## Action Space
@@ -222,8 +234,6 @@ def _from_file(
     render_mode: str | None,
     needed: str,
 ) -> "HopEnv":
-    from hopgym.errors import ArgumentError
-
     arguments = dict(arguments)
     path, limit = arguments.pop("path", None), arguments.pop("limit", None)
     if path is None:
@@ -241,7 +251,6 @@ def _environment(
 ) -> "HopEnv":
     """Return the environment over a source, or an error that names an unknown argument."""
     from hopgym.env import HopEnv
-    from hopgym.errors import ArgumentError, did_you_mean
     from hopgym.settings import EnvSettings, field_names
     from hopgym.tools import ToolSettings
 
@@ -253,7 +262,8 @@ def _environment(
     for_tools, arguments = _take(ToolSettings, arguments)
     for name in arguments:
         hint = did_you_mean(name, known)
-        raise ArgumentError(f"arguments must be among {', '.join(known)}, got {name!r}{hint}")
+        message = f"arguments must be among {', '.join(known)}, got {name!r}{hint}"
+        raise UnknownArgumentError(message, name, known)
     tool_settings = ToolSettings(**for_tools)
     env_settings = EnvSettings(**for_env)
     source = make_source()

@@ -213,18 +213,17 @@ def _rewrite(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
-    for name, what in (("config", "environment, seed or policy"), ("source", "tasks")):
+    config, source = "environment argument, seed or policy", "version or arguments of the tasks"
+    for name, cause in (("config", config), ("source", source)):
         expected, actual = getattr(wanted, name), getattr(found, name)
         if expected != actual:
             raise RunFileError(
-                f"{path} was written with another {name} ({what}): expected hash {expected}, got "
-                f"{actual}; go back to its arguments or give another file"
+                f"{path} was written with another {name}: another {cause} (hash {actual[:8]}, now "
+                f"{expected[:8]}); give the old arguments again or another file (--out)"
             )
     if found.code != wanted.code:
-        warnings.warn(
-            f"{path} was begun by hopgym {found.code} and goes on with {wanted.code}",
-            stacklevel=4,
-        )
+        text = f"{path} was begun by hopgym {found.code} and goes on with {wanted.code}"
+        warnings.warn(text, stacklevel=4)
 
 
 def _records(path: Path) -> Iterator[tuple[bytes, Trajectory]]:

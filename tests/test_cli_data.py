@@ -49,6 +49,15 @@ def test_list_of_one_id_is_its_documentation() -> None:
     assert "## Arguments" in text
 
 
+def test_list_shows_a_file_that_can_be_loaded(tmp_path: Path) -> None:
+    from hopgym.benchmarks.jsonl import JsonlSource
+    from hopgym.cli.listing import JSONL_EXAMPLE
+
+    assert JSONL_EXAMPLE in run("list", "hopgym/Jsonl-v0").stdout
+    (tmp_path / "mine.jsonl").write_text(JSONL_EXAMPLE)
+    assert len(JsonlSource(tmp_path / "mine.jsonl")) == 1
+
+
 def test_list_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom hopgym.cli.app import app\n"
@@ -135,6 +144,8 @@ def test_trl_rows_are_the_oracles_steps(tmp_path: Path) -> None:
 def test_hf_folders_can_be_loaded(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     generate(tmp_path, "--questions", "7", "--size", "10", "--format", "hf")
+    both = datasets.load_from_disk(str(tmp_path))
+    assert len(both["documents"]) > 5
     questions = datasets.load_from_disk(str(tmp_path / "questions"))
     assert len(questions) == 7
     assert questions[0]["proofs"][0][0]["shown_by"][0]["document"].startswith("p")
@@ -149,13 +160,17 @@ def test_generate_refuses_what_there_is_not(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert rows(tmp_path / "out" / "questions.jsonl")[0]["answers"] == ["baker"]
     result = run("generate", "hopgym/Jsonl-v0", "--path", str(mine), "--questions", "2", *out)
+    assert result.exit_code == 0
+    assert "there are 1 tasks, 2 were asked for" in result.stderr
+    assert run("generate", "hopgym/Jsonl-v0", "--path", str(mine), *out).exit_code == 0
+    result = run("generate", "People-v0", *out, "--messages")
     assert result.exit_code == 2
-    assert "at most 1" in result.stderr
+    assert "--messages must come with --format trl" in result.stderr
     result = run("generate", "People-v0", *out, "--format", "jsnl")
     assert "did you mean 'jsonl'?" in result.stderr
 
 
-def test_ctrl_c_in_generate_keeps_whole_lines(
+def test_ctrl_c_in_generate_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hopgym.worlds.people.source import PeopleSource
@@ -168,10 +183,47 @@ def test_ctrl_c_in_generate_keeps_whole_lines(
         return make(self, index)
 
     monkeypatch.setattr(PeopleSource, "__getitem__", interrupted)
+    (tmp_path / "questions.jsonl").write_text("before")
     result = run("generate", "People-v0", "--questions", "9", "--out", str(tmp_path))
     assert result.exit_code == 130
-    assert len(rows(tmp_path / "questions.jsonl")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["questions.jsonl"]
+    assert (tmp_path / "questions.jsonl").read_text() == "before"
     assert "hopgym generate People-v0 --questions 9" in result.stderr
+
+
+def test_ctrl_c_in_replay_tells_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hopgym.replay
+
+    out = tmp_path / "run.jsonl"
+    words = ("--policy", "oracle", "-n", "3", "--out", str(out))
+    assert run("rollout", "People-v0", *words).exit_code == 0
+    checked = iter([["one difference"], []])
+
+    def interrupted(*_: object) -> list[str]:
+        found = next(checked, None)
+        if found is None:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(hopgym.replay, "replay", interrupted)
+    result = run("replay", str(out))
+    assert result.exit_code == 130
+    assert "2 records, 1 of them different" in result.stdout
+    assert "one difference" in result.stdout
+    assert "Stopped" in result.stderr
+
+
+def test_play_says_right_and_refuses_other_environments() -> None:
+    closed = ("play", "People-v0", "--mode", "closed_book", "--index", "0")
+    result = CliRunner().invoke(app, [*closed], input="answer nobody\n")
+    assert "unjudged: not right" in result.stdout
+    assert "You took 1 step," in result.stdout or "You took 1 step;" in result.stdout
+    assert "unjudged: right" in CliRunner().invoke(app, [*closed], input="!\n").stdout
+    result = run("play", "CartPole-v1")
+    assert result.exit_code == 2
+    assert "must be that of a hopgym environment, got 'CartPole-v1'" in result.stderr
 
 
 def test_doctor_finds_all_well(monkeypatch: pytest.MonkeyPatch) -> None:

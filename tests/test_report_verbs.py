@@ -64,7 +64,42 @@ def test_report_verb_refuses(files: Mapping[str, Path], tmp_path: Path) -> None:
         report([tmp_path / "none.jsonl"], tmp_path / "x.html")
     with pytest.raises(ArgumentError, match="--out must be an HTML file"):
         report([files["mine"]], files["mine"])
+    with pytest.raises(DataError, match="expected a trajectory file, got a folder"):
+        report([tmp_path], tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()
+
+
+def test_view_refuses_a_page_among_runs(files: Mapping[str, Path], tmp_path: Path) -> None:
+    from hopgym.cli.report import view
+
+    with pytest.raises(ArgumentError, match="must be viewed alone"):
+        view([tmp_path / "report.html", files["mine"]])
+    with pytest.raises(DataError, match="expected a report, got no such file"):
+        view([tmp_path / "none.html"])
+
+
+def test_report_verb_prints_json(files: Mapping[str, Path], tmp_path: Path, capsys: Any) -> None:
+    from hopgym.cli.report import report
+
+    out = tmp_path / "x.html"
+    report([files["guess"], files["mine"]], out, as_json=True)
+    rows = json.loads(capsys.readouterr().out)["runs"]
+    assert [(row["run"], row["role"]) for row in rows] == [("guess", "floor"), ("mine", "")]
+    assert [row["success"]["mean"] for row in rows] == [0.0, 1.0]
+    assert not out.exists()
+
+
+def test_the_caption_tells_of_floors_where_there_are_some(
+    files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    from hopgym.cli.report import report
+
+    pages = []
+    for name in ("guess", "mine"):
+        report([files[name]], tmp_path / "x.html")
+        pages.append((tmp_path / "x.html").read_text(encoding="utf-8"))
+    assert ["floors are policies" in page for page in pages] == [True, False]
+    assert "95% bootstrap intervals over tasks." in pages[1]
 
 
 def test_runs_of_one_name_get_that_of_their_folder(files: Mapping[str, Path]) -> None:

@@ -43,7 +43,7 @@ from hopgym.tasks import MAX_PROOFS, Evidence, Hop, Question, Task
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
 _CALL_TOOLS = ("search", "lookup")
-_MEND = "hopgym.benchmarks.jsonl describes the format"
+_MEND = "hopgym list hopgym/Jsonl-v0 shows the format"
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):

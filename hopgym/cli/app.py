@@ -8,15 +8,17 @@ import errno
 import warnings
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from hopgym.cli.arguments import CONTEXT_SETTINGS
+from hopgym.cli.arguments import CONTEXT_SETTINGS, option_names, read_arguments
 from hopgym.cli.screen import say
 from hopgym.errors import HopgymError, did_you_mean
+from hopgym.registry import UnknownArgumentError
 
 VERBS = {
     "list": "hopgym.cli.listing:list_ids",
@@ -69,6 +71,16 @@ class Verbs(TyperGroup):
         """Run a verb; tell what went wrong in one line."""
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            missing = getattr(error, "param", None) if error.message == "" else None
+            error.message += _typo_of(missing, ctx.obj) if missing else ""
+            raise
+        except UnknownArgumentError as error:
+            # Its own hint knows the environment's arguments alone, not the options of the verb.
+            names = option_names(self.get_command(ctx, ctx.invoked_subcommand or ""))
+            known = ", ".join((*names, *error.known))
+            hint = did_you_mean(error.name, (*names, *error.known))
+            say(f"arguments must be among {known}, got {error.name!r}{hint}", style="error")
         except HopgymError as error:
             say(str(error), style="error")
         except OSError as error:
@@ -125,6 +137,14 @@ def run(args: list[str] | None = None) -> None:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     say(str(message), style="warning")
+
+
+def _typo_of(missing: Any, words: list[str]) -> str:
+    """Return which of the words seems to mean an option that is missing; empty where none does."""
+    for name in read_arguments(words)[1]:
+        if did_you_mean(name, option_names(SimpleNamespace(params=[missing]))):
+            return f"Got --{name}; did you mean {missing.opts[0]}?"
+    return ""
 
 
 def _plug_ins() -> dict[str, EntryPoint]:

@@ -127,6 +127,12 @@ def make(env_id: str, arguments: Mapping[str, Any]) -> "HopEnv":
         raise ArgumentError(str(error)) from error
 
 
+def option_names(command: Any) -> list[str]:
+    """Return the names of a verb's own options, written as arguments are."""
+    written = [name for parameter in command.params for name in parameter.opts]
+    return [name[2:].replace("-", "_") for name in written if name.startswith("--")]
+
+
 def write_arguments(arguments: Mapping[str, Any]) -> list[str]:
     """Return the words that give some arguments on a command line."""
     words: list[str] = []

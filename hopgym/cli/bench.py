@@ -5,7 +5,6 @@ bound that the project holds itself to. Everything is timed in this process unle
 it is a process of its own.
 """
 
-import json
 import resource
 import statistics
 import subprocess
@@ -18,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hopgym.cli.screen import console, say
+from hopgym.cli.screen import console, new_table, print_json, say
 
 _PHANTOMWIKI = {(25, "direct"): 7.1, (1000, "direct"): 195.0, (100, "all"): 358.0}
 """Seconds that PhantomWiki 1.0.2 took for 500 questions at depth 20, by people and relations
@@ -44,26 +43,33 @@ class Row:
 
 def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    rounds: Annotated[int, typer.Option(help="Rounds of each figure; the median counts.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of each figure; the median counts.")
+    ] = 5,
     large: Annotated[bool, typer.Option(help="Also a universe of 1,000,000 people.")] = False,
 ) -> None:
     """Time worlds, questions, steps, resets, searches and imports."""
     rows: list[Row] = []
-    for measure in _MEASURES if not large else (*_MEASURES, _million):
-        for row in measure(max(1, rounds)):
-            rows.append(row)
-            if not as_json:
-                say(f"{row.name}: {row.value:,.4g} {row.unit}", style="quiet")
+    stopped = False
+    try:
+        for measure in _MEASURES if not large else (*_MEASURES, _million):
+            for row in measure(rounds):
+                rows.append(row)
+                if not as_json:
+                    say(f"{row.name}: {row.value:,.4g} {row.unit}", style="quiet")
+    except KeyboardInterrupt:
+        stopped = True
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows]))
-    else:
+        print_json([asdict(row) for row in rows])
+    elif rows:
         console().print(_table(rows))
+    if stopped:
+        say(f"Stopped after {len(rows)} figures.", style="warning")
+        raise typer.Exit(130)
 
 
 def _table(rows: Sequence[Row]) -> Any:
-    from rich.table import Table
-
-    table = Table("figure", "median", "unit", "ratio", "to", "bound")
+    table = new_table("", "figure", "median", "unit", "ratio", "to", "bound")
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:,.2f}x"
         table.add_row(row.name, f"{row.value:,.4g}", row.unit, ratio, row.peer, row.bound)

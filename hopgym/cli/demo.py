@@ -72,7 +72,7 @@ def _print_table(results: dict[str, "Results"], tasks: int) -> None:
     from hopgym.cli.results import policies_table
 
     title = f"{_ID} --split {_SPLIT}: {tasks} questions, none of them in the training split"
-    out = console()
+    out = console(markup=False)
     out.print(policies_table(title, results))
     out.print()
 

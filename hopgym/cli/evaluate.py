@@ -36,7 +36,7 @@ def evaluate_policy(
     The floors read nothing: guess knows the last relation and the world's values. Any argument
     of the environment may follow (hopgym list ID tells them): --split test --hops 2,4.
     """
-    from hopgym.cli.runs import Run, first_tasks
+    from hopgym.cli.runs import Run, first_tasks, say_errors
 
     env = make_env(env_id, ctx.args)
     count = first_tasks(env, tasks)
@@ -52,16 +52,19 @@ def evaluate_policy(
     if as_json:
         print_json(summary)
     else:
-        _print_tables(env, policy, results[policy], floors)
+        _print_tables(env, runs[policy], results[policy], floors)
     if out is not None:
         _write_summary(out, summary)
-        read = shlex.join(["hopgym", "view", *(str(run.out) for run in runs.values())])
-        paths = {"trajectories": out, "figures": out / "summary.json"}
-        say_wrote(paths, {"read it": read} | _again(ctx))
+        _say_written(ctx, out, runs)
+    own = results[policy]
+    say_errors(own.whole.errors, own.first_error, own.whole.episodes)
 
 
-def _again(ctx: typer.Context) -> dict[str, str]:
-    return {"go on with": f"{this_command(ctx)}  (a larger -n adds tasks)"}
+def _say_written(ctx: typer.Context, out: Path, runs: dict[str, "Run"]) -> None:
+    read = shlex.join(["hopgym", "view", *(str(run.out) for run in runs.values())])
+    again = f"{this_command(ctx)}  (a larger -n adds tasks)"
+    paths = {"trajectories": out, "figures": out / "summary.json"}
+    say_wrote(paths, {"read it": read, "go on with": again})
 
 
 def _result(env: "HopEnv", run: "Run") -> "Results":
@@ -72,20 +75,18 @@ def _result(env: "HopEnv", run: "Run") -> "Results":
 
 
 def _print_tables(
-    env: "HopEnv", policy: str, result: "Results", floors: dict[str, "Results"]
+    env: "HopEnv", run: "Run", result: "Results", floors: dict[str, "Results"]
 ) -> None:
     from hopgym.cli.results import kinds_table, policies_table
 
     arguments = write_arguments(env.spec.kwargs if env.spec else {})
     title = shlex.join([env.spec.id if env.spec else "", *arguments])
-    out = console()
-    out.print(policies_table(f"{title}: {result.whole.tasks:,} tasks", {policy: result} | floors))
+    out = console(markup=False)  # A path or a kind may hold brackets.
+    out.print(policies_table(f"{title}: {run.tasks:,} tasks", {run.policy: result} | floors))
     out.print()
-    others = {name: floor for name, floor in floors.items() if name != policy}
-    out.print(kinds_table(policy, result, others))
+    others = {name: floor for name, floor in floors.items() if name != run.policy}
+    out.print(kinds_table(run.policy, result, others))
     out.print()
-    if result.whole.errors:
-        say(f"{result.whole.errors} episodes ended in an error of the policy", style="warning")
 
 
 def _write_summary(folder: Path, summary: dict[str, Any]) -> None:

@@ -1,13 +1,17 @@
 """``hopgym generate``: pages and questions as files, or training rows of oracle episodes."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hopgym.cli.arguments import make, make_env, takes_arguments
+from hopgym.cli.runs import first_tasks
 from hopgym.cli.screen import Advance, progress, say, say_wrote, this_command
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean
 
@@ -17,9 +21,11 @@ if TYPE_CHECKING:
     from hopgym.tasks import Task
 
 _ADVANCE_EVERY = 500
+_TABLE_ROWS = 10_000
+_PARTIAL = ".partial"
 _PROMPTS = ("prompt_completion", "rows of prompt and completion")
 _MESSAGES = ("messages", "rows of chat messages")
-_INTERRUPT = "Stopped; the files hold whole lines up to there, and the command makes them anew."
+_INTERRUPT = "Stopped; nothing was written, and the command begins anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +65,23 @@ def generate(
     if form not in _FORMATS:
         hint = did_you_mean(form, _FORMATS)
         raise ArgumentError(f"format must be one of {', '.join(_FORMATS)}, got {form!r}{hint}")
+    if messages and form != "trl":
+        raise ArgumentError(f"--messages must come with --format trl, got --format {form}")
     env = _env_for(make_env(env_id, ctx.args), questions)
-    if len(env.source) < questions:
-        raise ArgumentError(
-            f"questions must be at most {len(env.source)}, as many as there are, got {questions}"
-        )
+    questions = first_tasks(env, questions)
     out.mkdir(parents=True, exist_ok=True)
     try:
         written = _FORMATS[form](Job(env, questions, out, messages))
     except KeyboardInterrupt:
         say(_INTERRUPT)
-        say_wrote({"folder": out}, {"again": this_command(ctx)})
+        say_wrote({}, {"again": this_command(ctx)})
         raise typer.Exit(130) from None
     counts = ", ".join(f"{count:,} {what}" for what, (count, _) in written.items())
     say(f"Wrote {counts}.")
-    say_wrote({what: path for what, (_, path) in written.items()}, {"again": this_command(ctx)})
+    then = {"again": this_command(ctx)}
+    if form == "hf":
+        then = {"load it": f"datasets.load_from_disk({str(out)!r})"} | then
+    say_wrote({what: path for what, (_, path) in written.items()}, then)
 
 
 def _env_for(env: "HopEnv", questions: int) -> "HopEnv":
@@ -98,8 +106,8 @@ def _write_jsonl(job: Job) -> Written:
     paths = {name: job.out / f"{name}.jsonl" for name in ("documents", "questions")}
     counts = dict.fromkeys(paths, 0)
     with (
-        paths["documents"].open("wb") as documents,
-        paths["questions"].open("wb") as questions,
+        _whole_file(paths["documents"]) as documents,
+        _whole_file(paths["questions"]) as questions,
         progress("pages and questions") as advance,
     ):
         for corpus, new, task in _tasks(job):
@@ -121,18 +129,59 @@ def _write_hf(job: Job) -> Written:
     from hopgym.cli.rows import document_row, question_row
 
     datasets.disable_progress_bars()
-    tables: dict[str, list[Row]] = {"documents": [], "questions": []}
-    features = _features(datasets)
+    tables = {name: _Table(datasets, types) for name, types in _features(datasets).items()}
     with progress("questions", job.questions) as advance:
         for corpus, new, task in _tasks(job):
             if new:
-                tables["documents"] += [document_row(page, corpus) for page in task.corpus]
-            tables["questions"].append(question_row(task.question, corpus))
+                for page in task.corpus:
+                    tables["documents"].add(document_row(page, corpus))
+            tables["questions"].add(question_row(task.question, corpus))
             advance(1)
-        for name, rows in tables.items():
-            table = datasets.Dataset.from_list(rows, features=features[name])
-            table.save_to_disk(str(job.out / name))
-    return {name: (len(rows), job.out / name) for name, rows in tables.items()}
+        whole = datasets.DatasetDict({name: table.dataset() for name, table in tables.items()})
+        _save(whole, job.out, list(tables))
+    return {name: (len(whole[name]), job.out / name) for name in tables}
+
+
+@dataclass(slots=True)
+class _Table:
+    """Rows that become a table now and then, as they take far less memory there."""
+
+    datasets: Any
+    features: Any
+    _rows: "list[Row]" = field(default_factory=list)
+    _parts: list[Any] = field(default_factory=list)
+
+    def add(self, row: "Row") -> None:
+        """Add a row."""
+        self._rows.append(row)
+        if len(self._rows) == _TABLE_ROWS:
+            self._flush()
+
+    def dataset(self) -> Any:
+        """Return all rows as one dataset."""
+        if self._rows or not self._parts:
+            self._flush()
+        return self.datasets.concatenate_datasets(self._parts)
+
+    def _flush(self) -> None:
+        self._parts.append(self.datasets.Dataset.from_list(self._rows, features=self.features))
+        self._rows = []
+
+
+def _save(whole: Any, out: Path, names: Sequence[str]) -> None:
+    """Save a dict of datasets in a folder; a killed run leaves none that can be loaded."""
+    partial, index = out / _PARTIAL, "dataset_dict.json"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        whole.save_to_disk(str(partial))
+        (out / index).unlink(missing_ok=True)
+        for name in names:
+            if (out / name).exists():
+                shutil.rmtree(out / name)
+            (partial / name).rename(out / name)
+        (partial / index).rename(out / index)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_trl(job: Job) -> Written:
@@ -147,7 +196,7 @@ def _write_trl(job: Job) -> Written:
     policy = OraclePolicy(env.source, env.tool_settings)
     # One slot, so that the rows stand in the order of the tasks.
     episodes = run_episodes(env, policy, range(job.questions), slots=1)
-    with path.open("wb") as file, progress("oracle episodes", job.questions) as advance:
+    with _whole_file(path) as file, progress("oracle episodes", job.questions) as advance:
         for episode in episodes:
             count += _write_rows(file, rows_of(episode))
             advance(1)
@@ -170,6 +219,18 @@ def _tasks(job: Job) -> Iterator[tuple[int, bool, "Task"]]:
         corpus = task.corpus
         number += new
         yield number, new, task
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name once the block has ended well; else there is none."""
+    partial = path.with_name(path.name + _PARTIAL)
+    try:
+        with partial.open("wb") as file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _write_rows(file: IO[bytes], rows: Iterable["Row"], advance: Advance | None = None) -> int:

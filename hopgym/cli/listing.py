@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from hopgym.registry import Factory
 
 
+JSONL_EXAMPLE = """\
+{"title": "Ada Brook", "text": "Ada Brook was born in 1950. Her mother is Cleo Dunn."}
+{"id": "q1", "question": "Who is the mother of Ada Brook?", "answer": "Cleo Dunn"}
+"""
+"""A page and a question in the format of ``hopgym/Jsonl-v0``."""
+
+_EXAMPLE_OF = "hopgym/Jsonl-v0"
+
+
 def list_ids(
     env_id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Print the documentation of this one.")
@@ -77,6 +86,9 @@ def _print_documentation(env_id: str) -> None:
 
     known = resolve_id(env_id)
     documentation = inspect.cleandoc(FACTORIES[known].__doc__ or "")
+    if known == _EXAMPLE_OF:
+        example = f"## Example File\n```\n{JSONL_EXAMPLE}```\n\n"
+        documentation = documentation.replace("## Arguments", f"{example}## Arguments", 1)
     out = console()
     text = f"# {known}\n\n{documentation}"
     if out.is_terminal:

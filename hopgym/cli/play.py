@@ -8,6 +8,7 @@ import typer
 from hopgym.cli.arguments import make_env, takes_arguments, write_arguments
 from hopgym.cli.screen import console, say, say_wrote
 from hopgym.cli.terminal import read_line
+from hopgym.errors import ArgumentError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +44,7 @@ def play(
     and the titles that you have seen, ? gives a hint, ! plays the oracle's step. Any argument of
     the environment may follow: --hops 1 --size 10.
     """
-    env = make_env(env_id, ctx.args)
+    env = _make(env_id, ctx.args)
     options = {} if index is None else {"index": index}
     _, info = env.reset(seed=seed, options=options)
     out = console()
@@ -55,6 +56,18 @@ def play(
         _print_end(out, env, info)
         raise typer.Exit(130) from None
     _print_end(out, env, info)
+
+
+def _make(env_id: str, words: list[str]) -> "HopEnv":
+    try:
+        return make_env(env_id, words)
+    except ArgumentError as error:
+        # Gymnasium knows the id; what it made is told as an object, which helps no player.
+        if not str(error).startswith("env must be a hopgym environment"):
+            raise
+        raise ArgumentError(
+            f"an id must be that of a hopgym environment, got {env_id!r}; hopgym list names them"
+        ) from None
 
 
 def _play(out: "Console", env: "HopEnv", info: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +127,7 @@ def _step(out: "Console", env: "HopEnv", text: str) -> dict[str, Any]:
     shown = Text(observation)
     shown.highlight_words(seen_titles(env), style="bold")
     out.print(Padding(shown, (0, 0, 0, 2), expand=False))
-    style, words = _VERDICTS.get(info["verdict"], ("yellow", "its evidence is unknown"))
+    style, words = _VERDICTS.get(info["verdict"]) or _unjudged(info)
     paid = f"process reward {info['process_reward']:.2f}, evidence {info['potential']:.0%}"
     if info["tool"] == "answer":
         paid = f"outcome reward {info['outcome_reward']:.2f}"
@@ -125,12 +138,24 @@ def _step(out: "Console", env: "HopEnv", text: str) -> dict[str, Any]:
     return info
 
 
+def _unjudged(info: dict[str, Any]) -> tuple[str, str]:
+    if info["tool"] != "answer":
+        return "yellow", "its evidence is unknown"
+    if info["is_success"]:
+        return "green", "right; whether what you read proves it is not judged"
+    return "red", "not right; whether what you read proves the answer is not judged"
+
+
+def _counted(steps: int) -> str:
+    return f"{steps} step{'' if steps == 1 else 's'}"
+
+
 def _print_end(out: "Console", env: "HopEnv", info: dict[str, Any]) -> None:
     from hopgym.oracle import gold_answer
 
     steps = env.trajectory().steps
     if not info["reason"]:
-        say(f"Stopped after {len(steps)} steps.")
+        say(f"Stopped after {_counted(len(steps))}.")
     else:
         gold = json.loads(info["gold"])
         out.print(f"The answer: {gold_answer(env.task.question)}", style="bold", markup=False)
@@ -139,7 +164,8 @@ def _print_end(out: "Console", env: "HopEnv", info: dict[str, Any]) -> None:
             out.print(f"  hop {number}: {hop['text']} -> {found}", style="dim", markup=False)
         earned = sum(step.process_reward for step in steps)
         oracle = f", the oracle {info['oracle_steps']}" if info["oracle_steps"] > 0 else ""
-        out.print(f"You took {len(steps)} steps{oracle}; process rewards add up to {earned:.2f}.")
+        took = f"You took {_counted(len(steps))}{oracle}"
+        out.print(f"{took}; process rewards add up to {earned:.2f}.")
     spec = env.spec
     index = (env.trajectory().index + 1) % len(env.source)
     words = [

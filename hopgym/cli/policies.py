@@ -93,10 +93,17 @@ def _own(name: str) -> "Policy":
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        function: Any = getattr(import_module(module.removesuffix(".py")), attribute)
+        loaded = import_module(module.removesuffix(".py"))
+        function: Any = getattr(loaded, attribute)
     except (ImportError, AttributeError) as error:
         raise ArgumentError(
             f"policy must name a function as module:function, got {name!r} ({error})"
+        ) from error
+    except (Exception, SystemExit) as error:  # Whatever the module does when it is imported.
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ArgumentError(
+            f"policy must name a function of a module that can be imported, got {name!r}; "
+            f"importing {module} raised {told}"
         ) from error
     policy: Any = as_policy(function)
     if not getattr(policy, "fingerprint", ""):

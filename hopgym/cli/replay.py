@@ -22,25 +22,31 @@ def replay_file(
     """Play every record of a trajectory file again and compare.
 
     Exit code 1 where anything differs: observations, verdicts, rewards, or how it ended.
+    Ctrl-C tells what was found up to there, with exit code 130.
     """
     from hopgym.replay import replay
     from hopgym.runfile import read_trajectories
 
     envs: dict[str, HopEnv] = {}
     differences: dict[str, list[str]] = {}
-    records = 0
-    with progress("replayed", _lines(path) - 1) as advance:
-        for record in read_trajectories(path):
-            found = replay(record, _env_of(record, envs))
-            if found:
-                differences[f"{record.task_id} sample {record.sample}"] = found
-            records += 1
-            advance(1)
+    records, stopped = 0, False
+    try:
+        with progress("replayed", _lines(path) - 1) as advance:
+            for record in read_trajectories(path):
+                found = replay(record, _env_of(record, envs))
+                if found:
+                    differences[f"{record.task_id} sample {record.sample}"] = found
+                records += 1
+                advance(1)
+    except KeyboardInterrupt:
+        stopped = True
+        say("Stopped; what follows is about the records up to there.", style="warning")
     if as_json:
-        print_json({"records": records, "different": len(differences), "differences": differences})
+        found_so_far = {"different": len(differences), "differences": differences}
+        print_json({"records": records, **found_so_far, "stopped": stopped})
     else:
         _tell(records, differences)
-    raise typer.Exit(1 if differences else 0)
+    raise typer.Exit(130 if stopped else 1 if differences else 0)
 
 
 def _lines(path: Path) -> int:

@@ -6,14 +6,15 @@ page served to this machine alone.
 
 import socketserver
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from hopgym.cli.arguments import make, resolve_id
-from hopgym.cli.screen import Advance, progress, say, say_wrote
+from hopgym.cli.screen import Advance, print_json, progress, say, say_wrote
 from hopgym.errors import ArgumentError, DataError, require
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def report(
         "report.html"
     ),
     episodes: Episodes = 500,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the table of results as JSON; write no page.")
+    ] = False,
 ) -> None:
     """Write an HTML report on one or more runs of the same tasks.
 
@@ -41,6 +45,9 @@ def report(
     and random as floors.
     """
     require(out.suffix != ".jsonl", "--out", "an HTML file", str(out))
+    if as_json:
+        print_json({"runs": _rows(runs)})
+        return
     page = _page(runs, episodes)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(page)
@@ -57,8 +64,7 @@ def view(
     browser: Annotated[bool, typer.Option(help="Open a browser as well.")] = False,
 ) -> None:
     """Serve the report on one or more runs to this machine until Ctrl-C."""
-    written = len(runs) == 1 and runs[0].suffix == ".html"
-    page = runs[0].read_bytes() if written else _page(runs, episodes)
+    page = _written(runs) or _page(runs, episodes)
     with PageServer(page, port) as server:
         try:
             print(f"{server.url}  (Ctrl-C ends)", flush=True)
@@ -142,16 +148,47 @@ class _PageHandler(BaseHTTPRequestHandler):
             self.wfile.write(page)
 
 
+def _written(paths: Sequence[Path]) -> bytes | None:
+    """Return the page of a report written before; None where the paths are trajectory files."""
+    pages = [path for path in paths if path.suffix == ".html"]
+    if not pages:
+        return None
+    if len(paths) > 1:
+        raise ArgumentError(
+            f"a written report must be viewed alone, got {pages[0]} among {len(paths)} files; "
+            "name trajectory files alone to compare runs"
+        )
+    if not pages[0].is_file():
+        raise DataError(f"{pages[0]}: expected a report, got no such file")
+    return pages[0].read_bytes()
+
+
 def _page(paths: Sequence[Path], episodes: int) -> bytes:
     from hopgym.report import render_report
-    from hopgym.runfile import read_trajectories
 
     source = _source_of(paths)
+    with _episodes(paths) as runs:
+        return render_report(runs, source, episodes=episodes)
+
+
+def _rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    from hopgym.evaluation import evaluate
+    from hopgym.report import results_rows
+
+    source = _source_of(paths)
+    with _episodes(paths) as runs:
+        return results_rows({name: evaluate(each, source) for name, each in runs.items()})
+
+
+@contextmanager
+def _episodes(paths: Sequence[Path]) -> "Iterator[dict[str, Iterator[Trajectory]]]":
+    """Give the episodes of each file by the name of its run, with a progress display."""
+    from hopgym.runfile import read_trajectories
+
     with progress("episodes read") as advance:
-        runs = {
+        yield {
             name: _counted(read_trajectories(path), advance) for name, path in _named(paths).items()
         }
-        return render_report(runs, source, episodes=episodes)
 
 
 def _counted(trajectories: "Iterator[Trajectory]", advance: Advance) -> "Iterator[Trajectory]":
@@ -181,6 +218,11 @@ def _source_of(paths: Sequence[Path]) -> "TaskSource":
     """
     from hopgym.runfile import read_header, read_trajectories
 
+    for path in paths:
+        if path.is_dir():
+            raise DataError(
+                f"{path}: expected a trajectory file, got a folder; name the .jsonl files in it"
+            )
     first = next(read_trajectories(paths[0]), None)
     if first is None:
         raise DataError(f"{paths[0]}: expected at least one episode, got none; finish one first")

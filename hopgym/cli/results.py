@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hopgym.cli.screen import new_table
+from hopgym.cli.screen import Advance, new_table, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,6 +39,10 @@ class Part:
         return _plain(self.metrics) | {"by_kind": by_kind}
 
 
+_EMPTY = Part({}, {})
+"""Of a policy all of whose episodes ended in an error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Results:
     """What a policy comes to."""
@@ -46,6 +50,8 @@ class Results:
     whole: "Evaluation"
     by_answers: Mapping[str, Part]
     """By the keys of `ANSWERS`, those that there are questions of."""
+    first_error: str = ""
+    """Task and message of the first episode that ended in an error; empty where none did."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON: what the evaluation holds, and ``by_answers``."""
@@ -63,12 +69,23 @@ def measure(trajectories: Sequence["Trajectory"], source: "TaskSource") -> Resul
 
     # In the order of the tasks every world is made once.
     ordered = sorted(trajectories, key=lambda each: (each.index, each.sample))
-    whole = evaluate(ordered, source)
     parts: dict[str, list[ScoredEpisode]] = {form: [] for form in ANSWERS}
-    for episode in _scored(ordered, source):
-        wants_set = episode.task.question.answer_kind == "set"
-        parts["set" if wants_set else "single"].append(episode)
-    return Results(whole, {form: _part(part) for form, part in parts.items() if part})
+    with progress("figures, episodes read", 2 * len(ordered)) as advance:
+        whole = evaluate(_told(ordered, advance), source)
+        for episode in _scored(_told(ordered, advance), source):
+            wants_set = episode.task.question.answer_kind == "set"
+            parts["set" if wants_set else "single"].append(episode)
+        by_answers = {form: _part(part) for form, part in parts.items() if part}
+    return Results(whole, by_answers, next(filter(None, map(error_of, ordered)), ""))
+
+
+def error_of(trajectory: "Trajectory") -> str:
+    """Return the task and the message of an episode that ended in an error; empty for others."""
+    from hopgym.trajectory import ERROR_REASONS
+
+    if trajectory.reason not in ERROR_REASONS:
+        return ""
+    return f"task {trajectory.task_id}: {' '.join(trajectory.error.split())}"
 
 
 def policies_table(title: str, results: Mapping[str, Results]) -> "Table":
@@ -91,16 +108,17 @@ def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "T
     headings = [f"{name} success", f"{name} F1", *(f"{floor} F1" for floor in floors)]
     table = new_table("By kind of question", "asks for", "n", *headings)
     for form, words in ANSWERS.items():
-        if form not in result.by_answers:
+        own, *others = (each.by_answers.get(form, _EMPTY) for each in (result, *floors.values()))
+        kinds = sorted({kind for part in (own, *others) for kind in part.by_kind})
+        if not kinds:
             continue
-        own, others = result.by_answers[form], [each.by_answers[form] for each in floors.values()]
         if table.row_count:
             table.add_section()
         table.add_row(
             words, *_figures(own.metrics, [each.metrics for each in others]), style="bold"
         )
-        for kind, figures in own.by_kind.items():
-            references = [each.by_kind[kind] for each in others]
+        for kind in kinds:
+            figures, *references = (part.by_kind.get(kind, {}) for part in (own, *others))
             table.add_row(f"  {kind or 'any kind'}", *_figures(figures, references))
     return table
 
@@ -110,10 +128,16 @@ def _figures(own: "Estimates", floors: Sequence["Estimates"]) -> list[Any]:
 
     from hopgym.report.table import cell
 
-    success = own["success"]
-    shown = [cell(success), cell(own["f1"]), *(cell(floor["f1"]) for floor in floors)]
+    success = own.get("success")
+    shown = [cell(success), *(cell(each.get("f1")) for each in (own, *floors))]
     texts = [Text.assemble(each.value, " ", (f"{each.interval:>9}", "dim")) for each in shown]
     return [str(success.n if success else 0), *texts]
+
+
+def _told(trajectories: Iterable["Trajectory"], advance: Advance) -> Iterator["Trajectory"]:
+    for trajectory in trajectories:
+        yield trajectory
+        advance(1)
 
 
 def _scored(

@@ -27,26 +27,28 @@ def rollout(
     Killed or stopped, the same command goes on; a larger -n adds episodes. Any argument of the
     environment may follow (hopgym list ID tells them): --size 100 --hops 2,4 --split test.
     """
-    from hopgym.cli.runs import Run, first_tasks, kept_episodes, new_episodes
+    from hopgym.cli.results import error_of
+    from hopgym.cli.runs import Run, first_tasks, kept_episodes, new_episodes, say_errors
 
     env = make_env(env_id, ctx.args)
     run = Run(policy, first_tasks(env, tasks), samples, slots, seed, out)
-    kept, done, failed = sum(1 for _ in kept_episodes(run)), 0, 0
+    kept, done = sum(1 for _ in kept_episodes(run)), 0
+    errors: list[str] = []
     try:
         for trajectory in new_episodes(env, run, kept):
-            done += not trajectory.error
-            failed += bool(trajectory.error)
+            error = error_of(trajectory)
+            errors += [error] if error else []
+            done += not error
     except KeyboardInterrupt:
         say(f"Stopped with {kept + done:,} of {run.tasks * samples:,} episodes.")
         say_wrote({"trajectories": out}, {"go on with": this_command(ctx)})
         raise typer.Exit(130) from None
     before = f", {kept:,} of them from before" if kept else ""
     say(f"{kept + done:,} episodes of {policy} on {env.spec.id if env.spec else ''}{before}.")
-    if failed:
-        say(f"{failed:,} ended in an error of the policy and are done again on resuming")
     further = {
         "add more": "the same command with a larger -n",
         "read it": shlex.join(["hopgym", "view", str(out)]),
         "check it": shlex.join(["hopgym", "replay", str(out)]),
     }
     say_wrote({"trajectories": out}, further)
+    say_errors(len(errors), errors[0] if errors else "", kept + done)

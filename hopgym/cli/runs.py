@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from hopgym.cli.policies import policy_named
 from hopgym.cli.screen import progress, say
 
@@ -88,4 +90,27 @@ def kept_episodes(run: Run) -> Iterator["Trajectory"]:
 def all_episodes(env: "HopEnv", run: Run) -> list["Trajectory"]:
     """Return a run's episodes: those of its file, and those played now."""
     kept = list(kept_episodes(run))
-    return [*kept, *new_episodes(env, run, len(kept))]
+    episodes = [*kept, *new_episodes(env, run, len(kept))]
+    if kept:
+        say(f"{len(episodes):,} episodes of {run.policy}, {len(kept):,} of them from before.")
+    return episodes
+
+
+def say_errors(failed: int, first: str, evaluated: int) -> None:
+    """Tell of the episodes that ended in an error of the policy, if any.
+
+    Args:
+        failed: How many did.
+        first: Task and message of the first of them.
+        evaluated: How many did not.
+
+    Raises:
+        typer.Exit: With code 1, when all of them did.
+    """
+    if failed and evaluated:
+        words = f"{failed:,} of {failed + evaluated:,} episodes ended in an error of the policy"
+        say(f"{words}; resuming does them again. The first is {first}", style="warning")
+    elif failed:
+        words = f"all {failed:,} episodes ended in an error of the policy"
+        say(f"{words}. The first is {first}", style="error")
+        raise typer.Exit(1)

@@ -26,8 +26,13 @@ Advance = Callable[[int], None]
 """Tells a progress display that so many more are done."""
 
 
-def console(*, stderr: bool = False) -> "Console":
-    """Return a console on stdout or stderr; where that is no terminal, nothing is wrapped early."""
+def console(*, stderr: bool = False, markup: bool = True) -> "Console":
+    """Return a console on stdout or stderr; where that is no terminal, nothing is wrapped early.
+
+    Args:
+        stderr: Whether it is on stderr.
+        markup: Whether ``[bold]`` in a string is a style; False where strings are the users'.
+    """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -36,6 +41,8 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(
         file=stream,
         highlight=False,
+        markup=markup,
+        emoji=False,
         color_system=None if plain else "auto",
         force_terminal=None if terminal else False,
         width=None if terminal else _PIPED_WIDTH,
@@ -83,12 +90,14 @@ def new_table(title: str, *columns: str, caption: str = "") -> "Table":
     """Return an empty table; all columns but the first are figures, to the right."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title or None, caption=caption or None, box=box.SIMPLE_HEAD)
+    heading = Text(title, "bold") if title else None  # A title may hold brackets, as a path does.
+    table = Table(title=heading, caption=caption or None, box=box.SIMPLE_HEAD)
     table.title_justify = table.caption_justify = "left"
-    table.title_style, table.show_edge, table.pad_edge = "bold", False, False
+    table.show_edge, table.pad_edge = False, False
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(Text(column), justify="right" if number else "left")
     return table
 
 
@@ -119,7 +128,7 @@ def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Adv
 
     columns: list[bars.ProgressColumn] = [
         bars.SpinnerColumn(),
-        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.description}", markup=False),
     ]
     if total is not None:
         columns += [bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn()]

@@ -18,7 +18,7 @@ from hopgym.evaluation import Evaluation, evaluate
 from hopgym.report import charts
 from hopgym.report.endings import Watch, shared_out
 from hopgym.report.episodes import EpisodeView, episode_view, shortened
-from hopgym.report.table import CAPTION, COLUMNS, cell, episodes_cell, role_of
+from hopgym.report.table import COLUMNS, caption_of, cell, episodes_cell, role_of
 from hopgym.runfile import read_trajectories
 from hopgym.tasks import EvidenceSource, TaskSource
 from hopgym.trajectory import Trajectory
@@ -136,7 +136,7 @@ def _context(runs: list[_Run], source: TaskSource, episodes: int) -> dict[str, A
         "same_tasks": all(run.watch.tasks == runs[0].watch.tasks for run in runs),
         "records": records,
         "columns": COLUMNS,
-        "caption": CAPTION,
+        "caption": caption_of(evaluations),
         "rows": [_row(run) for run in runs],
         "breakdowns": [
             ("By number of hops", charts.by_hops(evaluations)),

@@ -3,7 +3,7 @@
 In: evaluations by the name of their run. Out: rows in the same order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 ABSENT = "–"
 """Printed where no episode has what a metric is about."""
 
-CAPTION = "95% bootstrap intervals over tasks; floors are policies that do not reason."
+_INTERVALS = "95% bootstrap intervals over tasks"
+_FLOORS = "floors are policies that do not reason"
 
 _ROLES = {
     "oracle": "ceiling",
@@ -67,6 +68,12 @@ def role_of(run: str) -> str:
     return _ROLES.get(run.rpartition("/")[2], "")
 
 
+def caption_of(runs: Iterable[str]) -> str:
+    """Return what a table of runs has to explain; floors where there are any."""
+    floors = "floor" in map(role_of, runs)
+    return f"{_INTERVALS}; {_FLOORS}." if floors else f"{_INTERVALS}."
+
+
 def cell(estimate: Estimate | None, share: bool = True) -> Cell:
     """Return an estimate in words, a share in percent."""
     if estimate is None:
@@ -112,7 +119,7 @@ def results_table(evaluations: Mapping[str, Evaluation]) -> "Table":
         show_edge=False,
         pad_edge=False,
         padding=0,
-        caption=CAPTION,
+        caption=caption_of(evaluations),
         caption_justify="left",
     )
     table.add_column("run", overflow="fold")
