@@ -10,6 +10,7 @@ import pytest
 
 from hopgym.errors import ArgumentError, DataError
 from hopgym.policies import ConstantPolicy
+from hopgym.report.table import caption_of
 from hopgym.rollout import run_episodes
 from hopgym.wrappers import run_header
 
@@ -89,17 +90,23 @@ def test_report_verb_prints_json(files: Mapping[str, Path], tmp_path: Path, caps
     assert not out.exists()
 
 
-def test_the_caption_tells_of_floors_where_there_are_some(
-    files: Mapping[str, Path], tmp_path: Path
+def test_floors_are_played_where_no_run_is_one(
+    files: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hopgym.cli.report import report
 
-    pages = []
+    rows = {}
     for name in ("guess", "mine"):
-        report([files[name]], tmp_path / "x.html")
-        pages.append((tmp_path / "x.html").read_text(encoding="utf-8"))
-    assert ["floors are policies" in page for page in pages] == [True, False]
-    assert "95% bootstrap intervals over tasks." in pages[1]
+        report([files[name]], tmp_path / "x.html", as_json=True)
+        rows[name] = json.loads(capsys.readouterr().out)["runs"]
+    assert [row["run"] for row in rows["guess"]] == ["guess"]
+    assert [row["run"] for row in rows["mine"]] == ["mine", "guess", "unknown"]
+    assert {row["tasks"] for row in rows["mine"]} == {rows["mine"][0]["tasks"]}
+
+
+def test_the_caption_tells_of_floors_where_there_are_some() -> None:
+    assert "floors are policies" in caption_of(["mine", "guess"])
+    assert caption_of(["mine"]) == "95% bootstrap intervals over tasks."
 
 
 def test_runs_of_one_name_get_that_of_their_folder(files: Mapping[str, Path]) -> None:

@@ -69,11 +69,14 @@ def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:
 
 
 def _print_table(results: dict[str, "Results"], tasks: int) -> None:
-    from hopgym.cli.results import policies_table
+    from hopgym.cli.policies import FLOORS
+    from hopgym.cli.results import kinds_table, policies_table
 
     title = f"{_ID} --split {_SPLIT}: {tasks} questions, none of them in the training split"
     out = console(markup=False)
     out.print(policies_table(title, results))
+    out.print()
+    out.print(kinds_table("greedy", results["greedy"], {name: results[name] for name in FLOORS}))
     out.print()
 
 

@@ -18,7 +18,7 @@ from hopgym.cli.screen import Advance, print_json, progress, say, say_wrote
 from hopgym.errors import ArgumentError, DataError, require
 
 if TYPE_CHECKING:
-    from hopgym.tasks import TaskSource
+    from hopgym.env import HopEnv
     from hopgym.trajectory import Trajectory
 
 _LOOPBACK = "127.0.0.1"
@@ -166,29 +166,43 @@ def _written(paths: Sequence[Path]) -> bytes | None:
 def _page(paths: Sequence[Path], episodes: int) -> bytes:
     from hopgym.report import render_report
 
-    source = _source_of(paths)
-    with _episodes(paths) as runs:
-        return render_report(runs, source, episodes=episodes)
+    env = _env_of(paths)
+    with _episodes(env, paths) as runs:
+        return render_report(runs, env.source, episodes=episodes)
 
 
 def _rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
     from hopgym.evaluation import evaluate
     from hopgym.report import results_rows
 
-    source = _source_of(paths)
-    with _episodes(paths) as runs:
-        return results_rows({name: evaluate(each, source) for name, each in runs.items()})
+    env = _env_of(paths)
+    with _episodes(env, paths) as runs:
+        return results_rows({name: evaluate(each, env.source) for name, each in runs.items()})
 
 
 @contextmanager
-def _episodes(paths: Sequence[Path]) -> "Iterator[dict[str, Iterator[Trajectory]]]":
-    """Give the episodes of each file by the name of its run, with a progress display."""
+def _episodes(env: "HopEnv", paths: Sequence[Path]) -> "Iterator[dict[str, Iterator[Trajectory]]]":
+    """Give the episodes of each file by the name of its run, and those of the floors."""
     from hopgym.runfile import read_trajectories
 
     with progress("episodes read") as advance:
-        yield {
-            name: _counted(read_trajectories(path), advance) for name, path in _named(paths).items()
-        }
+        files = _named(paths)
+        runs = {name: _counted(read_trajectories(path), advance) for name, path in files.items()}
+        yield runs | _floors(env, files)
+
+
+def _floors(env: "HopEnv", files: Mapping[str, Path]) -> "dict[str, Iterator[Trajectory]]":
+    """Return the floors on the tasks of the files, where none of these is one itself."""
+    from hopgym.cli.policies import FLOORS, POLICIES
+    from hopgym.report.table import role_of
+    from hopgym.rollout import run_episodes
+    from hopgym.runfile import read_trajectories
+
+    if "floor" in map(role_of, files):
+        return {}
+    read = (each for path in files.values() for each in read_trajectories(path))
+    indices = sorted({each.index for each in read})
+    return {name: run_episodes(env, POLICIES[name](env), indices) for name in FLOORS}
 
 
 def _counted(trajectories: "Iterator[Trajectory]", advance: Advance) -> "Iterator[Trajectory]":
@@ -209,8 +223,8 @@ def _named(paths: Sequence[Path]) -> Mapping[str, Path]:
     return next(each for each in named if len(each) == len(files))
 
 
-def _source_of(paths: Sequence[Path]) -> "TaskSource":
-    """Return the source of the files' tasks, made from the first record of the first file.
+def _env_of(paths: Sequence[Path]) -> "HopEnv":
+    """Return the environment of the files' episodes, made from the first record of the first.
 
     Raises:
         DataError: When a file has no record, its records name no environment, or its tasks are
@@ -231,7 +245,8 @@ def _source_of(paths: Sequence[Path]) -> "TaskSource":
             f"{paths[0]}: expected records that name their environment, got none; call "
             "hopgym.report.write_report with their source"
         )
-    source = make(resolve_id(first.env_id), first.env_kwargs).source
+    env = make(resolve_id(first.env_id), first.env_kwargs)
+    source = env.source
     for path in paths:
         found = read_header(path).source
         if found != source.fingerprint:
@@ -240,4 +255,4 @@ def _source_of(paths: Sequence[Path]) -> "TaskSource":
                 f"(hash {source.fingerprint[:12]}), got others (hash {found[:12]}); make a report "
                 "of its own for it"
             )
-    return source
+    return env

@@ -186,9 +186,20 @@ def _row(run: _Run) -> dict[str, Any]:
     }
 
 
+def _shares(runs: list[_Run], episodes: int) -> list[int]:
+    """Return how many episodes of each run to show; floors get what the others leave."""
+    totals = [run.watch.endings.total() for run in runs]
+    floors = [role_of(run.name) == "floor" for run in runs]
+    first = [0 if floor else n for n, floor in zip(totals, floors, strict=True)]
+    shares = shared_out(first, episodes)
+    rest = [n if floor else 0 for n, floor in zip(totals, floors, strict=True)]
+    left = shared_out(rest, episodes - sum(shares))
+    return [a + b for a, b in zip(shares, left, strict=True)]
+
+
 def _browser(runs: list[_Run], source: TaskSource, episodes: int) -> list[dict[str, Any]]:
     """Return the episodes to show by run; texts are cut to what a file of a few MB holds."""
-    shares = shared_out([run.watch.endings.total() for run in runs], episodes)
+    shares = _shares(runs, episodes)
     chosen = [run.watch.chosen(share) for run, share in zip(runs, shares, strict=True)]
     room = _room([trajectory for each in chosen for trajectory in each])
     return [
