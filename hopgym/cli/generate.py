@@ -25,7 +25,7 @@ _TABLE_ROWS = 10_000
 _PARTIAL = ".partial"
 _PROMPTS = ("prompt_completion", "rows of prompt and completion")
 _MESSAGES = ("messages", "rows of chat messages")
-_INTERRUPT = "Stopped; nothing was written, and the command begins anew."
+_INTERRUPT = "Stopped; the rows so far are kept as they are, and the command begins anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def generate(
         written = _FORMATS[form](Job(env, questions, out, messages))
     except KeyboardInterrupt:
         say(_INTERRUPT)
-        say_wrote({}, {"again": this_command(ctx)})
+        kept = {f"{path.stem}, in part": path for path in sorted(out.glob(f"*{_PARTIAL}"))}
+        say_wrote(kept, {"again": this_command(ctx)})
         raise typer.Exit(130) from None
     counts = ", ".join(f"{count:,} {what}" for what, (count, _) in written.items())
     say(f"Wrote {counts}.")
@@ -223,14 +224,15 @@ def _tasks(job: Job) -> Iterator[tuple[int, bool, "Task"]]:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that gets its name once the block has ended well; else there is none."""
+    """Open a file that gets its name once the block has ended well.
+
+    What an interrupted run leaves keeps its rows under another name, so that it looks like what
+    it is; the next run writes it anew.
+    """
     partial = path.with_name(path.name + _PARTIAL)
-    try:
-        with partial.open("wb") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with partial.open("wb") as file:
+        yield file
+    os.replace(partial, path)
 
 
 def _write_rows(file: IO[bytes], rows: Iterable["Row"], advance: Advance | None = None) -> int:
