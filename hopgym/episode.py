@@ -64,11 +64,12 @@ class Episode:
         self.tools = source.tools if settings.mode == "tools" else ("answer",)
         self.knowledge = Knowledge(task)
         self.judged = settings.mode == "tools" and bool(task.question.proofs)
+        self.evidence_source = source.evidence_source if self.judged else "none"
         self.taken: list[Taken] = []
         self._steps: list[Step] = []
         self.reason = StopReason.RUNNING
         self.score = _NO_SCORE
-        self._budget = settings.budget
+        self.budget = settings.budget
         self._noisy = bool(toolbox.settings.search_noise or toolbox.settings.tool_failure)
         self._malformed_streak = 0
         self._calls: set[tuple[str, str, int]] = set()
@@ -90,11 +91,6 @@ class Episode:
     def dialect(self) -> Dialect:
         """How calls are written."""
         return self._reader.dialect
-
-    @property
-    def steps_left(self) -> int:
-        """Steps that the budget still holds."""
-        return self._budget - len(self.taken)
 
     @property
     def potential(self) -> float:
@@ -229,7 +225,7 @@ class Episode:
 
     def _end_of_step(self) -> str:
         """Settle whether the budget has run out; return what the observation says of it."""
-        left = self._budget - len(self.taken) - 1
+        left = self.budget - len(self.taken) - 1
         if left <= 0 and not self.reason:
             self.reason = StopReason.BUDGET
         if self.reason is StopReason.BUDGET:

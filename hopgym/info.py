@@ -20,10 +20,11 @@ def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
     step = episode.taken[-1] if episode.taken else None
     action = step.action if step else None
     ended = bool(episode.reason)
+    count = len(episode.taken)
     return {
         "task_id": episode.task.question.id,
-        "step": len(episode.taken),
-        "steps_left": episode.steps_left,
+        "step": count,
+        "steps_left": episode.budget - count,
         "tool": action.tool if action else "",
         "argument": action.argument if action else "",
         "verdict": str(step.verdict) if step else "",
@@ -33,7 +34,7 @@ def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
         "oracle_steps": oracle_steps,
         "is_success": ended and episode.score.em == 1.0,
         "reason": str(episode.reason),
-        "evidence_source": episode.source.evidence_source if episode.judged else "none",
+        "evidence_source": episode.evidence_source,
         "corpus": episode.task.corpus.description,
         "gold": _gold(episode) if ended or episode.settings.reveal else "",
     }

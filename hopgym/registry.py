@@ -237,7 +237,9 @@ def _from_file(
     arguments = dict(arguments)
     path, limit = arguments.pop("path", None), arguments.pop("limit", None)
     if path is None:
-        raise ArgumentError(f"path must name {needed}, got None; pass path=... to gymnasium.make")
+        raise ArgumentError(
+            f"path must name {needed}, got None; pass path=..., on the command line --path"
+        )
     make = lambda: source(path, limit)  # noqa: E731
     return _environment(make, arguments, render_mode, (), ("path", "limit"))
 

@@ -40,9 +40,6 @@ _TRIES = 12
 _PLAN_ERROR = 2
 """Steps by which a plan can miss what is played out; near the bound it is played out."""
 
-_MOST_ABREAST = 50
-"""Most entities that a question leads to side by side, whatever the oracle may read."""
-
 _MOST_COUNTED = 5
 """Highest count asked for, whatever the number of answers allowed."""
 
@@ -99,8 +96,7 @@ class QuestionMaker:
     ) -> None:
         self._world, self._settings, self._id_prefix = world, settings, id_prefix
         self._dice = Dice(rng)
-        abreast = min(settings.max_oracle_steps, _MOST_ABREAST)
-        walker = Walker(world, self._dice, abreast)
+        walker = Walker(world, self._dice, settings.max_oracle_steps)
         self._forms = Forms(world, walker, self._dice, settings.max_answers)
         self._misses: dict[Cell, int] = dict.fromkeys(_cells(settings), 0)
         self._tree = _tree_of(self._misses)
