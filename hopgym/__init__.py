@@ -15,7 +15,7 @@ _PUBLIC = {
     "hopgym.errors": ("HopgymError", "ArgumentError", "DataError", "WorldError", "RunFileError"),
     "hopgym.documents": ("Document", "Corpus", "PageList"),
     "hopgym.scoring": ("Score", "normalize_answer", "score_answer"),
-    "hopgym.tasks": ("Evidence", "Hop", "Question", "Task", "TaskSource"),
+    "hopgym.tasks": ("Evidence", "Hop", "Prediction", "Question", "Task", "TaskSource"),
     "hopgym.actions": ("Action", "Malformed"),
     "hopgym.tools": ("ToolSettings",),
     "hopgym.verdicts": ("Verdict", "GOOD_VERDICTS"),
@@ -28,6 +28,7 @@ _PUBLIC = {
     "hopgym.policies": (
         "ConstantPolicy",
         "ExhaustivePolicy",
+        "FirstPagePolicy",
         "GreedySearchPolicy",
         "GuessPolicy",
         "OraclePolicy",

@@ -16,6 +16,7 @@ from hopgym.errors import ArgumentError, did_you_mean
 _THINK, _THINK_END = "<think>", "</think>"
 _REMEMBERED_TEXTS, _REMEMBERED_CHARS = 2_048, 1_000
 _CALL, _CALL_END = "<tool_call>", "</tool_call>"
+_SUPPORT, _SUPPORT_END = "<support>", "</support>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Action:
     thought: str = ""
     page: int = 1
     """Page of the result as json names it, from 1; the tags dialect writes it into the argument."""
+    support: str = ""
+    """What an answer names as its support: ``title#sentence index`` with ``|`` between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,15 @@ class Tags:
         tool, start, closing, end = found
         argument = visible[start + len(tool) + 2 : closing].replace("\0", "").strip()
         thought = _thought(text[:start]) if start else ""
+        if tool == "answer" and _SUPPORT_END in argument:
+            argument, support = _without_support(argument)
+            return Parsed(Action(tool, argument, thought, support=support), text[:end])
         return Parsed(_checked(tool, argument, thought, 1), text[:end])
 
     def write(self, action: Action, tools: Mapping[str, str]) -> str:
         """Return thought and tag; a page above 1 is written as `` #2`` behind the argument."""
         argument = action.argument if action.page == 1 else f"{action.argument} #{action.page}"
+        argument += f" {_SUPPORT}{action.support}{_SUPPORT_END}" if action.support else ""
         thought = f"{action.thought}\n" if action.thought else ""
         return f"{thought}<{action.tool}>{argument}</{action.tool}>"
 
@@ -111,6 +118,8 @@ class Json:
         arguments: dict[str, str | int] = {tools[action.tool]: action.argument}
         if action.page != 1:
             arguments["page"] = action.page
+        if action.support:
+            arguments["support"] = action.support
         call = msgspec.json.encode({"name": action.tool, "arguments": arguments}).decode()
         thought = f"{action.thought}\n" if action.thought else ""
         return f"{thought}{_CALL}\n{call}\n{_CALL_END}"
@@ -229,7 +238,29 @@ def _from_json(body: str, tools: Mapping[str, str], thought: str) -> Action | Ma
         return Malformed(f'"{tools[tool]}" is not a string')
     if type(page) is not int or page < 1:
         return Malformed('"page" is not a whole number from 1')
+    if tool == "answer" and (support := _as_support(arguments.get("support"))):
+        return Action(tool, argument.strip(), thought, page, support)
     return _checked(tool, argument.strip(), thought, page)
+
+
+def _without_support(argument: str) -> tuple[str, str]:
+    """Return an answer and what it names between the first two marks of support."""
+    start = argument.find(_SUPPORT)
+    end = argument.find(_SUPPORT_END, start)
+    if start < 0 or end < 0:
+        return argument, ""
+    answer = argument[:start].rstrip() + argument[end + len(_SUPPORT_END) :]
+    return answer.strip(), argument[start + len(_SUPPORT) : end].strip()
+
+
+def _as_support(value: object) -> str:
+    """Return a support as text: a string, or a list of strings and [title, index] pairs."""
+    if isinstance(value, str):
+        return value.strip()
+    if not isinstance(value, list):
+        return ""
+    pairs = ("#".join(map(str, item)) if isinstance(item, list) else str(item) for item in value)
+    return " | ".join(pairs)
 
 
 def _decode(body: str) -> Any:

@@ -16,6 +16,7 @@ _MAX_BASE, _MAX_EXPONENT = 1e6, 100
 _ALLOWED = re.compile(r"[-+*/%().0-9 \t^]*")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%(?!\s*[0-9(])")
+_OPERAND = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(\s*%(?!\s*[0-9(]))?")
 _LEADING_ZEROS = re.compile(r"(?<![0-9.])0+(?=[0-9])")
 _SIGNS = str.maketrans(
     {"×": "*", "÷": "/", "−": "-", "–": "-", "·": "*", "$": "", "€": "", "£": ""}
@@ -30,13 +31,27 @@ def calculate(expression: str) -> str:
     """
     if len(expression) > MAX_CHARS:
         return f"The expression is longer than {MAX_CHARS} characters."
-    # NFKC would run raised and lowered digits into the number that they stand at.
-    plain = "".join(" . " if _is_raised(c) else c for c in expression)
-    text = unicodedata.normalize("NFKC", plain).translate(_SIGNS).strip().rstrip("= ")
-    text = _PERCENT.sub(r"(\1/100)", _LEADING_ZEROS.sub("", _THOUSANDS.sub("", text)))
+    text = _PERCENT.sub(r"(\1/100)", _plain(expression))
     if not text.strip() or not _ALLOWED.fullmatch(text):
         return "Only numbers, + - * / % ^ and parentheses can be worked out."
     return _evaluate(text.replace("^", "**").strip())
+
+
+def numbers_in(expression: str) -> tuple[float, ...]:
+    """Return the numbers that an expression is written with, without signs, in order.
+
+    A percentage is one number: ``15%`` is 0.15.
+    """
+    found = _OPERAND.finditer(_plain(expression[:MAX_CHARS]))
+    return tuple(float(each[1]) / (100 if each[2] else 1) for each in found)
+
+
+def _plain(expression: str) -> str:
+    """Return an expression in ASCII, without thousands separators and leading zeros."""
+    # NFKC would run raised and lowered digits into the number that they stand at.
+    plain = "".join(" . " if _is_raised(c) else c for c in expression)
+    text = unicodedata.normalize("NFKC", plain).translate(_SIGNS).strip().rstrip("= ")
+    return _LEADING_ZEROS.sub("", _THOUSANDS.sub("", text))
 
 
 def _is_raised(character: str) -> bool:

@@ -16,6 +16,7 @@ _TOKEN = re.compile(r"\d+(?:[.,/:-]\d+)+|\w+(?:[-']\w+)*")
 _SCORE_DECIMALS = 6
 _JOINS_BEFORE = re.compile(r"\w-?\Z")
 _JOINS_AFTER = re.compile(r"-?\w")
+_SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,17 @@ def tokenize(text: str) -> list[str]:
     return [token.removesuffix("'s") for token in _TOKEN.findall(folded)]
 
 
+def split_sentences(text: str) -> tuple[str, ...]:
+    """Return the sentences of a text, none empty.
+
+    It is cut at line breaks and behind each ``.``, ``!`` or ``?`` (closing quotes and brackets
+    included) that white space follows; abbreviations are cut too.
+    """
+    # The closing quotes, which the pattern takes with the white space, stay with their sentence.
+    marked = _SENTENCE_END.sub(lambda match: (match[1] or "") + "\n", text)
+    return tuple(piece.strip() for piece in marked.split("\n") if piece.strip())
+
+
 def stands_whole(phrase: str, text: str) -> bool:
     """Return whether a phrase occurs in a text as it is written, between word borders."""
     start = text.find(phrase) if phrase else -1
@@ -100,7 +112,8 @@ def stands_whole(phrase: str, text: str) -> bool:
     return False
 
 
-def _without_marks(title: str) -> str:
+def without_marks(title: str) -> str:
+    """Return the letters and digits of a title, without accents and case, run together."""
     decomposed = unicodedata.normalize("NFKD", title).casefold()
     return "".join(c for c in decomposed if c.isalnum())
 
@@ -160,8 +173,8 @@ class Corpus:
         """Return a title equal but for accents, case, spaces and punctuation, or None."""
         if self._by_letters is None:
             titles = (self.pages.title(i) for i in reversed(range(len(self.pages))))
-            self._by_letters = {_without_marks(title): title for title in titles}
-        wanted = _without_marks(title)
+            self._by_letters = {without_marks(title): title for title in titles}
+        wanted = without_marks(title)
         return self._by_letters.get(wanted) if wanted else None
 
     def search(self, query: str, limit: int) -> list[int]:
@@ -200,12 +213,19 @@ class _SearchIndex:
         known = sorted({self._vocabulary[t] for t in tokens if t in self._vocabulary})
         if not known or limit < 1:
             return []
-        scores = self._bm25.get_scores_from_ids(known)
-        found = np.flatnonzero(scores > 0)
-        scores = scores[found].round(_SCORE_DECIMALS)
-        if limit < len(found):
-            # Everything at or above the limit-th best score, so that ties at the cut are kept.
-            kept = scores >= np.partition(scores, -limit)[-limit]
-            found, scores = found[kept], scores[kept]
-        order = np.lexsort((found, -scores))[:limit]
-        return [int(i) for i in found[order]]
+        return best_first(self._bm25.get_scores_from_ids(known), limit)
+
+
+def best_first(scores: np.ndarray[Any, np.dtype[np.float32]], limit: int) -> list[int]:
+    """Return the positions of at most ``limit`` scores above 0, the best first, ties in order.
+
+    Scores are compared after rounding, so that the result is the same on any machine.
+    """
+    found = np.flatnonzero(scores > 0)
+    scores = scores[found].round(_SCORE_DECIMALS)
+    if limit < len(found):
+        # Everything at or above the limit-th best score, so that ties at the cut are kept.
+        kept = scores >= np.partition(scores, -limit)[-limit]
+        found, scores = found[kept], scores[kept]
+    order = np.lexsort((found, -scores))[:limit]
+    return [int(i) for i in found[order]]

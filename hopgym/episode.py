@@ -12,7 +12,7 @@ import numpy as np
 
 from hopgym.actions import Action, Dialect, Malformed, Reader, dialect_named
 from hopgym.errors import ArgumentError
-from hopgym.oracle import Call, gold_answer, next_call
+from hopgym.oracle import Call, gold_action, next_call
 from hopgym.prompt import at_once_prompt, context_of, tools_prompt
 from hopgym.results import Result
 from hopgym.scoring import Score
@@ -103,9 +103,9 @@ class Episode:
         if not settings.instructions:
             asked = f"Question: {task.question.text}"
         elif settings.mode == "tools":
-            asked = tools_prompt(task, self.source, self.dialect, settings.max_steps)
+            asked = tools_prompt(task, self.source, self.dialect, settings)
         else:
-            asked = at_once_prompt(task, self.source, self.dialect)
+            asked = at_once_prompt(task, self.source, self.dialect, settings)
         if settings.mode != "one_turn":
             return asked
         pages = context_of(task, self._rng(0), settings.context_chars)
@@ -178,7 +178,7 @@ class Episode:
     def oracle_call(self) -> Call:
         """Return the oracle's next call from here; without known evidence it answers at once."""
         if not self.judged:
-            return Call(Action("answer", gold_answer(self.task.question)))
+            return Call(gold_action(self.task.question))
         made = [action for _, action in calls_of(self.steps)]
         return next_call(self.toolbox, self.task, self.knowledge, made)
 

@@ -16,7 +16,7 @@ from hopgym.tools import Toolbox
 from hopgym.verdicts import Knowledge, Shown
 
 _MOST_PARTS = 100
-_SEARCHES_UNDER_NOISE = 5
+_MOST_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ def gold_answer(question: Question) -> str:
     return question.answers[0] if question.answers else ""
 
 
+def gold_action(question: Question) -> Action:
+    """Return the call that gives the gold answer and names its support, where one is annotated."""
+    return Action("answer", gold_answer(question), support=question.support)
+
+
 def next_call(toolbox: Toolbox, task: Task, knowledge: Knowledge, made: Sequence[Action]) -> Call:
     """Return the oracle's next call.
 
@@ -60,7 +65,7 @@ def next_call(toolbox: Toolbox, task: Task, knowledge: Knowledge, made: Sequence
     for goal in plans[0] if plans else ():
         if action := _lookup(toolbox, knowledge, goal, shown_only=False):
             return Call(action, privileged=True)
-    return Call(Action("answer", gold_answer(task.question)))
+    return Call(gold_action(task.question))
 
 
 def count_steps(task: Task, toolbox: Toolbox) -> int:
@@ -114,8 +119,9 @@ def _declared_search(toolbox: Toolbox, goal: Goal, made: Sequence[Action]) -> Ac
         return None
     tool, argument = goal.fact.call
     tries = sum(a.tool == tool and fold(a.argument) == fold(argument) for a in made)
-    allowed = _SEARCHES_UNDER_NOISE if toolbox.settings.search_noise else 1
-    return Action(tool, argument) if tries < allowed else None
+    # Noise hides pages, and a calculation made too early may hold its value later.
+    varies = toolbox.settings.search_noise or not goal.fact.shown_by
+    return Action(tool, argument) if tries < (_MOST_TRIES if varies else 1) else None
 
 
 def _lookup(

@@ -4,71 +4,91 @@ In: a task, the mode, the dialect. Out: the question, and unless instructions ar
 tools are and how to write a call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hopgym.actions import Dialect
+from hopgym.actions import Action, Dialect
 from hopgym.documents import Corpus, Document
+from hopgym.settings import EnvSettings
 from hopgym.tasks import Task, TaskSource, gold_documents
 from hopgym.tools import TOOLS, argument_names
 
 _PAGE_BREAK = "\n\n"
+_SUPPORT_EXAMPLE = "title#0 | title#2"
 
 
-def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, max_steps: int) -> str:
-    """Return question and instructions for working with tools in up to ``max_steps`` steps."""
+def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
+    """Return question and instructions for working with tools within the step budget."""
     names = argument_names(source.tools)
     lines = [
         f"- {dialect.example(name, argument)} {TOOLS[name].description}."
         for name, argument in names.items()
     ]
-    turn = f"Answer the question with these tools, one call a turn, in at most {max_steps} turns:"
+    turns = f"in at most {settings.max_steps} turns"
+    turn = f"Answer the question with these tools, one call a turn, {turns}:"
     pages = (
         ["Long results come in parts: #2 behind an argument asks for the second."]
-        if len(source.tools) > 1
+        if "lookup" in source.tools
         else []
     )
-    notes = [*pages, _answer_format(source)]
+    notes = [*pages, _answer_format(source, dialect, settings)]
     return "\n".join([f"Question: {task.question.text}", "", turn, *lines, *notes])
 
 
 def context_of(task: Task, rng: np.random.Generator, context_chars: int) -> str:
     """Return the pages that a question to be answered at once comes with.
 
-    The gold pages come first into the budget of ``context_chars`` characters, then pages drawn at
-    random from the corpus until the next one would not fit; all are shuffled (the protocol of
-    Kabra et al. 2026, arXiv 2603.02091, section 4: gold and distractor pages in one prompt).
+    The gold pages come first into the budget of ``context_chars`` characters, then the question's
+    own other pages, or where it has none pages drawn at random from the corpus, until the next one
+    would not fit; all are shuffled (the protocol of Kabra et al. 2026, arXiv 2603.02091,
+    section 4: gold and distractor pages in one prompt).
     """
     return _PAGE_BREAK.join(_context_pages(task, rng, context_chars))
 
 
-def at_once_prompt(task: Task, source: TaskSource, dialect: Dialect) -> str:
+def at_once_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
     """Return question and instructions for answering at once."""
     call = dialect.example("answer", TOOLS["answer"].argument)
     how = f"Answer at once, as {call}"
-    return f"Question: {task.question.text}\n\n{how}\n{_answer_format(source)}"
+    return f"Question: {task.question.text}\n\n{how}\n{_answer_format(source, dialect, settings)}"
 
 
-def _answer_format(source: TaskSource) -> str:
-    several = "Write the answer alone, several answers with ; between them."
-    return f"{several} {source.notes}".strip()
+def _answer_format(source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
+    # Benchmarks want one answer.
+    several = "" if source.has_script else ", several answers with ; between them"
+    lines = [f"Write the answer alone{several}. {source.notes}".strip()]
+    if settings.ask_support:
+        name = TOOLS["answer"].argument
+        call = dialect.write(Action("answer", name, support=_SUPPORT_EXAMPLE), {"answer": name})
+        lines.append(f"{source.support_asked}, as in {call}")
+    return "\n".join(lines)
 
 
 def _context_pages(task: Task, rng: np.random.Generator, context_chars: int) -> list[str]:
-    corpus = task.corpus
-    gold = [corpus.pages.position(document) for document in gold_documents(task.question)]
     room, chosen = context_chars, list[str]()
-    for position in dict.fromkeys([*gold, *_random_order(corpus, rng)]):
-        page = _page_text(corpus[position])
+    for document, gold in _candidates(task, rng):
+        page = _page_text(document)
         if len(page) > room:
-            if position in gold:
+            if gold:
                 continue
             break
         chosen.append(page)
         room -= len(page) + len(_PAGE_BREAK)
     order: Sequence[int] = rng.permutation(len(chosen)).tolist()
     return [chosen[i] for i in order]
+
+
+def _candidates(task: Task, rng: np.random.Generator) -> Iterator[tuple[Document, bool]]:
+    """Yield pages for a prompt in the order in which they are taken, and whether one is gold."""
+    corpus = task.corpus
+    gold = [corpus.pages.position(document) for document in gold_documents(task.question)]
+    if task.context is not None:
+        titles = {corpus.pages.title(position) for position in gold}
+        yield from ((document, document.title in titles) for document in task.context)
+        return
+    for position in dict.fromkeys([*gold, *_random_order(corpus, rng)]):
+        yield corpus[position], position in gold
 
 
 def _random_order(corpus: Corpus, rng: np.random.Generator) -> Sequence[int]:

@@ -11,6 +11,10 @@ from hopgym.errors import require
 MODES = ("tools", "one_turn", "closed_book")
 REWARDS = ("outcome", "process", "both")
 SCORES = ("f1", "em")
+PATHS = ("path", "corpus", "aliases", "documents")
+"""Arguments of sources that name files."""
+CORPORA = ("record", "split")
+"""What ``corpus`` may be beside a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class EnvSettings:
     """Whether prompts say how to write calls and observations how many steps are left."""
     reveal: bool = False
     """Whether ``info["gold"]`` is filled at every step, with the oracle's next action."""
+    ask_support: bool = False
+    """Whether prompts ask an answer to name the sentences that support it."""
     context_chars: int = 32_000
     """Most characters of pages in a ``one_turn`` prompt, at least 0."""
 
@@ -52,7 +58,7 @@ class EnvSettings:
         is_number = isinstance(penalty, int | float) and not isinstance(penalty, bool)
         ok = is_number and 0 <= penalty < float("inf")
         require(ok, "step_penalty", "a finite number from 0", penalty)
-        for name in ("instructions", "reveal"):
+        for name in ("instructions", "reveal", "ask_support"):
             require(
                 isinstance(getattr(self, name), bool), name, "True or False", getattr(self, name)
             )
@@ -70,5 +76,9 @@ def field_names(settings: type) -> tuple[str, ...]:
 
 def from_anywhere(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments that make the same environment in whatever working directory."""
-    path = arguments.get("path")
-    return {**arguments, "path": os.path.abspath(path)} if isinstance(path, str) else {**arguments}
+    paths = {
+        name: os.path.abspath(value)
+        for name, value in arguments.items()
+        if name in PATHS and isinstance(value, str) and value not in CORPORA
+    }
+    return {**arguments, **paths}

@@ -1,12 +1,12 @@
 """Questions with known evidence, tasks, and the sources they come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
-from hopgym.documents import Corpus
-from hopgym.errors import ArgumentError, DataError
+from hopgym.documents import Corpus, Document
+from hopgym.errors import ArgumentError, DataError, require
 from hopgym.scoring import AnswerKind, Score, score_answer
 
 MAX_PROOFS = 8
@@ -55,6 +55,8 @@ class Question:
     source: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON values."""
+    support: str = ""
+    """The annotated support as an answer names it: ``title#sentence index``, ``|`` between them."""
 
     def __post_init__(self) -> None:
         if len(self.text) > MAX_QUESTION_CHARS or len(self.proofs) > MAX_PROOFS:
@@ -64,12 +66,45 @@ class Question:
             )
 
 
+class CallRule(Protocol):
+    """Which evidence calls hold, where that does not hang on the words of one of them.
+
+    A rule never changes: each call leads to another one. It can be hashed and pickled.
+    """
+
+    @property
+    def held(self) -> Collection[Evidence]:
+        """All evidence held by the calls so far."""
+
+    def after(self, call: tuple[str, str], /) -> "CallRule":
+        """Return the rule after one more (tool, argument), which holds at least what this does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A question with the corpus that it is asked over."""
 
     question: Question
     corpus: Corpus
+    context: tuple[Document, ...] | None = None
+    """The question's own pages for a ``one_turn`` prompt, those of the proof first; None where
+    they are drawn from the corpus."""
+    rule: CallRule | None = None
+    """What holds the evidence that no page shows, before the first call; None where each such
+    evidence is held by its own call, word for word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What an attempt at a task came to, as official scorers see it."""
+
+    answer: str | None
+    """None where no answer was given."""
+    shown: tuple[tuple[str, int], ...] | None = None
+    """(document id, 0-based sentence index) pairs of the task's corpus that were shown in full;
+    None where that is unknown or nothing could be shown."""
+    support: str = ""
+    """What the answer named as its support, as written; empty where it named nothing."""
 
 
 class TaskSource(ABC):
@@ -86,6 +121,12 @@ class TaskSource(ABC):
     """How far verdicts can be trusted: exact, annotated, heuristic, none."""
     partial_credit: ClassVar[bool] = True
     """Whether a text answer earns token F1."""
+    has_script: ClassVar[bool] = False
+    """Whether `official` follows a script of its own instead of averaging `score`."""
+    support_asked: ClassVar[str] = ""
+    """How a prompt asks an answer to name its support; empty where none is scored."""
+    percent: ClassVar[bool] = False
+    """Whether `printed` gives percent."""
     notes: str = ""
     """What the prompt tells about the pages and the answers, as full sentences."""
     max_steps: int | None = None
@@ -115,19 +156,48 @@ class TaskSource(ABC):
             answer, question.answers, question.answer_kind, partial=self.partial_credit
         )
 
-    def official(self, predictions: Mapping[str, str]) -> dict[str, float]:
-        """Return the source's official metrics over predicted answers by task id, in [0, 1].
+    def official(
+        self,
+        predictions: Mapping[str, str | Prediction],
+        gold: Collection[str] | None = None,
+    ) -> dict[str, float]:
+        """Return the source's official metrics over predictions by task id, shares in [0, 1].
+
+        Args:
+            predictions: An answer alone, or what an attempt came to.
+            gold: Ids of the tasks that the metrics are over; one without a prediction or an
+                answer scores 0. None takes those predicted (a file of a benchmark: all of it, as
+                its script does).
 
         Raises:
             ArgumentError: When there are no predictions or a task id is unknown.
         """
-        if not predictions:
-            raise ArgumentError("predictions must hold at least one answer, got none")
-        scores = [self.score(self[self.index_of(i)], text) for i, text in predictions.items()]
+        given = read_predictions(predictions)
+        scores = [self._scored(i, given.get(i)) for i in (given if gold is None else gold)]
         return {
             "em": sum(s.em for s in scores) / len(scores),
             "f1": sum(s.f1 for s in scores) / len(scores),
         }
+
+    def _scored(self, task_id: str, prediction: Prediction | None) -> Score:
+        task = self[self.index_of(task_id)]
+        if prediction is None or prediction.answer is None:
+            return Score(0.0, 0.0)
+        return self.score(task, prediction.answer)
+
+    @property
+    def scoring(self) -> str:
+        """What the official metrics follow, in words."""
+        return "the mean score of answers"
+
+    @property
+    def unjudged(self) -> int:
+        """Number of tasks whose steps cannot be judged, as their evidence is not known."""
+        return 0
+
+    def printed(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return official metrics in the unit and with the decimals of the script."""
+        return dict(metrics)
 
     def guess(self, task: Task) -> str:
         """Return the best answer to be had without reading: by default ``unknown``."""
@@ -138,6 +208,28 @@ class TaskSource(ABC):
         if not 0 <= index < len(self):
             raise IndexError(f"task index must be in [0, {len(self)}), got {index}")
         return index
+
+
+def read_predictions(predictions: Mapping[str, str | Prediction]) -> dict[str, Prediction]:
+    """Return predictions by task id, answers alone made into a `Prediction`.
+
+    Raises:
+        ArgumentError: When there are none, or one is neither a text nor a `Prediction`.
+    """
+    if not predictions:
+        raise ArgumentError("predictions must hold at least one answer, got none")
+    read = {
+        task_id: Prediction(given) if isinstance(given, str) else given
+        for task_id, given in predictions.items()
+    }
+    for task_id, given in read.items():
+        require(
+            isinstance(given, Prediction),
+            f"predictions[{task_id!r}]",
+            "a text or Prediction",
+            given,
+        )
+    return read
 
 
 def gold_documents(question: Question) -> tuple[str, ...]:

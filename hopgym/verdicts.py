@@ -4,7 +4,7 @@ In: the question, its corpus, and what each step showed. Out: potentials, verdic
 rewards. Exact where the proofs are; nothing here asks a model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -60,6 +60,7 @@ class Knowledge:
 
     An evidence is held when shown (one of its sentences, or a whole page, printed in full) and
     led when a title of one of its documents was shown. The question's own text counts as shown.
+    What no page shows is held by its call, or by whatever calls the task's rule says.
 
     Args:
         task: The question and its corpus.
@@ -78,6 +79,7 @@ class Knowledge:
         self._unseen_titles = set(self.titles.values())
         self._known: set[tuple[str, int]] = set()
         self._all_written = all(fact.shown_by for fact in self.evidence)
+        self._rule = task.rule
         self.seen_titles: set[str] = set()
         self._note_titles(self.find_titles(question.text))
         self.potential = self._best_potential()
@@ -116,7 +118,7 @@ class Knowledge:
 
         Args:
             shown: Sentences and evidence titles shown.
-            call: (tool, argument) of the step, for evidence that only its call shows.
+            call: (tool, argument) of the step, for evidence that calls hold and no page shows.
         """
         if not self.evidence:
             return Verdict.IRRELEVANT
@@ -126,8 +128,9 @@ class Knowledge:
             return Verdict.IRRELEVANT
         before = self._status.copy()
         self._note_titles(shown.titles)
+        by_call = self._held_by_call(call)
         for i, fact in enumerate(self.evidence):
-            if self._status[i] != _HELD and self._shows(fact, call):
+            if self._status[i] != _HELD and (fact in by_call or self._shows(fact)):
                 self._status[i] = _HELD
         if self._status == before:
             return Verdict.IRRELEVANT
@@ -143,9 +146,17 @@ class Knowledge:
         missing = 1.0 - self.initial_potential
         return (self.potential - before) / missing if missing > 0 else 0.0
 
-    def _shows(self, fact: Evidence, call: tuple[str, str] | None) -> bool:
-        if not fact.shown_by:
-            return call is not None and fact.call is not None and _same_call(call, fact.call)
+    def _held_by_call(self, call: tuple[str, str] | None) -> Collection[Evidence]:
+        """Return the evidence that a call, with those before it, holds without any page."""
+        if call is None or self._all_written:
+            return ()
+        if self._rule is not None:
+            self._rule = self._rule.after(call)
+            return self._rule.held
+        unwritten = (fact for fact in self.evidence if not fact.shown_by)
+        return [fact for fact in unwritten if fact.call and _same_call(call, fact.call)]
+
+    def _shows(self, fact: Evidence) -> bool:
         return any(
             self._whole_page_known(document) if index is None else (document, index) in self._known
             for document, index in fact.shown_by

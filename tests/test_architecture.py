@@ -21,16 +21,17 @@ MAX_LINES = 300
 # A module or sub-package imports only from those before it.
 # fmt: off
 ORDER = (
-    "errors", "spaces", "documents", "scoring", "tasks", "actions", "arithmetic", "results",
-    "tools", "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt", "episode",
-    "info", "env", "wrappers", "replay", "policy", "rollout", "policies", "evaluation", "report",
-    "worlds", "benchmarks", "registry", "cli",
+    "errors", "spaces", "documents", "storage", "scoring", "tasks", "actions", "arithmetic",
+    "results", "tools", "verdicts", "oracle", "trajectory", "runfile", "settings", "prompt",
+    "episode", "info", "env", "wrappers", "replay", "policy", "rollout", "policies", "evaluation",
+    "report", "worlds", "benchmarks", "registry", "cli",
 )
 # fmt: on
 # Those that build tasks know nothing of env, policies or training; to count the steps that a
 # question takes they play the oracle, on tools and verdicts, without an environment.
 TASK_MODULES = {
-    *("errors", "documents", "scoring", "tasks", "results", "tools", "verdicts", "oracle"),
+    *("errors", "documents", "storage", "scoring", "tasks", "results", "tools", "verdicts"),
+    *("arithmetic", "oracle"),
 }
 NARROWER = {"worlds": TASK_MODULES, "benchmarks": TASK_MODULES | {"worlds"}}
 

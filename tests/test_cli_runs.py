@@ -139,7 +139,7 @@ def test_eval_keeps_its_episodes(tmp_path: Path) -> None:
     assert evaluate("--policy", "random", "--seed", "4", "-n", "15") == summary
     assert evaluate(*words, "-n", "10")["success"]["n"] == 10
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("random.jsonl", "guess.jsonl", "unknown.jsonl", "summary.json")
+        *("random.jsonl", "guess.jsonl", "unknown.jsonl", "summary.json", "report.html")
     }
 
 
@@ -181,7 +181,7 @@ def test_replay_finds_records_as_they_were(tmp_path: Path) -> None:
 def test_demo_compares_every_scripted_policy(tmp_path: Path) -> None:
     result = run("demo", "--quick", "--out", str(tmp_path))
     assert result.exit_code == 0, result.output
-    names = ["oracle", "greedy", "guess", "exhaustive", "random", "unknown"]
+    names = ["oracle", "greedy", "guess", "exhaustive", "first", "random", "unknown"]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert list(summary) == names
     assert summary["oracle"]["success"]["mean"] == 1.0

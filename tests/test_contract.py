@@ -1,9 +1,9 @@
 """What holds of every registered id: Gymnasium's contract, specs, infos and rendering."""
 
 import hashlib
-import importlib.util
 import json
 import random
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,118 +16,8 @@ from gymnasium.utils.performance import benchmark_step
 
 from hopgym.registry import FACTORIES
 
-CANARY = "Zyxgate"
-"""An answer that stands in no page and no question."""
-
-CONTEXT: list[Any] = [
-    ["Ada Brook", ["Ada Brook is a baker.", " Her mother is Cleo Dunn."]],
-    ["Cleo Dunn", ["Cleo Dunn lives in Elmstead.", " She keeps bees."]],
-    ["Elmstead", ["Elmstead lies on the Farrow."]],
-    ["Elmstead", ["Elmstead is a song."]],
-    ["Gil Hart", []],
-]
-HOTPOT_ASKED = (
-    ("Where does the mother of Ada Brook live?", "Elmstead", [["Ada Brook", 1], ["Cleo Dunn", 0]]),
-    ("Does Gil Hart keep bees?", "no", []),
-    ("What does nobody know?", CANARY, [["Ada Brook", 0]]),
-)
-JSONL_ASKED = (
-    {"answer": "Elmstead", "evidence": [{"shown_by": [["Ada Brook", 1]]}]},
-    {"answers": [CANARY, "Cleo Dunn"], "answer_kind": "set"},
-    {"answer": "3", "answer_kind": "number", "evidence": [{"shown_by": [["Cleo Dunn", None]]}]},
-)
-PEOPLE = (
-    # name, gender, job, hobby, family as PhantomWiki writes it, father, friends
-    ("Ada Brook", "female", "baker", "bees",
-     ("The brother of Ada Brook is Bob Brook.", "The father of Ada Brook is Dan Brook."),
-     "Dan Brook", ("Cleo Dunn",)),
-    ("Bob Brook", "male", "smith", "owls",
-     ("The sister of Bob Brook is Ada Brook.", "The father of Bob Brook is Dan Brook."),
-     "Dan Brook", ()),
-    ("Dan Brook", "male", "tailor", "chess",
-     ("The son of Dan Brook is Bob Brook.", "The daughter of Dan Brook is Ada Brook."),
-     None, ("Cleo Dunn",)),
-    ("Cleo Dunn", "female", "miller", "knots", (), None, ("Ada Brook", "Dan Brook")),
-)  # fmt: skip
-ASKED_OF_PEOPLE = (
-    ("Who is the father of Ada Brook?", ["Dan Brook"], ['father("Ada Brook", Y_2)'],
-     "Who is|the|<relation>_1|of|<name>_2|?"),
-    ("What is the hobby of the friend of Ada Brook?", ["knots"],
-     ["hobby(Y_4, Y_2)", 'friend("Ada Brook", Y_4)'],
-     "What is|the|<attribute_name>_1|of|the|<relation>_3|of|<name>_4|?"),
-    ("Who is the friend of the person whose occupation is miller?", ["Ada Brook", "Dan Brook"],
-     ["friend(Y_4, Y_2)", 'job(Y_4, "miller")'],
-     "Who is|the|<relation>_3|of|the person whose|<attribute_name>_5|is|<attribute_value>_5|?"),
-)  # fmt: skip
-
-
-def hotpotqa_file(folder: Path) -> str:
-    rows = [
-        {"_id": f"id{i}", "question": text, "answer": answer, "supporting_facts": facts,
-         "context": CONTEXT, "type": "bridge", "level": "hard"}
-        for i, (text, answer, facts) in enumerate(HOTPOT_ASKED)
-    ]  # fmt: skip
-    (folder / "hotpot.json").write_text(json.dumps(rows))
-    return str(folder / "hotpot.json")
-
-
-def jsonl_file(folder: Path) -> str:
-    documents = [
-        {"id": f"{title} ({i})" if i == 3 else title, "title": title,
-         "sentences": [text.strip() for text in sentences]}
-        for i, (title, sentences) in enumerate(CONTEXT)
-    ]  # fmt: skip
-    questions = [
-        {"id": f"id{i}", "question": f"Question number {i}?"} | asked
-        for i, asked in enumerate(JSONL_ASKED)
-    ]
-    lines = map(json.dumps, [*documents, *questions])
-    (folder / "own.jsonl").write_text("\n".join(lines))
-    return str(folder / "own.jsonl")
-
-
-def phantomwiki_folder(folder: Path) -> str:
-    """Write a small universe in the three files that PhantomWiki leaves."""
-    facts, articles = [], []
-    for name, gender, job, hobby, family, father, friends in PEOPLE:
-        own = {"dob": "0985-05-30", "job": job, "hobby": hobby, "gender": gender}
-        facts += [f'type("{name}", person).']
-        facts += [f'{relation}("{name}", "{value}").' for relation, value in own.items()]
-        facts += [f'parent("{name}", "{father}").'] if father else []
-        facts += [f'friend_("{name}", "{friend}").' for friend in friends if name < friend]
-        some = "friend of {} is {}" if len(friends) == 1 else "friends of {} are {}"
-        known = [f"The {some.format(name, ', '.join(friends))}."] if friends else []
-        words = ("date of birth", "occupation", "hobby", "gender")
-        told = [f"The {w} of {name} is {v}." for w, v in zip(words, own.values(), strict=True)]
-        article = [f"# {name}\n", "## Family", *family, "\n## Friends", *known]
-        article += ["\n## Attributes", *told, ""]
-        articles.append({"title": name, "article": "\n".join(article), "facts": []})
-    questions = [
-        {"id": f"id{i}", "question": text, "solution_traces": "[]", "answer": answers,
-         "prolog": {"query": query, "answer": "Y_2"}, "template": template.split("|"),
-         "type": i, "difficulty": len(query), "is_aggregation_question": False}
-        for i, (text, answers, query, template) in enumerate(ASKED_OF_PEOPLE)
-    ]  # fmt: skip
-    (folder / "articles.json").write_text(json.dumps(articles))
-    (folder / "questions.json").write_text(json.dumps(questions))
-    (folder / "facts.pl").write_text("\n".join(facts) + "\n")
-    return str(folder)
-
-
-FILES = {
-    "hopgym/HotpotQA-v0": hotpotqa_file,
-    "hopgym/Jsonl-v0": jsonl_file,
-    "hopgym/PhantomWiki-v0": phantomwiki_folder,
-}
-"""The ids that read a file, and what writes one for them."""
-
-MISSING = {} if importlib.util.find_spec("hopgym.benchmarks.phantomwiki") else {
-    "hopgym/PhantomWiki-v0": "there is no hopgym.benchmarks.phantomwiki yet"
-}  # fmt: skip
-IDS = [
-    pytest.param(i, marks=pytest.mark.skipif(i in MISSING, reason=MISSING.get(i, "")), id=i)
-    for i in FACTORIES
-]
+FILES = runpy.run_path(str(Path(__file__).with_name("contract_files.py")))["FILES"]
+IDS = list(FACTORIES)
 every_id = pytest.mark.parametrize("env_id", IDS)
 INFO = {
     "task_id": str, "step": int, "steps_left": int, "tool": str, "argument": str, "verdict": str,
@@ -149,7 +39,8 @@ def actions(env: gymnasium.Env[str, str], seed: int, count: int) -> Iterator[str
     wrong = ("", "no call", "<search>", "\ud800<think>", "<tool_call>{}</tool_call>", "\0" * 9)
     names = {tool.name: tool.argument for tool in base.tools}
     for _ in range(count):
-        title = base.corpus.pages.title(rng.randrange(len(base.corpus)))
+        size = len(base.corpus)
+        title = base.corpus.pages.title(rng.randrange(size)) if size else f"{rng.randrange(9)} * 4"
         word = rng.choice((*title.split(), "mother", "bees", "nothing #2"))
         argument = rng.choice((title, word, f"{title} {word}", f"{title.lower()} #2", title + "-x"))
         tool = rng.choice([*names] * 2 + ["search", "lookup"])

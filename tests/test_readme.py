@@ -56,5 +56,5 @@ def test_the_commands_shown_exist() -> None:
     from hopgym.cli.app import VERBS
 
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    shown = re.findall(r"(?:^|`)hopgym (\w+)", text, re.MULTILINE)
+    shown = re.findall(r"(?:^|`)hopgym ([\w-]+)", text, re.MULTILINE)
     assert len(shown) > 8 and set(shown) <= set(VERBS)

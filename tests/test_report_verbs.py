@@ -105,8 +105,13 @@ def test_floors_are_played_where_no_run_is_one(
 
 
 def test_the_caption_tells_of_floors_where_there_are_some() -> None:
-    assert "floors are policies" in caption_of(["mine", "guess"])
-    assert caption_of(["mine"]) == "95% bootstrap intervals over tasks."
+    assert "floors are policies" in caption_of({"mine": 0, "guess": 0})
+    assert caption_of({"mine": 0}) == "95% bootstrap intervals over tasks."
+
+
+def test_the_caption_counts_privileged_steps() -> None:
+    caption = caption_of({"oracle": 1_046, "mine": 0})
+    assert caption.endswith("used a title that was not shown: oracle 1,046.")
 
 
 def test_runs_of_one_name_get_that_of_their_folder(files: Mapping[str, Path]) -> None:

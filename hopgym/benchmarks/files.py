@@ -65,12 +65,18 @@ def file_state(path: str) -> os.stat_result:
             f"{path!r}: expected a .json or .jsonl file, got {why}; check the path"
         ) from error
     if stat.S_ISDIR(state.st_mode):
-        inside = sorted(name for name in os.listdir(path) if ".json" in name)[:3]
-        hint = f" (it holds {', '.join(inside)})" if inside else ""
-        raise DataError(f"{path!r}: expected a file, got a directory{hint}; name a file in it")
+        raise DataError(
+            f"{path!r}: expected a file, got a directory{inside(path)}; name a file in it"
+        )
     if not stat.S_ISREG(state.st_mode):
         raise DataError(f"{path!r}: expected a regular file, which can be read twice; copy it")
     return state
+
+
+def inside(folder: str) -> str:
+    """Return what a message says of the JSON files in a folder; nothing where it has none."""
+    names = sorted(name for name in os.listdir(folder) if ".json" in name)[:3]
+    return f" (it holds {', '.join(names)})" if names else ""
 
 
 def read_content(path: str) -> Content:

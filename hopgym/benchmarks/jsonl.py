@@ -28,7 +28,6 @@ quotes and brackets included) that white space follows; abbreviations are cut to
 ``sentences`` where they matter.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -36,12 +35,11 @@ import msgspec
 
 from hopgym.benchmarks.files import Content, Record, decode, split_lines
 from hopgym.benchmarks.source import FileSource, Records, question_search
-from hopgym.documents import Corpus, Document, PageList
+from hopgym.documents import Corpus, Document, PageList, split_sentences
 from hopgym.errors import did_you_mean
 from hopgym.scoring import ANSWER_KINDS, normalize_answer, parse_number
 from hopgym.tasks import MAX_PROOFS, Evidence, Hop, Question, Task
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
 _CALL_TOOLS = ("search", "lookup")
 _MEND = "hopgym list hopgym/Jsonl-v0 shows the format"
 
@@ -88,13 +86,6 @@ _FIELDS = tuple(
         for name in struct.__struct_fields__
     )
 )
-
-
-def split_sentences(text: str) -> tuple[str, ...]:
-    """Return the sentences of a text by the rule of this module's docstring, none empty."""
-    # The closing quotes, which the pattern takes with the white space, stay with their sentence.
-    marked = _SENTENCE_END.sub(lambda match: (match[1] or "") + "\n", text)
-    return tuple(piece.strip() for piece in marked.split("\n") if piece.strip())
 
 
 class _JsonlRecords(Records):

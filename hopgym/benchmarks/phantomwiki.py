@@ -19,9 +19,9 @@ from hopgym.benchmarks.files import Content, Record, decode, read_content, split
 from hopgym.benchmarks.phantomwiki_articles import WRITE, load_articles
 from hopgym.benchmarks.phantomwiki_facts import PhantomFacts
 from hopgym.benchmarks.phantomwiki_prolog import read_facts, read_query
-from hopgym.benchmarks.source import FileSource, Records
+from hopgym.benchmarks.source import FileSource, Records, checked_limit, checked_path
 from hopgym.documents import Corpus, PageList
-from hopgym.errors import DataError, require
+from hopgym.errors import DataError
 from hopgym.oracle import count_steps, plans_by_cost
 from hopgym.scoring import AnswerKind
 from hopgym.tasks import Question, Task
@@ -161,12 +161,9 @@ class PhantomWikiSource(FileSource[_Universe]):
     records_type: ClassVar[type[Records]] = _Universe
 
     def __init__(self, path: str | os.PathLike[str], limit: int | None = None) -> None:
-        text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-        require(isinstance(text, str) and text != "", "path", "the path of a folder", path)
-        whole = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
-        require(limit is None or whole, "limit", "a whole number from 1, or None", limit)
-        self.path = os.path.expanduser(str(text))
-        self.limit = limit
+        self.path = checked_path("path", path)
+        self.limit = checked_limit(limit)
+        self._arguments = {"path": os.path.abspath(self.path), "limit": limit}
         self._records = _shared(self.path, limit)
         self.max_steps = self._records.longest + _SPARE_STEPS
         self.notes = _NOTES.format(_TOGETHER if self.facts.couples_share_children else "")

@@ -9,6 +9,8 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Hashable
+from functools import cached_property
 from threading import Lock
 from typing import Any, ClassVar, Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -29,10 +31,12 @@ class Records(ABC):
     Args:
         content: The file.
         limit: The most questions to read; None reads all.
+        options: How the file is read; a benchmark declares its own.
     """
 
-    def __init__(self, content: Content, limit: int | None) -> None:
+    def __init__(self, content: Content, limit: int | None, options: Any = None) -> None:
         self.digest = content.digest
+        self.options = options
         self.index: dict[str, int] = {}
         """From task id to 0-based index."""
         self.unjudged = 0
@@ -80,6 +84,15 @@ class Records(ABC):
             )
         self.index[task_id] = len(self.index)
 
+    def count_unjudged(self) -> int:
+        """Return the number of questions whose evidence is not known."""
+        return self.unjudged
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The task ids in order."""
+        return tuple(self.index)
+
 
 R = TypeVar("R", bound=Records)
 
@@ -99,24 +112,25 @@ class FileSource(TaskSource, Generic[R]):
     records_type: ClassVar[type[Records]]
 
     def __init__(self, path: str | os.PathLike[str], limit: int | None = None) -> None:
-        text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-        require(isinstance(text, str) and text != "", "path", "the path of a file", path)
-        whole = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
-        require(limit is None or whole, "limit", "a whole number from 1, or None", limit)
-        self.path = os.path.expanduser(str(text))
-        self.limit = limit
+        self.path = checked_path("path", path)
+        self.limit = checked_limit(limit)
+        self._arguments: dict[str, Any] = {"path": os.path.abspath(self.path), "limit": limit}
         self._records: R = shared_records(self.records_type, self.path, limit)  # type: ignore[assignment]
 
     @property
     def unjudged(self) -> int:
         """Number of tasks whose steps cannot be judged, as their evidence is not known."""
-        return self._records.unjudged
+        return self._records.count_unjudged()
 
     def __len__(self) -> int:
         return len(self._records.index)
 
     def __getitem__(self, index: int, /) -> Task:
         return self._records.task(self.check_index(index))
+
+    def id_at(self, index: int) -> str:
+        """Return the task id of an index in [0, len)."""
+        return self._records.ids[index]
 
     def index_of(self, task_id: str) -> int:
         """Return the index of a task id; `ArgumentError` for an unknown one."""
@@ -140,14 +154,27 @@ class FileSource(TaskSource, Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the arguments to make it again with, in whatever working directory."""
-        arguments = (os.path.abspath(self.path), self.limit)
-        return _reloaded, (type(self), arguments, self.fingerprint)
+        return _reloaded, (type(self), self._arguments, self.fingerprint)
+
+
+def checked_path(name: str, path: object) -> str:
+    """Return a path as text, ``~`` expanded; `ArgumentError` for what is none."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    require(isinstance(text, str) and text != "", name, "the path of a file", path)
+    return os.path.expanduser(str(text))
+
+
+def checked_limit(limit: object) -> int | None:
+    """Return a limit; `ArgumentError` for what is none."""
+    whole = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
+    require(limit is None or whole, "limit", "a whole number from 1, or None", limit)
+    return limit  # type: ignore[return-value]
 
 
 def _reloaded(
-    kind: type[FileSource[Any]], arguments: tuple[str, int | None], fingerprint: str
+    kind: type[FileSource[Any]], arguments: dict[str, Any], fingerprint: str
 ) -> FileSource[Any]:
-    source = kind(*arguments)
+    source = kind(**arguments)
     if source.fingerprint != fingerprint:
         raise DataError(
             f"{source.path}: expected the content that the pickled source had read, "
@@ -158,27 +185,43 @@ def _reloaded(
 
 # Sources in use share their records; the latest stay for the next one even when none is in use.
 _digests: dict[tuple[str, int, int, int], str] = {}
-_in_use: WeakValueDictionary[tuple[type[Records], str, int | None], Records] = WeakValueDictionary()
+_in_use: WeakValueDictionary[tuple[Any, ...], Records] = WeakValueDictionary()
 _latest: deque[Records] = deque(maxlen=_LATEST_FILES)
 
 
-def shared_records(kind: type[Records], path: str, limit: int | None) -> Records:
-    """Return the records of a file; those of the same content are read once."""
-    state = file_state(path)
-    key = (os.path.realpath(path), state.st_ino, state.st_size, state.st_mtime_ns)
-    content: Content | None = None
-    digest = _digests.get(key)
-    records = _in_use.get((kind, digest, limit)) if digest else None
+def shared_records(
+    kind: type[Records], file: str | Content, limit: int | None, options: Hashable = None
+) -> Records:
+    """Return the records of a file, or of content read already; the same ones are read once."""
+    content = None if isinstance(file, str) else file
+    digest = content.digest if content else _known_digest(str(file))
+    records = _in_use.get((kind, digest, limit, options)) if digest else None
     if records is None:
-        content = read_content(path)
-        # Time stamps are coarse: a file just written may change without a new one.
-        if time.time_ns() - state.st_mtime_ns > _SETTLED_NS:
-            _digests[key] = content.digest
-        records = _in_use.get((kind, content.digest, limit)) or kind(content, limit)
-        _in_use[kind, content.digest, limit] = records
+        content = content or _read(str(file))
+        key = (kind, content.digest, limit, options)
+        records = _in_use.get(key) or kind(content, limit, options)
+        _in_use[key] = records
     if records not in _latest:
         _latest.append(records)
     return records
+
+
+def _known_digest(path: str) -> str | None:
+    return _digests.get(_file_key(path))
+
+
+def _read(path: str) -> Content:
+    key = _file_key(path)
+    content = read_content(path)
+    # Time stamps are coarse: a file just written may change without a new one.
+    if time.time_ns() - key[-1] > _SETTLED_NS:
+        _digests[key] = content.digest
+    return content
+
+
+def _file_key(path: str) -> tuple[str, int, int, int]:
+    state = file_state(path)
+    return (os.path.realpath(path), state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 def question_search(text: str) -> tuple[str, str] | None:

@@ -17,7 +17,6 @@ CONTEXT_SETTINGS = "context_settings"
 
 V = TypeVar("V", bound=Callable[..., Any])
 
-_TEXTS = frozenset({"path"})
 _OF_GYMNASIUM = frozenset({"id", "max_episode_steps", "disable_env_checker", "render_mode"})
 
 
@@ -78,7 +77,9 @@ def read_arguments(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 def read_value(name: str, text: str) -> Any:
     """Return the value that a text stands for: JSON, a list by commas, or the text itself."""
-    if name in _TEXTS:
+    from hopgym.settings import PATHS
+
+    if name in PATHS:
         return text
     parsed = _json_or_text(text)
     if isinstance(parsed, str) and "," in text and not text.startswith(('"', "[", "{")):
@@ -121,10 +122,25 @@ def make(env_id: str, arguments: Mapping[str, Any]) -> "HopEnv":
     for name in arguments:
         if name in _OF_GYMNASIUM:
             raise ArgumentError(f"arguments must be those of {env_id}, got {name!r}")
+    _index_corpus(arguments.get("corpus"))
     try:
         return hop_env(gymnasium.make(env_id, **arguments))
     except (TypeError, gymnasium.error.Error) as error:
         raise ArgumentError(str(error)) from error
+
+
+def _index_corpus(corpus: object) -> None:
+    """Index a corpus from elsewhere with a progress display; it is kept for next time."""
+    import os
+
+    from hopgym.settings import CORPORA
+
+    if isinstance(corpus, str) and corpus not in CORPORA and os.path.isfile(corpus):
+        from hopgym.cli.screen import progress
+        from hopgym.storage import open_corpus
+
+        with progress("paragraphs indexed") as advance:
+            open_corpus(corpus, advance=advance)
 
 
 def option_names(command: Any) -> list[str]:

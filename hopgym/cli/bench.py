@@ -10,14 +10,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hopgym.cli.screen import console, new_table, print_json, say
+from hopgym.cli.timing import Measure, Row, median, seconds
 
 _PHANTOMWIKI = {(25, "direct"): 7.1, (1000, "direct"): 195.0, (100, "all"): 358.0}
 """Seconds that PhantomWiki 1.0.2 took for 500 questions at depth 20, by people and relations
@@ -27,32 +28,29 @@ _LOOKUPS = 200
 _MEGABYTE = 1024.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure."""
-
-    name: str
-    value: float
-    unit: str
-    bound: str
-    """What it should be, as ``>= 1.5`` of ratio or value; empty where there is no bound."""
-    ratio: float | None = None
-    """How many times the peer; None without one."""
-    peer: str = ""
-
-
 def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds of each figure; the median counts.")
     ] = 5,
-    large: Annotated[bool, typer.Option(help="Also a universe of 1,000,000 people.")] = False,
+    large: Annotated[
+        bool, typer.Option(help="Also 1,000,000 people, and with --hotpotqa as many paragraphs.")
+    ] = False,
+    hotpotqa: Annotated[
+        Path | None,
+        typer.Option(help="Only files and corpora, made by repeating this HotpotQA file."),
+    ] = None,
 ) -> None:
     """Time worlds, questions, steps, resets, searches and imports."""
+    from hopgym.cli.bench_data import measures_of
+
+    measures = (*_MEASURES, _million) if large else _MEASURES
+    if hotpotqa is not None:
+        measures = measures_of(hotpotqa, large=large)
     rows: list[Row] = []
     stopped = False
     try:
-        for measure in _MEASURES if not large else (*_MEASURES, _million):
+        for measure in measures:
             for row in measure(rounds):
                 rows.append(row)
                 if not as_json:
@@ -74,16 +72,6 @@ def _table(rows: Sequence[Row]) -> Any:
         ratio = "" if row.ratio is None else f"{row.ratio:,.2f}x"
         table.add_row(row.name, f"{row.value:,.4g}", row.unit, ratio, row.peer, row.bound)
     return table
-
-
-def _median(rounds: int, timed: Callable[[], float]) -> float:
-    return statistics.median(timed() for _ in range(rounds))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def _source(size: int, relations: str, questions: int, seed: int = 0) -> Any:
@@ -112,14 +100,14 @@ def _worlds(rounds: int) -> Iterator[Row]:
             for page in source.world(0).corpus:
                 assert page.sentences
 
-        return _seconds(work)
+        return seconds(work)
 
     made(25, "all")
     for (size, relations), peer in _PHANTOMWIKI.items():
-        seconds = _median(rounds, lambda size=size, relations=relations: made(size, relations))  # type: ignore[misc]
+        taken = median(rounds, lambda size=size, relations=relations: made(size, relations))  # type: ignore[misc]
         bound = {25: ">= 100x", 1000: ">= 500x", 100: ">= 1000x"}[size]
         name = f"world, pages and 500 questions, {size} people, {relations} relations"
-        yield Row(name, seconds, "s", bound, peer / seconds, "PhantomWiki")
+        yield Row(name, taken, "s", bound, peer / taken, "PhantomWiki")
 
 
 def _questions(rounds: int) -> Iterator[Row]:
@@ -133,15 +121,13 @@ def _questions(rounds: int) -> Iterator[Row]:
     def rate(make: Callable[[int], Any], seeds: Iterator[int]) -> float:
         source = make(next(seeds))
         source[999]
-        return 2_000 / _seconds(lambda: source[2_999])
+        return 2_000 / seconds(lambda: source[2_999])
 
     seeds = iter(range(1_000_000))
     name = "questions in a world of 1,000 people"
-    value = _median(rounds, lambda: rate(standard, seeds))
+    value = median(rounds, lambda: rate(standard, seeds))
     yield Row(f"{name}, default arguments", value, "/s", ">= 10000")
-    lifted = _median(
-        rounds, lambda: rate(lambda seed: _source(1_000, "direct", 3_000, seed), seeds)
-    )
+    lifted = median(rounds, lambda: rate(lambda seed: _source(1_000, "direct", 3_000, seed), seeds))
     yield Row(f"{name}, chains, attributes, counts of 1 to 9 hops", lifted, "/s", "")
 
 
@@ -150,12 +136,12 @@ def _generate(rounds: int) -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "hopgym.cli", "generate", "hopgym/People-v0"]
             command += ["--size", "1000", "--questions", "500", "--out", folder]
-            return _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+            return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
 
-    seconds = _median(rounds, process)
+    taken = median(rounds, process)
     peer = _PHANTOMWIKI[1000, "direct"]
     name = "hopgym generate, 1,000 people, 500 questions (process)"
-    yield Row(name, seconds, "s", ">= 100x", peer / seconds, "PhantomWiki")
+    yield Row(name, taken, "s", ">= 100x", peer / taken, "PhantomWiki")
 
 
 def _steps(rounds: int) -> Iterator[Row]:
@@ -177,7 +163,7 @@ def _steps(rounds: int) -> Iterator[Row]:
                 if terminated or truncated:
                     env.reset()
 
-        return 10_000 / _seconds(work)
+        return 10_000 / seconds(work)
 
     steps_of(lookups, texts), steps_of(cart, (0, 1))
     pairs = [(steps_of(lookups, texts), steps_of(cart, (0, 1))) for _ in range(2 * rounds)]
@@ -198,7 +184,7 @@ def _resets(rounds: int) -> Iterator[Row]:
         for _ in range(5_000):
             built.reset()
 
-    rate = _median(rounds, lambda: 5_000 / _seconds(again))
+    rate = median(rounds, lambda: 5_000 / seconds(again))
     yield Row("reset in a built world", rate, "/s", ">= 20000")
     fresh = gymnasium.make("hopgym/People-v0", questions_per_world=1).unwrapped
 
@@ -206,7 +192,7 @@ def _resets(rounds: int) -> Iterator[Row]:
         for _ in range(200):
             fresh.reset()
 
-    rate = _median(rounds, lambda: 200 / _seconds(anew))
+    rate = median(rounds, lambda: 200 / seconds(anew))
     yield Row("reset with a fresh world of 25 people", rate, "/s", ">= 500")
 
 
@@ -218,23 +204,23 @@ def _searches(rounds: int) -> Iterator[Row]:
         corpus.search("river", 5)
 
         def middle(corpus: Any = corpus, queries: Sequence[str] = queries) -> float:
-            return statistics.median(_seconds(lambda q=q: corpus.search(q, 5)) for q in queries)  # type: ignore[misc]
+            return statistics.median(seconds(lambda q=q: corpus.search(q, 5)) for q in queries)  # type: ignore[misc]
 
-        milliseconds = 1_000 * _median(rounds, middle)
+        milliseconds = 1_000 * median(rounds, middle)
         yield Row(f"search over {len(corpus):,} pages, p50", milliseconds, "ms", bound)
 
 
 def _processes(rounds: int) -> Iterator[Row]:
     def run(*arguments: str) -> float:
         command = [sys.executable, *arguments]
-        return _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+        return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
 
     pairs = [
         (run("-c", "import hopgym"), run("-c", "import gymnasium")) for _ in range(2 * rounds + 1)
     ]
     more = 1_000 * statistics.median(ours - theirs for ours, theirs in pairs)
     yield Row("import hopgym over import gymnasium (process)", more, "ms", "<= 50")
-    listed = _median(rounds, lambda: run("-m", "hopgym.cli", "list"))
+    listed = median(rounds, lambda: run("-m", "hopgym.cli", "list"))
     yield Row("hopgym list (process)", listed, "s", "<= 0.8")
 
 
@@ -244,10 +230,18 @@ def _million(rounds: int) -> Iterator[Row]:
 
     asked = QuestionSettings(questions_per_world=1_000)
     source = PeopleSource(WorldSettings(size=1_000_000), asked)
-    seconds = _seconds(lambda: source[999])
-    yield Row("1,000,000 people and 1,000 questions", seconds, "s", "<= 60")
+    taken = seconds(lambda: source[999])
+    yield Row("1,000,000 people and 1,000 questions", taken, "s", "<= 60")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEGABYTE
     yield Row("peak memory of that", peak, "MiB", "<= 4096")
 
 
-_MEASURES = (_worlds, _questions, _generate, _steps, _resets, _searches, _processes)
+_MEASURES: tuple[Measure, ...] = (
+    _worlds,
+    _questions,
+    _generate,
+    _steps,
+    _resets,
+    _searches,
+    _processes,
+)

@@ -74,7 +74,8 @@ def _print_table(results: dict[str, "Results"], tasks: int) -> None:
 
     title = f"{_ID} --split {_SPLIT}: {tasks} questions, none of them in the training split"
     out = console(markup=False)
-    out.print(policies_table(title, results))
+    out.print(title, style="bold")
+    out.print(policies_table(results))
     out.print()
     out.print(kinds_table("greedy", results["greedy"], {name: results[name] for name in FLOORS}))
     out.print()

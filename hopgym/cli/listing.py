@@ -53,7 +53,7 @@ def list_ids(
 def describe(env_id: str, factory: "Factory") -> dict[str, str]:
     """Return ``id``, ``needs`` (an argument, or nothing), ``evidence`` and ``what`` of an id."""
     documentation = inspect.cleandoc(factory.__doc__ or "")
-    needs = "path" if "`path` (required)" in documentation else ""
+    needs = "path" if "`path` (required" in documentation else ""
     what = documentation.partition("\n")[0].replace("`", "")
     return {"id": env_id, "needs": needs, "evidence": _evidence(factory), "what": what}
 

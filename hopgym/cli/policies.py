@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FLOORS = ("guess", "unknown")
 """The policies that every table of results shows beside its own: they read nothing."""
 
-HELP = "oracle, greedy, guess, exhaustive, random, unknown, or module:function for your own."
+HELP = "oracle, greedy, guess, exhaustive, first, random, unknown, or module:function (your own)."
 
 
 def _oracle(env: "HopEnv") -> "Policy":
@@ -51,6 +51,12 @@ def _random(env: "HopEnv") -> "Policy":
     return RandomPolicy()
 
 
+def _first(env: "HopEnv") -> "Policy":
+    from hopgym.policies import FirstPagePolicy
+
+    return FirstPagePolicy()
+
+
 def _unknown(env: "HopEnv") -> "Policy":
     from hopgym.policies import ConstantPolicy
 
@@ -62,6 +68,7 @@ POLICIES: Mapping[str, Callable[["HopEnv"], "Policy"]] = {
     "greedy": _greedy,
     "guess": _guess,
     "exhaustive": _exhaustive,
+    "first": _first,
     "random": _random,
     "unknown": _unknown,
 }

@@ -88,13 +88,11 @@ def error_of(trajectory: "Trajectory") -> str:
     return f"task {trajectory.task_id}: {' '.join(trajectory.error.split())}"
 
 
-def policies_table(title: str, results: Mapping[str, Results]) -> "Table":
-    """Return the table of policies by metrics, under a title."""
+def policies_table(results: Mapping[str, Results]) -> "Table":
+    """Return the table of policies by metrics."""
     from hopgym.report import results_table
 
-    table = results_table({name: result.whole for name, result in results.items()})
-    table.title, table.title_justify, table.title_style = title, "left", "bold"
-    return table
+    return results_table({name: result.whole for name, result in results.items()})
 
 
 def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "Table":

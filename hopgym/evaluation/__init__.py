@@ -11,8 +11,9 @@ from typing import Any
 from hopgym.errors import ArgumentError
 from hopgym.evaluation.bootstrap import RESAMPLES, Estimate, Estimates, Ratio, estimate_all
 from hopgym.evaluation.metrics import METRICS, ScoredEpisode, hops_named, hops_shown
+from hopgym.evaluation.official import Attempts
 from hopgym.scoring import Score
-from hopgym.tasks import EvidenceSource, TaskSource
+from hopgym.tasks import EvidenceSource, Task, TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 
 __all__ = ["METRICS", "RESAMPLES", "Estimate", "Estimates", "Evaluation", "evaluate"]
@@ -48,8 +49,12 @@ class Evaluation:
     reasons: Mapping[str, int]
     """Records by stop reason, errors among them."""
     official: Mapping[str, float]
-    """The source's official metrics over the first attempt at each task; no answer counts as an
-    empty one."""
+    """The source's official metrics over the first attempt at each task; no answer scores 0."""
+    official_by_kind: Mapping[str, Mapping[str, float]]
+    """The same by kind of question, for real benchmarks; empty for others, where `by_kind` says
+    all."""
+    official_by_hops: Mapping[str, Mapping[str, float]]
+    """The same by number of hops."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON: metrics at the top level, each ``{mean, low, high, n}`` or None."""
@@ -82,26 +87,25 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
     """
     reasons: Counter[str] = Counter()
     rows: list[_Row] = []
-    first: dict[str, tuple[int, str]] = {}
+    attempts = Attempts(source)
     judged = False
     for trajectory in trajectories:
         _check_finished(trajectory)
         reasons[str(trajectory.reason)] += 1
         if trajectory.reason in ERROR_REASONS:
             continue
-        given = trajectory.sample, trajectory.answer or ""
-        first[trajectory.task_id] = min(first.get(trajectory.task_id, given), given)
-        rows.append(_row(trajectory, source))
+        task = _task_of(trajectory, source)
+        attempts.add(trajectory, task)
+        rows.append(_row(trajectory, task, source))
         judged = judged or rows[-1].metrics["unjudged"] == (0.0, 1.0)
     if not reasons:
         raise ArgumentError("trajectories must hold at least one record, got none; run some first")
     rows.sort(key=lambda row: row.key)
-    predictions = {task_id: first[task_id][1] for task_id in sorted(first)}
     return Evaluation(
         source=source.name,
         evidence_source=source.evidence_source if judged else "none",
         episodes=len(rows),
-        tasks=len(first),
+        tasks=len(attempts),
         errors=reasons.total() - len(rows),
         metrics=_estimates(rows, lambda row: row.metrics, METRICS),
         hop_shown=_by_position(rows, lambda row: row.shown),
@@ -109,7 +113,9 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
         by_hops=_grouped(rows, lambda row: row.hops, int),
         by_kind=_grouped(rows, lambda row: row.kind, str),
         reasons=dict(sorted(reasons.items())),
-        official=source.official(predictions) if predictions else {},
+        official=attempts.official(),
+        official_by_kind=attempts.by_kind(),
+        official_by_hops=attempts.by_hops(),
     )
 
 
@@ -122,7 +128,7 @@ def _check_finished(trajectory: Trajectory) -> None:
         )
 
 
-def _row(trajectory: Trajectory, source: TaskSource) -> _Row:
+def _task_of(trajectory: Trajectory, source: TaskSource) -> Task:
     index = trajectory.index
     task = source[index] if 0 <= index < len(source) else None
     if task is None or task.question.id != trajectory.task_id:
@@ -138,6 +144,10 @@ def _row(trajectory: Trajectory, source: TaskSource) -> _Row:
             f"{trajectory.question!r} and is {task.question.text!r} now; play it again with this "
             "version"
         )
+    return task
+
+
+def _row(trajectory: Trajectory, task: Task, source: TaskSource) -> _Row:
     answer = trajectory.answer
     score = _NO_SCORE if answer is None else source.score(task, answer)
     episode = ScoredEpisode(trajectory, task, score)

@@ -69,6 +69,10 @@ def _evidence_recall(episode: ScoredEpisode) -> Ratio:
     return max(sum(proof) / len(proof) if proof else 1.0 for proof in held), 1.0
 
 
+def _privileged(step: Step) -> bool:
+    return step.completion is not None and step.completion.finish_reason == "privileged"
+
+
 def _regret(episode: ScoredEpisode) -> Ratio:
     known = episode.judged and episode.trajectory.oracle_steps > 0
     return (float(max(0, -episode.shorter)), 1.0) if known else ABSENT
@@ -93,12 +97,14 @@ METRICS: Mapping[str, Callable[[ScoredEpisode], Ratio]] = {
     "shortcut": _shortcut,
     "malformed": _step_share(frozenset({Verdict.MALFORMED})),
     "repeat": _step_share(frozenset({Verdict.REPEAT})),
+    "privileged": lambda episode: (float(sum(map(_privileged, episode.own_steps))), 1.0),
     "steps": lambda episode: (float(len(episode.trajectory.steps)), 1.0),
 }
 """What each metric adds up over episodes. The four answer verdicts are shares of judged episodes
 (the rest gave no answer), ``shortcut`` the share of them that were supported in fewer steps than
 the oracle's; ``process_accuracy``, ``malformed`` and ``repeat`` are shares of the steps that did
-not come with the reset's prefix."""
+not come with the reset's prefix; ``privileged`` counts the steps of an episode that used what was
+not shown, as the oracle's do where no search finds a gold page."""
 
 
 def hops_shown(episode: ScoredEpisode) -> dict[str, Ratio]:

@@ -7,11 +7,12 @@ an episode they read from its prefix, so that equal prefixes give equal actions.
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_call
 from hopgym.policies.fixed import ConstantPolicy, ScriptedPolicy
 from hopgym.policies.informed import ExhaustivePolicy, GuessPolicy, OraclePolicy
-from hopgym.policies.textual import GreedySearchPolicy, RandomPolicy
+from hopgym.policies.textual import FirstPagePolicy, GreedySearchPolicy, RandomPolicy
 
 __all__ = [
     "ConstantPolicy",
     "ExhaustivePolicy",
+    "FirstPagePolicy",
     "GreedySearchPolicy",
     "GuessPolicy",
     "OraclePolicy",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hopgym.actions import Action
 from hopgym.documents import Corpus, fold
-from hopgym.oracle import Call, gold_answer, next_call
+from hopgym.oracle import Call, gold_action, next_call
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_answer, write_call
 from hopgym.settings import EnvSettings, field_names
 from hopgym.tasks import TaskSource
@@ -51,7 +51,7 @@ class OraclePolicy(PrefixPolicy):
     def _next_call(self, prefix: Trajectory) -> Call:
         task = self.source[prefix.index]
         if prefix.tools == ("answer",) or not task.question.proofs:
-            return Call(Action("answer", gold_answer(task.question)))
+            return Call(gold_action(task.question))
         toolbox = Toolbox(task.corpus, self.tool_settings or _tool_settings(prefix))
         knowledge = knowledge_after(task, prefix.steps)
         return next_call(toolbox, task, knowledge, [call for _, call in calls_of(prefix.steps)])

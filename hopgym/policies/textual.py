@@ -119,6 +119,26 @@ class GreedySearchPolicy(PrefixPolicy):
         return write_answer(prefix, "; ".join(found) or UNKNOWN)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstPagePolicy(PrefixPolicy):
+    """Answers with the title of the first page that a search of the question's words shows.
+
+    Without tools it takes the first page of the prompt, if there is one.
+    """
+
+    def act(self, prefix: Trajectory) -> str:
+        """Return the search, or the answer."""
+        query = " ".join([*names_in(prefix.question), *words_in(prefix.question)][:_MOST_WORDS])
+        hits = _observations(prefix, "search")
+        if "search" in prefix.tools and not hits and query and not budget_ends(prefix):
+            return write_call(prefix, Action("search", query))
+        top = _TOP_HIT.search(hits[0]) if hits else None
+        title = top[1].strip() if top else ""
+        if prefix.tools == ("answer",) and not prefix.prompt.startswith("Question: "):
+            title = prefix.prompt.partition("\n")[0].strip()
+        return write_answer(prefix, title or UNKNOWN)
+
+
 def _observations(prefix: Trajectory, tool: str) -> list[str]:
     return [
         step.observation

@@ -18,7 +18,8 @@ from hopgym.evaluation import Evaluation, evaluate
 from hopgym.report import charts
 from hopgym.report.endings import Watch, shared_out
 from hopgym.report.episodes import EpisodeView, episode_view, shortened
-from hopgym.report.table import COLUMNS, caption_of, cell, episodes_cell, role_of
+from hopgym.report.official import official_table
+from hopgym.report.table import COLUMNS, caption_of, cell, episodes_cell, privileged_steps, role_of
 from hopgym.runfile import read_trajectories
 from hopgym.tasks import EvidenceSource, TaskSource
 from hopgym.trajectory import Trajectory
@@ -136,8 +137,13 @@ def _context(runs: list[_Run], source: TaskSource, episodes: int) -> dict[str, A
         "same_tasks": all(run.watch.tasks == runs[0].watch.tasks for run in runs),
         "records": records,
         "columns": COLUMNS,
-        "caption": caption_of(evaluations),
+        "caption": caption_of({n: privileged_steps(each) for n, each in evaluations.items()}),
         "rows": [_row(run) for run in runs],
+        "official": [
+            {"run": run.name, "role": role_of(run.name), "table": table}
+            for run in runs
+            if (table := official_table(run.evaluation, source))
+        ],
         "breakdowns": [
             ("By number of hops", charts.by_hops(evaluations)),
             ("By kind of question", charts.by_kind(evaluations)),

@@ -3,7 +3,7 @@
 In: evaluations by the name of their run. Out: rows in the same order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ ABSENT = "–"
 """Printed where no episode has what a metric is about."""
 
 _INTERVALS = "95% bootstrap intervals over tasks"
+_PRIVILEGED = "Privileged steps, which used a title that was not shown"
 _FLOORS = "floors are policies that do not reason"
 
 _ROLES = {
     "oracle": "ceiling",
-    **dict.fromkeys(("guess", "constant", "unknown", "exhaustive", "random"), "floor"),
+    **dict.fromkeys(("guess", "constant", "unknown", "exhaustive", "first", "random"), "floor"),
 }
 
 
@@ -68,10 +69,22 @@ def role_of(run: str) -> str:
     return _ROLES.get(run.rpartition("/")[2], "")
 
 
-def caption_of(runs: Iterable[str]) -> str:
-    """Return what a table of runs has to explain; floors where there are any."""
-    floors = "floor" in map(role_of, runs)
-    return f"{_INTERVALS}; {_FLOORS}." if floors else f"{_INTERVALS}."
+def caption_of(privileged: Mapping[str, int]) -> str:
+    """Return what a table of runs has to explain: floors and privileged steps, where there are any.
+
+    Args:
+        privileged: Name of each run, to its number of privileged steps.
+    """
+    floors = "floor" in map(role_of, privileged)
+    caption = f"{_INTERVALS}; {_FLOORS}." if floors else f"{_INTERVALS}."
+    told = [f"{run} {count:,}" for run, count in privileged.items() if count]
+    return f"{caption} {_PRIVILEGED}: {', '.join(told)}." if told else caption
+
+
+def privileged_steps(evaluation: Evaluation) -> int:
+    """Return how many steps of all episodes used what was not shown."""
+    estimate = evaluation.metrics["privileged"]
+    return round(estimate.mean * estimate.n) if estimate else 0
 
 
 def cell(estimate: Estimate | None, share: bool = True) -> Cell:
@@ -119,7 +132,7 @@ def results_table(evaluations: Mapping[str, Evaluation]) -> "Table":
         show_edge=False,
         pad_edge=False,
         padding=0,
-        caption=caption_of(evaluations),
+        caption=caption_of({run: privileged_steps(each) for run, each in evaluations.items()}),
         caption_justify="left",
     )
     table.add_column("run", overflow="fold")

@@ -1,0 +1,146 @@
+"""Writes benchmarks.md: ``python docs/baselines.py FOLDER`` plays the scripted policies.
+
+FOLDER holds official files, in folders of any name; files that are of no benchmark are passed
+over, and so are those whose name begins with DERIVED, SYNTHETIC or extra.
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hopgym import HopEnv, HopgymError, evaluate, run_episodes
+from hopgym.benchmarks.files import read_content
+from hopgym.cli.arguments import make
+from hopgym.cli.detection import benchmark_of
+from hopgym.cli.policies import policy_named
+from hopgym.evaluation import Evaluation
+from hopgym.report.table import cell, privileged_steps
+from hopgym.scoring import normalize_answer
+from hopgym.tasks import TaskSource, gold_documents
+
+DOCS = Path(__file__).parent
+INTRODUCTION = DOCS / "baselines.txt"
+NOT_OFFICIAL = ("DERIVED", "SYNTHETIC", "extra")
+CLOSED = ("oracle", "guess", "unknown")
+POLICIES = {
+    "tools": ("oracle", "greedy", "exhaustive", "first", "random", "guess"),
+    "one_turn": ("oracle", "first", "guess"),
+    "closed_book": CLOSED,
+}
+RECALL_AT = (2, 5, 10, 20)
+HEADINGS = (
+    *("mode", "corpus", "policy", "success", "F1", "support", "supported"),
+    *("process accuracy", "steps", "privileged steps"),
+)
+
+
+def files_in(folder: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Yield the official files, their ids, and the arguments that read them."""
+    for path in sorted(folder.rglob("*.json*")):
+        if path.name.startswith(NOT_OFFICIAL):
+            continue
+        try:
+            found = benchmark_of(read_content(str(path)))
+            if found and found.dataset.env_id:
+                arguments = {"path": str(path), **_variant(found, path)}
+                make(found.dataset.env_id, arguments)
+                yield path, found.dataset.env_id, arguments
+        except HopgymError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+
+
+def _variant(found: Any, path: Path) -> dict[str, str]:
+    if found.dataset.name == "hotpotqa":
+        return {"setting": "fullwiki" if "fullwiki" in path.name else "distractor"}
+    if found.dataset.name == "gsm8k":
+        return {"config": "socratic" if "socratic" in path.name else "main"}
+    named = {"musique": "variant"}.get(found.dataset.name)
+    return {named: found.variant} if named and found.variant else {}
+
+
+def section(path: Path, env_id: str, arguments: dict[str, Any]) -> str:
+    """Return what the policies reach on a file, in every mode and corpus."""
+    plain = make(env_id, arguments)
+    corpora = ("record", "split") if "search" in plain.source.tools else ("record",)
+    rows = []
+    for mode, policies in POLICIES.items():
+        for corpus in corpora if mode == "tools" else ("record",):
+            env = make(env_id, arguments | {"mode": mode, "corpus": corpus})
+            known = policies if "search" in plain.source.tools else ("oracle", "random", "guess")
+            for policy in known if mode == "tools" else policies:
+                rows.append(_row(env, mode, policy))
+    told = "".join(f"`{name}={value}`, " for name, value in arguments.items() if name != "path")
+    count, unjudged = len(plain.source), plain.source.unjudged
+    judged = f", {unjudged:,} of them not judged" if unjudged else ""
+    head = f"## {env_id.removeprefix('hopgym/')}: {path.name}\n\n{told}{count:,} records{judged}."
+    tables = [_table(HEADINGS, rows), *_recall(env_id, arguments, corpora)]
+    return "\n\n".join([f"{head}{_nothing(plain.source)}", *tables])
+
+
+def _nothing(source: TaskSource) -> str:
+    """Return which golds normalise to nothing; the F1 of any answer to them is 0."""
+    questions = (source[index].question for index in range(len(source)))
+    ids = [each.id for each in questions if not normalize_answer(each.answers[0])]
+    return f" Golds that normalise to nothing: {', '.join(ids)}." if ids else ""
+
+
+def _row(env: HopEnv, mode: str, policy: str) -> tuple[str, ...]:
+    print(f"{env.source.name} {mode} {env.corpus.description} {policy}", file=sys.stderr)
+    played = run_episodes(env, policy_named(policy, env), range(len(env.source)), slots=64)
+    found = evaluate(sorted(played, key=lambda each: each.index), env.source)
+    names = ("success", "f1", "supported", "process_accuracy", "steps")
+    cells = {name: cell(found.metrics[name], name != "steps") for name in names}
+    figures = {n: f"{c.value} {c.interval}".strip() for n, c in cells.items()}
+    support = _support(found) if mode == "tools" else None
+    corpus = env.corpus.description if mode == "tools" else "–"
+    return (
+        *(mode, corpus, policy, figures["success"], figures["f1"]),
+        *("–" if support is None else f"{100 * support:.1f}%", figures["supported"]),
+        *(figures["process_accuracy"], cells["steps"].value, str(privileged_steps(found))),
+    )
+
+
+def _support(found: Evaluation) -> float | None:
+    names = ("sp_read_f1", "support_read_f1")
+    return next((found.official[name] for name in names if name in found.official), None)
+
+
+def _recall(env_id: str, arguments: dict[str, Any], corpora: tuple[str, ...]) -> Iterator[str]:
+    """Yield the table of how often a search for the question finds all gold pages, if any."""
+    if "search" not in make(env_id, arguments).source.tools:
+        return
+    rows = []
+    for corpus in corpora:
+        source = make(env_id, arguments | {"corpus": corpus}).source
+        found = (_last_gold_rank(source[index]) for index in range(len(source)))
+        ranks = [rank for rank in found if rank is not None]
+        shares = (sum(rank <= k for rank in ranks) / len(ranks) for k in RECALL_AT if ranks)
+        rows.append((corpus, str(len(ranks)), *(f"{100 * share:.1f}%" for share in shares)))
+    headings = ("corpus", "judged questions", *(f"recall@{k}" for k in RECALL_AT))
+    yield _table(headings, rows)
+
+
+def _last_gold_rank(task: Any) -> float | None:
+    """Return the rank from 1 of the last gold page, infinite where the search lacks one.
+
+    None where steps are not judged.
+    """
+    gold = {task.corpus.pages.position(document) for document in gold_documents(task.question)}
+    if not gold:
+        return None
+    found = task.corpus.search(task.question.text, max(RECALL_AT))
+    ranks = {position: rank for rank, position in enumerate(found, start=1)}
+    return max(ranks.get(position, math.inf) for position in gold)
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [headings, ("---",) * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sections = [section(*each) for each in files_in(Path(sys.argv[1]))]
+    text = "\n\n".join([INTRODUCTION.read_text(encoding="utf-8").strip(), *sections])
+    (DOCS / "benchmarks.md").write_text(f"{text}\n", encoding="utf-8")

@@ -1,0 +1,227 @@
+"""The benchmarks' data: what each is, where it comes from, and under which licence.
+
+Data only, for the readers and for ``hopgym data``. Sizes, names and licences are those of the
+official pages and dataset cards.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class HubForm:
+    """A form of a benchmark on the Hub, at one revision."""
+
+    repo: str
+    revision: str
+    """Commit that is read; never a branch, which moves."""
+    splits: Mapping[str, str]
+    """Split to its name there, or to its file."""
+    config: str | None = None
+    files: bool = False
+    """Whether ``splits`` names files, for a repository that only a script of its own loads."""
+
+    def __hash__(self) -> int:
+        return hash((self.repo, self.revision, self.config))
+
+    @property
+    def url(self) -> str:
+        """The address of the dataset."""
+        return f"https://huggingface.co/datasets/{self.repo}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A benchmark's data."""
+
+    name: str
+    """As the verbs and `hopgym.tasks.TaskSource.name` call it."""
+    title: str
+    env_id: str
+    """Empty where it is scored only."""
+    source: str
+    """``module:class`` of its source, or of what scores it."""
+    licence: str
+    origin: str
+    """The official page."""
+    files: Mapping[str, tuple[str, ...]]
+    """Split to the names that official files of it have."""
+    split: str
+    """The split that is read from a folder or the Hub where none is named."""
+    hub: Mapping[str, HubForm] = field(default_factory=dict)
+    """By variant; the first is the default."""
+    note: str = ""
+    """What one has to know to use it."""
+
+    @property
+    def by_hand(self) -> str:
+        """How to get the data without the Hub."""
+        names = " or ".join(self.files.get(self.split, ())[:2]) or "the records"
+        return f"get {names} from {self.origin} and give its path"
+
+
+_TRAIN_AND_VALIDATION = {"train": "train", "validation": "validation"}
+
+
+def _hotpotqa_form(config: str) -> HubForm:
+    revision = "1908d6afbbead072334abe2965f91bd2709910ab"
+    return HubForm("hotpotqa/hotpot_qa", revision, _TRAIN_AND_VALIDATION, config)
+
+
+HOTPOTQA = Dataset(
+    name="hotpotqa",
+    title="HotpotQA",
+    env_id="hopgym/HotpotQA-v0",
+    source="hopgym.benchmarks.hotpotqa:HotpotQASource",
+    licence="CC BY-SA 4.0",
+    origin="https://hotpotqa.github.io",
+    files={
+        "train": ("hotpot_train_v1.1.json",),
+        "validation": ("hotpot_dev_distractor_v1.json", "hotpot_dev_fullwiki_v1.json"),
+    },
+    split="validation",
+    hub={name: _hotpotqa_form(name) for name in ("distractor", "fullwiki")},
+)
+
+TWOWIKI = Dataset(
+    name="twowiki",
+    title="2WikiMultihopQA",
+    env_id="hopgym/TwoWiki-v0",
+    source="hopgym.benchmarks.twowiki:TwoWikiSource",
+    licence="Apache-2.0",
+    origin="https://github.com/Alab-NII/2wikimultihop",
+    files={"train": ("train.json",), "validation": ("dev.json",)},
+    split="validation",
+    hub={
+        "": HubForm(
+            repo="kamelliao/2wikimultihopqa",
+            revision="f4f0d7e4ae275d9281e90c46c93e66d6cdda3674",
+            splits={"train": "data/train.json", "validation": "data/dev.json"},
+            files=True,
+        )
+    },
+    note="aliases=id_aliases.json of the same release counts aliases as right, as the paper does.",
+)
+
+MUSIQUE = Dataset(
+    name="musique",
+    title="MuSiQue",
+    env_id="hopgym/MuSiQue-v0",
+    source="hopgym.benchmarks.musique:MuSiQueSource",
+    licence="CC BY 4.0",
+    origin="https://github.com/StonyBrookNLP/musique",
+    files={
+        "train": ("musique_ans_v1.0_train.jsonl", "musique_full_v1.0_train.jsonl"),
+        "validation": ("musique_ans_v1.0_dev.jsonl", "musique_full_v1.0_dev.jsonl"),
+    },
+    split="validation",
+    hub={
+        "ans": HubForm(
+            repo="dgslibisey/MuSiQue",
+            revision="c8f4f8c9465fb69d31a8eae894c3fd509c4ca321",
+            splits=_TRAIN_AND_VALIDATION,
+        ),
+        "full": HubForm(
+            repo="bdsaglam/musique",
+            revision="22873a405dd809893b22ada0b499299fb612d2df",
+            splits={
+                "train": "musique_full_v1.0_train.jsonl",
+                "validation": "musique_full_v1.0_dev.jsonl",
+            },
+            files=True,
+        ),
+    },
+    note="variant='full' adds questions that their paragraphs do not answer, in pairs.",
+)
+
+COFCA = Dataset(
+    name="cofca",
+    title="CofCA",
+    env_id="hopgym/CofCA-v0",
+    source="hopgym.benchmarks.cofca:CofCASource",
+    licence="not stated",
+    origin="https://arxiv.org/abs/2402.11924",
+    files={},
+    split="test",
+    note="The authors share it as an anonymous archive, named in the paper.",
+)
+
+BEERQA = Dataset(
+    name="beerqa",
+    title="BeerQA",
+    env_id="hopgym/BeerQA-v0",
+    source="hopgym.benchmarks.beerqa:BeerQASource",
+    licence="CC BY-SA 4.0",
+    origin="https://beerqa.github.io",
+    files={"train": ("beerqa_train_v1.0.json",), "validation": ("beerqa_dev_v1.0.json",)},
+    split="validation",
+    note="Records hold the gold paragraphs alone; give corpus=PATH for real retrieval.",
+)
+
+
+def _gsm8k_form(config: str) -> HubForm:
+    revision = "740312add88f781978c0658806c59bc2815b9866"
+    return HubForm("openai/gsm8k", revision, {"train": "train", "test": "test"}, config)
+
+
+GSM8K = Dataset(
+    name="gsm8k",
+    title="GSM8K",
+    env_id="hopgym/GSM8K-v0",
+    source="hopgym.benchmarks.gsm8k:GSM8KSource",
+    licence="MIT",
+    origin="https://github.com/openai/grade-school-math",
+    files={
+        "train": ("train.jsonl", "train_socratic.jsonl"),
+        "test": ("test.jsonl", "test_socratic.jsonl"),
+    },
+    split="test",
+    hub={name: _gsm8k_form(name) for name in ("main", "socratic")},
+)
+
+
+def _synthworlds_form(config: str) -> HubForm:
+    revision = "d0f02ed540fe8b50b74fcf30eb7f342fd7dcae49"
+    return HubForm("kenqgu/SynthWorlds", revision, {"test": "test"}, config)
+
+
+SYNTHWORLDS = Dataset(
+    name="synthworlds",
+    title="SynthWorlds",
+    env_id="hopgym/SynthWorlds-v0",
+    source="hopgym.benchmarks.synthworlds:SynthWorldsSource",
+    licence="CC BY 4.0, behind a login",
+    origin="https://huggingface.co/datasets/kenqgu/SynthWorlds",
+    files={},
+    split="test",
+    hub={name: _synthworlds_form(f"qa-{name}") for name in ("rm", "sm")},
+    note="documents=PATH gives the documents of the same variant that all questions share.",
+)
+
+SQUAD = Dataset(
+    name="squad",
+    title="SQuAD 2.0 and 1.1",
+    env_id="",
+    source="hopgym.benchmarks.squad:score_squad",
+    licence="CC BY-SA 4.0",
+    origin="https://rajpurkar.github.io/SQuAD-explorer",
+    files={"train": ("train-v2.0.json",), "validation": ("dev-v2.0.json",)},
+    split="validation",
+    note="Scored only.",
+)
+
+BAMBOOGLE = Dataset(
+    name="bamboogle",
+    title="Bamboogle",
+    env_id="",
+    source="hopgym.benchmarks.squad:score_bamboogle",
+    licence="MIT",
+    origin="https://github.com/ofirpress/self-ask",
+    files={},
+    split="test",
+    note="Scored only, with SQuAD 1.1's exact match and F1, as it has no script of its own.",
+)
+
+DATASETS = (
+    HOTPOTQA, TWOWIKI, MUSIQUE, COFCA, BEERQA, GSM8K, SYNTHWORLDS, SQUAD, BAMBOOGLE,
+)  # fmt: skip

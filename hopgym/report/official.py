@@ -1,0 +1,76 @@
+"""Official metrics in a table: a run's, whole, by kind of question and by hops.
+
+In: an evaluation and its source. Out: rows of words for the terminal and the page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hopgym.evaluation import Evaluation
+from hopgym.tasks import TaskSource
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ABSENT = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialTable:
+    """Metrics by group of tasks, in words, in the unit of the official script."""
+
+    scoring: str
+    """What they follow."""
+    unit: str
+    """``percent`` or ``fraction``."""
+    groups: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    """A metric's name, and its value for each group."""
+
+
+def official_table(evaluation: Evaluation, source: TaskSource) -> OfficialTable | None:
+    """Return a run's official metrics; None where the source has no script of its own."""
+    if not source.has_script or not evaluation.official:
+        return None
+    groups = _groups(evaluation)
+    printed = {name: source.printed(metrics) for name, metrics in groups.items()}
+    places = 2 if source.percent else 3
+    rows = tuple(
+        (metric, tuple(_cell(values.get(metric), places) for values in printed.values()))
+        for metric in evaluation.official
+    )
+    unit = "percent" if source.percent else "fraction"
+    return OfficialTable(source.scoring, unit, tuple(groups), rows)
+
+
+def official_text(title: str, table: OfficialTable) -> "Table":
+    """Return the table for the terminal."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = Text(f"{title}: official metrics, {table.unit} ({table.scoring})", "bold")
+    drawn = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    drawn.pad_edge = False
+    for number, name in enumerate(("metric", *table.groups)):
+        drawn.add_column(Text(name), justify="right" if number else "left")
+    for metric, cells in table.rows:
+        drawn.add_row(metric, *cells)
+    return drawn
+
+
+def _groups(evaluation: Evaluation) -> dict[str, Mapping[str, float]]:
+    """Return the metrics by the name of each group of tasks; a single kind is no group."""
+    groups: dict[str, Mapping[str, float]] = {"all": evaluation.official}
+    if len(evaluation.official_by_kind) > 1:
+        groups |= {kind or "no kind": each for kind, each in evaluation.official_by_kind.items()}
+    several = len(evaluation.official_by_hops) > 1
+    for count, each in evaluation.official_by_hops.items() if several else ():
+        words = {"0": "hops unknown", "1": "1 hop"}.get(count, f"{count} hops")
+        groups[words] = each
+    return groups
+
+
+def _cell(value: float | None, places: int) -> str:
+    return ABSENT if value is None else f"{value:.{places}f}"

@@ -1,0 +1,28 @@
+"""The command that writes the baselines page, on a small file."""
+
+import runpy
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BASELINES = runpy.run_path(str(HERE.parent / "docs" / "baselines.py"))
+FILES = runpy.run_path(str(HERE / "contract_files.py"))["FILES"]
+
+
+def test_every_mode_and_policy_has_its_row(tmp_path: Path) -> None:
+    FILES["hopgym/HotpotQA-v0"](tmp_path)
+    FILES["hopgym/GSM8K-v0"](tmp_path)
+    (tmp_path / "notes.json").write_text('{"nothing": "of a benchmark"}')
+    (tmp_path / "DERIVED_x.json").write_bytes((tmp_path / "hotpot.json").read_bytes())
+    sections = [BASELINES["section"](*each) for each in BASELINES["files_in"](tmp_path)]
+    assert [text.splitlines()[0] for text in sections] == [
+        "## GSM8K-v0: gsm8k.jsonl", "## HotpotQA-v0: hotpot.json",
+    ]  # fmt: skip
+    sums, hotpot = sections
+    for mode, policies in BASELINES["POLICIES"].items():
+        for policy in policies:
+            assert hotpot.count(f"| {mode} | ") and f" | {policy} | " in hotpot
+    assert "3 records, 1 of them not judged." in hotpot
+    assert "| tools | split | oracle | 100.0% 100–100 | 100.0% 100–100 |" in hotpot
+    # No search for the words of these two questions finds all of their gold pages.
+    assert "| record | 2 | 0.0% | 0.0% | 0.0% | 0.0% |" in hotpot
+    assert "| tools | none | oracle | 100.0% 100–100 |" in sums and "recall@2" not in sums
