@@ -12,8 +12,9 @@ import re
 import stat
 import zlib
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -23,6 +24,11 @@ T = TypeVar("T")
 
 _GZIP_MARK = b"\x1f\x8b"
 _CHUNK = 1 << 20
+MAX_LINE = 512 << 20
+"""Longest line read, in bytes; a JSON list may stand on one of any length."""
+MAX_RECORD = 64 << 20
+"""Longest record, in bytes."""
+_BLANKS = b" \t\r\n" + codecs.BOM_UTF8
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.*?)`", re.DOTALL)
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -88,9 +94,9 @@ def read_content(path: str) -> Content:
     file_state(path)
     try:
         with open(path, "rb") as file:
-            data = file.read()
-        if data.startswith(_GZIP_MARK):
-            data = gzip.decompress(data)
+            packed = file.peek(2)[:2] == _GZIP_MARK
+            with gzip.GzipFile(fileobj=file) if packed else nullcontext(file) as stream:
+                data = _read_lines(path, stream)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path!r}: expected a whole gzip file, got {error}; fetch it again"
@@ -102,6 +108,24 @@ def read_content(path: str) -> Content:
         raise DataError(f"{path!r}: expected records, got an empty file; fetch it again")
     _check_text(path, data)
     return Content(path, data, hashlib.sha256(data).hexdigest())
+
+
+def _read_lines(path: str, stream: IO[bytes] | gzip.GzipFile) -> bytes:
+    """Return all that a stream gives, as long as its lines are of a length that can be meant."""
+    chunks: list[bytes] = []
+    line, length, is_list = 1, 0, False
+    while chunk := stream.read(_CHUNK):
+        is_list = is_list or (not chunks and chunk.lstrip(_BLANKS).startswith(b"["))
+        chunks.append(chunk)
+        end = chunk.rfind(b"\n")
+        length = length + len(chunk) if end < 0 else len(chunk) - end - 1
+        line += chunk.count(b"\n")
+        if length > MAX_LINE and not is_list:
+            raise DataError(
+                f"{path!r}, line {line}: expected a line of at most {MAX_LINE:,} bytes, got a "
+                "longer one; write one record a line, or a JSON list"
+            )
+    return b"".join(chunks)
 
 
 def _check_text(path: str, data: bytes) -> None:
@@ -124,10 +148,19 @@ def _check_text(path: str, data: bytes) -> None:
 def split_lines(content: Content) -> list[Record]:
     """Return the records of a JSONL file, one a line; blank lines are skipped."""
     return [
-        Record(f"{content.path}, line {number}", line)
+        _sized(Record(f"{content.path}, line {number}", line), len(line))
         for number, line in enumerate(content.data.split(b"\n"), start=1)
         if line.strip()
     ]
+
+
+def _sized(record: Record, size: int) -> Record:
+    if size > MAX_RECORD:
+        raise record.error(
+            f"expected a record of at most {MAX_RECORD:,} bytes, got {size:,}; split it, or fetch "
+            "the file again"
+        )
+    return record
 
 
 def split_records(content: Content, limit: int | None = None) -> list[Record]:
@@ -152,7 +185,10 @@ def split_records(content: Content, limit: int | None = None) -> list[Record]:
     if limit is not None and limit < len(raws):
         # Copies let go of the whole file's bytes.
         raws = [raw.copy() for raw in raws[:limit]]
-    return [Record(f"{content.path}, record {i}", raw) for i, raw in enumerate(raws)]
+    return [
+        _sized(Record(f"{content.path}, record {i}", raw), len(memoryview(raw)))
+        for i, raw in enumerate(raws)
+    ]
 
 
 def decode(
