@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content
 from hopgym.benchmarks.gsm8k import GSM8KSource, as_official, extract_answer, same_number
-from hopgym.benchmarks.official import Entry
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
 from hopgym.scoring import Score

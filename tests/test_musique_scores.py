@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content
 from hopgym.benchmarks.musique import MuSiQueSource
 from hopgym.benchmarks.musique_scorer import answer_score, support_score, titles_named
-from hopgym.benchmarks.official import Entry
 from hopgym.errors import DataError
 from hopgym.tasks import Prediction
 

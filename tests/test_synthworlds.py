@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks import benchmark, hub
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, read_content
-from hopgym.benchmarks.official import Entry
 from hopgym.benchmarks.synthworlds import SynthWorldsSource, document_of
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError

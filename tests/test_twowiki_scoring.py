@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, read_content
-from hopgym.benchmarks.official import Entry
 from hopgym.benchmarks.twowiki import TwoWikiSource
 from hopgym.benchmarks.twowiki_scorer import (
     best_answer_metrics,

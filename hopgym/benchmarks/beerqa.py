@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.answer_files import read_answers, write_answers
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import BEERQA
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, decode
 from hopgym.benchmarks.hotpotqa import answer_metrics
-from hopgym.benchmarks.official import NO_METRICS, Entry, GoldRecords, Metrics, mean_of
+from hopgym.benchmarks.official import NO_METRICS, GoldRecords, Metrics, mean_of
 from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
 from hopgym.documents import Document, split_sentences
 from hopgym.scoring import AnswerKind, normalize_answer
@@ -132,14 +132,6 @@ class BeerQASource(BenchmarkSource[_BeerQARecords]):
             }
             | {f"macro_{k}": value for k, value in mean_of(list(means.values())).items()}
         )
-
-    def read_entries(self, content: Content) -> dict[str, Entry]:
-        """Return the entries of ``{id: text}`` or ``{"answer": {id: text}}``."""
-        return read_answers(content)
-
-    def write_entries(self, entries: Mapping[str, Entry]) -> bytes:
-        """Return the layout that `read_entries` reads."""
-        return write_answers(entries)
 
 
 def _facts(row: _Row, paragraphs: Sequence[Document]) -> tuple[Fact, ...]:

@@ -23,9 +23,10 @@ import msgspec
 
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import COFCA
-from hopgym.benchmarks.files import Content, Record, decode
+from hopgym.benchmarks.entries import Entry
+from hopgym.benchmarks.files import Record, decode
 from hopgym.benchmarks.hotpotqa import answer_metrics, joint_metrics
-from hopgym.benchmarks.official import NO_METRICS, Entry, GoldRecords, Metrics, mean_of
+from hopgym.benchmarks.official import NO_METRICS, GoldRecords, Metrics, mean_of
 from hopgym.benchmarks.passages import Asked, PassageRecords
 from hopgym.documents import Document
 from hopgym.scoring import AnswerKind, normalize_answer
@@ -160,16 +161,3 @@ class CofCASource(BenchmarkSource[_CofCARecords]):
             | joint
             | {f"{name}_rc": 0.0 - math.log2(joint[name]) for name in _CHAINED if joint.get(name)}
         )
-
-    def read_entries(self, content: Content) -> dict[str, Entry]:
-        """Return the entries of ``{"answer": {id: text}}``, or of ``{id: text}``."""
-        record = Record(content.path, content.data)
-        inner = decode(record, _FIELDS, _PREDICTIONS).get("answer", b"")
-        answers = Record(content.path, inner) if bytes(inner).startswith(b"{") else record
-        given = decode(answers, _ANSWERS, _PREDICTIONS)
-        return {task_id: Entry(answer) for task_id, answer in given.items()}
-
-    def write_entries(self, entries: Mapping[str, Entry]) -> bytes:
-        """Return the first of the layouts that `read_entries` reads."""
-        answers = {i: each.answer for i, each in entries.items() if each.answer is not None}
-        return msgspec.json.encode({"answer": answers})

@@ -6,19 +6,19 @@ al. 2021, arXiv 2110.14168).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.answer_files import read_answers, write_answers
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import GSM8K
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, decode, split_records
 from hopgym.benchmarks.gsm8k_steps import annotations, read_workings, without_annotations
-from hopgym.benchmarks.official import Entry, GoldRecords, How
+from hopgym.benchmarks.official import GoldRecords, How
 from hopgym.benchmarks.passages import Reading
 from hopgym.documents import Corpus, PageList
 from hopgym.scoring import Score, parse_number
@@ -152,14 +152,6 @@ class GSM8KSource(BenchmarkSource[_GSM8KRecords]):
     def guess(self, task: Task) -> str:
         """Return the last number of the question, or 1 where it has none."""
         return next(reversed(_DIGITS.findall(task.question.text)), "1")
-
-    def read_entries(self, content: Content) -> dict[str, Entry]:
-        """Return the entries of ``{id: text}`` or ``{"answer": {id: text}}``."""
-        return read_answers(content)
-
-    def write_entries(self, entries: Mapping[str, Entry]) -> bytes:
-        """Return the layout that `read_entries` reads."""
-        return write_answers(entries)
 
 
 def _question(record: Record, row: _Row, task_id: str, variant: str) -> Question:

@@ -13,8 +13,9 @@ import msgspec
 
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import HOTPOTQA
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, decode
-from hopgym.benchmarks.official import METRIC_NAMES, NO_METRICS, Entry, GoldRecords, How, Metrics
+from hopgym.benchmarks.official import METRIC_NAMES, NO_METRICS, GoldRecords, How, Metrics
 from hopgym.benchmarks.passages import Asked, PassageRecords, sentence_facts
 from hopgym.documents import Document
 from hopgym.scoring import AnswerKind, f1_of, normalize_answer

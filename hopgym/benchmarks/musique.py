@@ -16,8 +16,9 @@ import msgspec
 from hopgym.benchmarks import musique_scorer as scorer
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import MUSIQUE
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, decode, split_records
-from hopgym.benchmarks.official import Entry, GoldRecords, How
+from hopgym.benchmarks.official import GoldRecords, How
 from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
 from hopgym.documents import Document, split_sentences
 from hopgym.scoring import Score, normalize_answer

@@ -9,8 +9,9 @@ from itertools import zip_longest
 
 import msgspec
 
+from hopgym.benchmarks.entries import Entry, read_support, write_support
 from hopgym.benchmarks.files import Content, Record, decode, split_lines
-from hopgym.benchmarks.official import Entry, mean_of, read_support, write_support
+from hopgym.benchmarks.official import mean_of
 from hopgym.documents import fold
 from hopgym.scoring import Score, exact_match, f1_of, token_f1
 

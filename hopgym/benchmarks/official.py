@@ -5,13 +5,13 @@ at a time and over all of them, as shares in [0, 1]. Which metrics these are and
 reckoned stands in each benchmark's own module, as no two official scripts agree.
 """
 
-import re
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
+from hopgym.benchmarks.entries import Entry, read_answers, read_support, write_answers
 from hopgym.benchmarks.files import Content, Record
 from hopgym.benchmarks.guess import guess_from_words
 from hopgym.benchmarks.source import FileSource, Records
@@ -20,8 +20,6 @@ from hopgym.scoring import Score
 from hopgym.tasks import Prediction, Question, Task, read_predictions
 
 How = Literal["read", "named"]
-_FACT = re.compile(r"(.*\S)\s*#\s*(\d{1,6})", re.DOTALL)
-_TRIPLE_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,60 +40,6 @@ METRIC_NAMES = {part: tuple(f"{part}_{n}" for n in Metrics.__slots__) for part i
 """The names of the four metrics of supporting facts, and of the joint ones."""
 
 NO_METRICS = Metrics(0.0, 0.0, 0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a file says of one record: a prediction, or the gold. None is what it does not say."""
-
-    answer: str | None = None
-    facts: tuple[tuple[str, int], ...] | None = None
-    """Supporting facts: title and 0-based sentence index."""
-    triples: tuple[tuple[str, str, str], ...] | None = None
-    """Evidence: subject, relation, object."""
-    paragraphs: tuple[int, ...] | None = None
-    """Supporting paragraphs by their number in the record."""
-    answerable: bool = True
-    """Whether the question is taken to have an answer in its paragraphs."""
-
-    @property
-    def support(self) -> str:
-        """The facts and triples as an answer names them; empty where there are none."""
-        return write_support(self.facts or (), self.triples or ())
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What an answer's ``support`` names."""
-
-    facts: tuple[tuple[str, int | None], ...] = ()
-    """Title and 0-based index; None where only a title stands."""
-    triples: tuple[tuple[str, str, str], ...] = ()
-    """Subject, relation and object, written with `` > `` between them."""
-
-
-def read_support(text: str) -> Named:
-    """Return what a support names: ``title#1 | title#0 | subject > relation > object``."""
-    facts: list[tuple[str, int | None]] = []
-    triples: list[tuple[str, str, str]] = []
-    for item in filter(None, map(str.strip, text.split("|"))):
-        fact = _FACT.fullmatch(item)
-        parts = [part.strip() for part in item.split(" > ")]
-        if fact:
-            facts.append((fact[1], int(fact[2])))
-        elif len(parts) == _TRIPLE_PARTS:
-            triples.append((parts[0], parts[1], parts[2]))
-        else:
-            facts.append((item, None))
-    return Named(tuple(facts), tuple(triples))
-
-
-def write_support(
-    facts: Iterable[tuple[str, int]], triples: Iterable[tuple[str, str, str]] = ()
-) -> str:
-    """Return the text that `read_support` reads."""
-    named = [f"{title}#{index}" for title, index in facts]
-    return " | ".join([*named, *(" > ".join(triple) for triple in triples)])
 
 
 class GoldRecords(Records):
@@ -163,17 +107,19 @@ class OfficialSource(FileSource[R]):
         An entry without an answer is one that the prediction file lacks.
         """
 
-    @abstractmethod
     def read_entries(self, content: Content) -> dict[str, Entry]:
-        """Return the entries of a prediction file in the official layout, by task id.
+        """Return the entries of a prediction file, by task id.
+
+        Without an official layout that is ``{id: text}`` or ``{"answer": {id: text}}``.
 
         Raises:
             DataError: When it is no prediction file of this benchmark.
         """
+        return read_answers(content)
 
-    @abstractmethod
     def write_entries(self, entries: Mapping[str, Entry]) -> bytes:
-        """Return a prediction file in the official layout."""
+        """Return a prediction file that `read_entries` reads."""
+        return write_answers(entries)
 
     def entry_of(self, index: int, prediction: Prediction, how: How) -> Entry:
         """Return the entry that an attempt at a task comes to, its support read or named."""

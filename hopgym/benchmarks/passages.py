@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, split_records
-from hopgym.benchmarks.official import Entry, GoldRecords
+from hopgym.benchmarks.official import GoldRecords
 from hopgym.benchmarks.source import question_search
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.tasks import Evidence, Question, Task

@@ -6,15 +6,16 @@ share. Out: tasks, scored as `hopgym.benchmarks.synthworlds_scorer` says (Gu et 
 2510.24427).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
 
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import SYNTHWORLDS
+from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, decode, split_records
-from hopgym.benchmarks.official import Entry, GoldRecords
+from hopgym.benchmarks.official import GoldRecords
 from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
 from hopgym.benchmarks.synthworlds_scorer import NO_SCORE, SynthWorldsScore, answer_score
 from hopgym.documents import Document, split_sentences
@@ -125,23 +126,6 @@ class SynthWorldsSource(BenchmarkSource[_SynthWorldsRecords]):
             is_time = question.metadata["expected_output_is_time"]
             found = answer_score(entry.answer, question.answers, is_time)
         return {name: getattr(found, name) for name in SynthWorldsScore.__slots__}
-
-    def read_entries(self, content: Content) -> dict[str, Entry]:
-        """Return the entries of ``{id: text}``, or of ``{"answer": {id: text}}``."""
-        record = Record(content.path, content.data)
-        given = decode(record, _PREDICTED, _PREDICTIONS)
-        inner = given.get("answer") if len(given) == 1 else None
-        entries: dict[str, Entry] = {}
-        for task_id, answer in (inner if isinstance(inner, dict) else given).items():
-            if not isinstance(answer, str):
-                raise record.error(f"expected a text for {task_id!r}, got a map; {_PREDICTIONS}")
-            entries[task_id] = Entry(answer)
-        return entries
-
-    def write_entries(self, entries: Mapping[str, Entry]) -> bytes:
-        """Return the first layout that `read_entries` reads."""
-        answers = {i: each.answer for i, each in entries.items() if each.answer is not None}
-        return msgspec.json.encode(answers)
 
 
 def _shared_documents(content: Content | None) -> Iterable[Document]:

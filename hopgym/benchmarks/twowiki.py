@@ -13,16 +13,10 @@ import msgspec
 
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import TWOWIKI
+from hopgym.benchmarks.entries import Entry, read_support
 from hopgym.benchmarks.files import Content, Record, decode
 from hopgym.benchmarks.hotpotqa import joint_metrics
-from hopgym.benchmarks.official import (
-    METRIC_NAMES,
-    NO_METRICS,
-    Entry,
-    GoldRecords,
-    How,
-    read_support,
-)
+from hopgym.benchmarks.official import METRIC_NAMES, NO_METRICS, GoldRecords, How
 from hopgym.benchmarks.passages import Asked, PassageRecords, sentence_facts
 from hopgym.benchmarks.twowiki_scorer import (
     GoldTriple,

@@ -18,7 +18,8 @@ from hopgym.cli.writing import whole_file
 from hopgym.errors import ArgumentError, DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from hopgym.benchmarks.official import Entry, How, OfficialSource
+    from hopgym.benchmarks.entries import Entry
+    from hopgym.benchmarks.official import How, OfficialSource
     from hopgym.tasks import Prediction
     from hopgym.trajectory import Trajectory
 
