@@ -105,7 +105,9 @@ def _print_tables(
     out.print(kinds_table(run.policy, result, others))
     out.print()
     if official := official_table(result.whole, env.source):
-        out.print(official_text(run.policy, official))
+        heading = f"{run.policy}: official metrics, {official.unit} ({official.scoring})"
+        out.print(heading, style="bold", soft_wrap=True)
+        out.print(official_text(official))
         out.print()
     if unjudged := env.source.unjudged:
         text = f"The steps of {unjudged:,} of {len(env.source):,} tasks are not judged"

@@ -44,15 +44,13 @@ def official_table(evaluation: Evaluation, source: TaskSource) -> OfficialTable 
     return OfficialTable(source.scoring, unit, tuple(groups), rows)
 
 
-def official_text(title: str, table: OfficialTable) -> "Table":
+def official_text(table: OfficialTable) -> "Table":
     """Return the table for the terminal."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    heading = Text(f"{title}: official metrics, {table.unit} ({table.scoring})", "bold")
-    drawn = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
-    drawn.pad_edge = False
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for number, name in enumerate(("metric", *table.groups)):
         drawn.add_column(Text(name), justify="right" if number else "left")
     for metric, cells in table.rows:
