@@ -4,6 +4,7 @@ FOLDER holds official files, in folders of any name; files that are of no benchm
 over, and so are those whose name begins with DERIVED, SYNTHETIC or extra.
 """
 
+import argparse
 import math
 import sys
 from collections.abc import Iterator
@@ -140,7 +141,18 @@ def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-if __name__ == "__main__":
-    sections = [section(*each) for each in files_in(Path(sys.argv[1]))]
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="holds official files, at any depth")
+    parser.add_argument("--out", type=Path, default=DOCS / "benchmarks.md")
+    arguments = parser.parse_args()
+    sections = [section(*each) for each in files_in(arguments.folder)]
+    if not sections:
+        parser.error(f"folder must hold official files, got none in {arguments.folder}")
     text = "\n\n".join([INTRODUCTION.read_text(encoding="utf-8").strip(), *sections])
-    (DOCS / "benchmarks.md").write_text(f"{text}\n", encoding="utf-8")
+    arguments.out.write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ _THINK, _THINK_END = "<think>", "</think>"
 _REMEMBERED_TEXTS, _REMEMBERED_CHARS = 2_048, 1_000
 _CALL, _CALL_END = "<tool_call>", "</tool_call>"
 _SUPPORT, _SUPPORT_END = "<support>", "</support>"
+_TRIPLE_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Tags:
         tool, start, closing, end = found
         argument = visible[start + len(tool) + 2 : closing].replace("\0", "").strip()
         thought = _thought(text[:start]) if start else ""
-        if tool == "answer" and _SUPPORT_END in argument:
+        if tool == "answer" and _SUPPORT in argument:
             argument, support = _without_support(argument)
             return Parsed(Action(tool, argument, thought, support=support), text[:end])
         return Parsed(_checked(tool, argument, thought, 1), text[:end])
@@ -244,23 +245,22 @@ def _from_json(body: str, tools: Mapping[str, str], thought: str) -> Action | Ma
 
 
 def _without_support(argument: str) -> tuple[str, str]:
-    """Return an answer and what it names between the first two marks of support."""
-    start = argument.find(_SUPPORT)
-    end = argument.find(_SUPPORT_END, start)
-    if start < 0 or end < 0:
-        return argument, ""
-    answer = argument[:start].rstrip() + argument[end + len(_SUPPORT_END) :]
-    return answer.strip(), argument[start + len(_SUPPORT) : end].strip()
+    """Return an answer and what it names behind ``<support>``, closed or not."""
+    answer, _, rest = argument.partition(_SUPPORT)
+    return answer.strip(), rest.partition(_SUPPORT_END)[0].strip()
 
 
 def _as_support(value: object) -> str:
-    """Return a support as text: a string, or a list of strings and [title, index] pairs."""
+    """Return a support as text: a string, or a list of strings, [title, index] and triples."""
     if isinstance(value, str):
         return value.strip()
-    if not isinstance(value, list):
-        return ""
-    pairs = ("#".join(map(str, item)) if isinstance(item, list) else str(item) for item in value)
-    return " | ".join(pairs)
+    return " | ".join(map(_support_item, value)) if isinstance(value, list) else ""
+
+
+def _support_item(item: object) -> str:
+    parts = list(item.values()) if isinstance(item, dict) else item
+    parts = parts if isinstance(parts, list) else [parts]
+    return (" > " if len(parts) == _TRIPLE_PARTS else "#").join(map(str, parts))
 
 
 def _decode(body: str) -> Any:

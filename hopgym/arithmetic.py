@@ -46,6 +46,16 @@ def numbers_in(expression: str) -> tuple[float, ...]:
     return tuple(float(each[1]) / (100 if each[2] else 1) for each in found)
 
 
+def with_number(expression: str, number: float, other: float) -> str:
+    """Return an expression with another number wherever one that `numbers_in` gives stands."""
+
+    def changed(match: re.Match[str]) -> str:
+        same = float(match[1]) / (100 if match[2] else 1) == number
+        return f"({other:.9f})" if same else match[0]
+
+    return _OPERAND.sub(changed, _plain(expression[:MAX_CHARS]))
+
+
 def _plain(expression: str) -> str:
     """Return an expression in ASCII, without thousands separators and leading zeros."""
     # NFKC would run raised and lowered digits into the number that they stand at.

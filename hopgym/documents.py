@@ -14,6 +14,7 @@ import numpy as np
 
 _TOKEN = re.compile(r"\d+(?:[.,/:-]\d+)+|\w+(?:[-']\w+)*")
 _SCORE_DECIMALS = 6
+_MOST_TITLE_CHARS, _CUT_TITLE_CHARS = 200, 20
 _JOINS_BEFORE = re.compile(r"\w-?\Z")
 _JOINS_AFTER = re.compile(r"-?\w")
 _SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
@@ -85,6 +86,18 @@ def tokenize(text: str) -> list[str]:
     """
     folded = fold(text).replace("’", "'")
     return [token.removesuffix("'s") for token in _TOKEN.findall(folded)]
+
+
+def cut_title(text: str) -> tuple[str, str]:
+    """Return title and text of a page that names no title.
+
+    The title is the first of several lines where it has at most 200 characters, the text what
+    follows; else the title is the first 20 characters, and the text is all.
+    """
+    first, _, rest = text.strip().partition("\n")
+    if rest and len(first.rstrip()) <= _MOST_TITLE_CHARS:
+        return first.rstrip(), rest
+    return text.strip()[:_CUT_TITLE_CHARS].rstrip(), text
 
 
 def split_sentences(text: str) -> tuple[str, ...]:
@@ -163,10 +176,11 @@ class Corpus:
     def lookup(self, title: str) -> tuple[int, ...]:
         """Return the positions of all documents of a title, compared after `fold`."""
         if self._by_title is None:
-            self._by_title = {}
+            # Filled before others see it: environments in threads share a corpus.
+            by_title: dict[str, list[int]] = {}
             for i in range(len(self.pages)):
-                key = fold(self.pages.title(i))
-                self._by_title[key] = (*self._by_title.get(key, ()), i)
+                by_title.setdefault(fold(self.pages.title(i)), []).append(i)
+            self._by_title = {key: tuple(positions) for key, positions in by_title.items()}
         return self._by_title.get(fold(title), ())
 
     def similar_title(self, title: str) -> str | None:

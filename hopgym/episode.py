@@ -108,7 +108,8 @@ class Episode:
             asked = at_once_prompt(task, self.source, self.dialect, settings)
         if settings.mode != "one_turn":
             return asked
-        pages = context_of(task, self._rng(0), settings.context_chars)
+        numbered = settings.ask_support and self.source.names_sentences
+        pages = context_of(task, self._rng(0), settings.context_chars, numbered=numbered)
         return f"{pages}\n\n{asked}" if pages else asked
 
     @property

@@ -15,7 +15,6 @@ from hopgym.tasks import Task, TaskSource, gold_documents
 from hopgym.tools import TOOLS, argument_names
 
 _PAGE_BREAK = "\n\n"
-_SUPPORT_EXAMPLE = "title#0 | title#2"
 
 
 def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
@@ -36,15 +35,28 @@ def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: Env
     return "\n".join([f"Question: {task.question.text}", "", turn, *lines, *notes])
 
 
-def context_of(task: Task, rng: np.random.Generator, context_chars: int) -> str:
+def context_of(
+    task: Task, rng: np.random.Generator, context_chars: int, *, numbered: bool = False
+) -> str:
     """Return the pages that a question to be answered at once comes with.
 
     The gold pages come first into the budget of ``context_chars`` characters, then the question's
     own other pages, or where it has none pages drawn at random from the corpus, until the next one
     would not fit; all are shuffled (the protocol of Kabra et al. 2026, arXiv 2603.02091,
-    section 4: gold and distractor pages in one prompt).
+    section 4: gold and distractor pages in one prompt). Sentences stand with their numbers from 0
+    where these are wanted.
     """
-    return _PAGE_BREAK.join(_context_pages(task, rng, context_chars))
+    room, chosen = context_chars, list[str]()
+    for document, gold in _candidates(task, rng):
+        page = _page_text(document, numbered)
+        if len(page) > room:
+            if gold:
+                continue
+            break
+        chosen.append(page)
+        room -= len(page) + len(_PAGE_BREAK)
+    order: Sequence[int] = rng.permutation(len(chosen)).tolist()
+    return _PAGE_BREAK.join(chosen[i] for i in order)
 
 
 def at_once_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
@@ -57,26 +69,15 @@ def at_once_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: E
 def _answer_format(source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
     # Benchmarks want one answer.
     several = "" if source.has_script else ", several answers with ; between them"
-    lines = [f"Write the answer alone{several}. {source.notes}".strip()]
-    if settings.ask_support:
+    blind = settings.mode == "closed_book"
+    notes = source.answer_notes if blind else source.notes
+    lines = [f"Write the answer alone{several}. {notes}".strip()]
+    if settings.ask_support and not blind:
         name = TOOLS["answer"].argument
-        call = dialect.write(Action("answer", name, support=_SUPPORT_EXAMPLE), {"answer": name})
+        action = Action("answer", name, support=source.support_example)
+        call = dialect.write(action, {"answer": name})
         lines.append(f"{source.support_asked}, as in {call}")
     return "\n".join(lines)
-
-
-def _context_pages(task: Task, rng: np.random.Generator, context_chars: int) -> list[str]:
-    room, chosen = context_chars, list[str]()
-    for document, gold in _candidates(task, rng):
-        page = _page_text(document)
-        if len(page) > room:
-            if gold:
-                continue
-            break
-        chosen.append(page)
-        room -= len(page) + len(_PAGE_BREAK)
-    order: Sequence[int] = rng.permutation(len(chosen)).tolist()
-    return [chosen[i] for i in order]
 
 
 def _candidates(task: Task, rng: np.random.Generator) -> Iterator[tuple[Document, bool]]:
@@ -100,5 +101,7 @@ def _random_order(corpus: Corpus, rng: np.random.Generator) -> Sequence[int]:
     return sampled
 
 
-def _page_text(document: Document) -> str:
-    return "\n".join([document.title, " ".join(s.strip() for s in document.sentences)])
+def _page_text(document: Document, numbered: bool) -> str:
+    sentences = (each.strip() for each in document.sentences)
+    shown = (f"[{i}] {text}" if numbered else text for i, text in enumerate(sentences))
+    return "\n".join([document.title, " ".join(shown)])

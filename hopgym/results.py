@@ -45,9 +45,13 @@ class Composer:
 
     A part ends between sentences, so that what is shown is shown in full. Only what is too long
     for a part of its own is cut, with a visible mark, and does not count as shown.
+
+    Args:
+        numbered: Whether each sentence stands behind its number on the page, from 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, numbered: bool = False) -> None:
+        self._numbered = numbered
         self._parts = [_Part()]
         self._prefix, self._title = "", ""
 
@@ -68,11 +72,12 @@ class Composer:
     def sentence(self, document: Document, index: int) -> None:
         """Add a sentence of the page under way by its 0-based index."""
         text = document.sentences[index].strip()
-        if self._is_full(len(text) + 1):
+        number = f"[{index}] " if self._numbered else ""
+        if self._is_full(len(number) + len(text) + 1):
             self._parts.append(_Part())
             self._add_heading()
         part = self._parts[-1]
-        space = "" if part.text.endswith("\n") else " "
+        space = ("" if part.text.endswith("\n") else " ") + number
         room = RESULT_CHARS - len(part.text) - len(space)
         if len(text) <= room:
             part.text += space + text

@@ -58,6 +58,11 @@ class Question:
     support: str = ""
     """The annotated support as an answer names it: ``title#sentence index``, ``|`` between them."""
 
+    @property
+    def hop_count(self) -> int:
+        """Number of hops, known where what they ask is not; 0 where it is unknown."""
+        return len(self.hops) or int(self.metadata.get("hops", 0))
+
     def __post_init__(self) -> None:
         if len(self.text) > MAX_QUESTION_CHARS or len(self.proofs) > MAX_PROOFS:
             raise DataError(
@@ -125,10 +130,15 @@ class TaskSource(ABC):
     """Whether `official` follows a script of its own instead of averaging `score`."""
     support_asked: ClassVar[str] = ""
     """How a prompt asks an answer to name its support; empty where none is scored."""
+    support_example: ClassVar[str] = "title#0 | title#2"
+    names_sentences: ClassVar[bool] = False
+    """Whether a support names sentences, so that they are numbered where it is asked for."""
     percent: ClassVar[bool] = False
     """Whether `printed` gives percent."""
     notes: str = ""
     """What the prompt tells about the pages and the answers, as full sentences."""
+    answer_notes: str = ""
+    """What it tells of them where there are no pages (``closed_book``)."""
     max_steps: int | None = None
     """The step budget that suits this source, where it is not the package's default."""
 
@@ -189,6 +199,11 @@ class TaskSource(ABC):
     def scoring(self) -> str:
         """What the official metrics follow, in words."""
         return "the mean score of answers"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user of the figures has to know of the data, as full sentences."""
+        return ()
 
     @property
     def unjudged(self) -> int:

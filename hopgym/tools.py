@@ -31,6 +31,8 @@ class ToolSettings:
     """``snippet`` (best-matching sentences) or ``page`` (every sentence)."""
     snippet_sentences: int = 2
     """Sentences of a snippet, at least 1."""
+    sentence_numbers: bool = False
+    """Whether sentences stand with their numbers on the page, from 0."""
     search_noise: float = 0.0
     """Chance in [0, 1] that a search result is replaced by a random page."""
     tool_failure: float = 0.0
@@ -40,6 +42,8 @@ class ToolSettings:
 
     def __post_init__(self) -> None:
         returns = self.search_returns
+        numbers = self.sentence_numbers
+        require(isinstance(numbers, bool), "sentence_numbers", "True or False", numbers)
         require(returns in ("snippet", "page"), "search_returns", "'snippet' or 'page'", returns)
         for name, least in (("search_k", 1), ("snippet_sentences", 1), ("noise_seed", 0)):
             value = getattr(self, name)
@@ -122,7 +126,7 @@ class Toolbox:
             more = " more" if page > 1 else ""
             return Result(f"No{more} results for {_echo(query)}.")
         words = frozenset(tokenize(query))
-        composer = Composer()
+        composer = Composer(numbered=self.settings.sentence_numbers)
         for number, position in enumerate(found, start=(page - 1) * k + 1):
             document = self.corpus[position]
             composer.heading(f"[{number}] ", document.title)
@@ -137,7 +141,7 @@ class Toolbox:
             similar = self.corpus.similar_title(title)
             hint = f" A page titled {_echo(similar)} exists." if similar else ""
             return Result(f"No page is titled {_echo(title)}.{hint}")
-        composer = Composer()
+        composer = Composer(numbered=self.settings.sentence_numbers)
         for number, position in enumerate(positions, start=1):
             document = self.corpus[position]
             prefix = f"({number} of {len(positions)}) " if len(positions) > 1 else ""

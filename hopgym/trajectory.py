@@ -55,6 +55,8 @@ class Completion:
     that used a title not shown, which never enters training data."""
     error: str = ""
     """Why there is no reply, as ``agent_error: ...`` or ``api_error: ...``; empty for a reply."""
+    prompt_tokens: int = 0
+    """Tokens of what was continued."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ def test_the_oracle_reaches_the_official_ceiling(path: Path, corpus: str, dialec
     assert len(named) == 12 and set(named.values()) == {1.0}
     assert evaluation.official["sp_read_recall"] == pytest.approx(1 if corpus == "split" else 2 / 3)
     assert set(evaluation.official_by_kind) == {"bridge", "comparison"}
-    assert evaluation.official_by_hops.keys() == {"0"}
+    assert evaluation.official_by_hops.keys() == evaluation.by_hops.keys() == {"2"}
 
 
 def test_the_prompt_asks_for_support_where_it_is_wanted(path: Path) -> None:

@@ -199,7 +199,7 @@ def test_check_tells_all_problems_and_counts_the_rest(tmp_path: Path) -> None:
     found = checked(path)
     assert (found["records"], found["judged"], found["unjudged"]) == (2, 1, 1)
     assert found["kinds"] == {"bridge": 1, "comparison": 1}
-    assert found["hops"] == {"0": 2} and found["repeated"] == 1
+    assert found["hops"] == {"1": 1, "2": 1} and found["repeated"] == 1
     numbers = [re.search(r"record (\d+):", problem) for problem in found["problems"]]
     assert [int(number[1]) for number in numbers if number] == [2, 3, 4, 5]
     assert all(problem.startswith(str(path)) for problem in found["problems"])
@@ -231,12 +231,12 @@ def test_check_of_a_cut_off_jsonl_file_names_the_line(tmp_path: Path) -> None:
         (json.dumps([HOTPOT])[:-30], "the file may be cut off"),
         ("", "got an empty file"),
         ("\0\1", "got a NUL byte"),
-        ("[]", "no reader reads"),
-        ("{}", "no reader reads"),
-        ('{"data": []}', "no reader reads"),
-        ("[[1], 2, null]", "no reader reads"),
-        ("nonsense", "no reader reads"),
-        ('{"answer": {"ada": "yes"}}', "no reader reads"),
+        ("[]", "expected the records of a benchmark"),
+        ("{}", "expected the records of a benchmark"),
+        ('{"data": []}', "expected the records of a benchmark"),
+        ("[[1], 2, null]", "expected the records of a benchmark"),
+        ("nonsense", "expected the records of a benchmark"),
+        ('{"answer": {"ada": "yes"}}', "expected the records of a benchmark"),
     ],
 )
 def test_check_of_what_is_no_benchmark_is_one_line(

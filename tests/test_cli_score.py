@@ -72,7 +72,8 @@ def test_the_official_metrics_come_as_json(gold: Path, predictions: Path) -> Non
     metrics = found.pop("metrics")
     assert found.pop("printed") == metrics
     assert found == {
-        "benchmark": "hotpotqa", "records": 3, "missing": 1, "extra": 1, "unit": "fraction",
+        "benchmark": "hotpotqa", "records": 3, "missing": 1, "extra": 1, "printed_in": "fraction",
+        "scoring": "hotpot_evaluate_v1.py",
     }  # fmt: skip
     assert list(metrics) == NAMES
     expected = {"em": 2 / 3, "f1": 2 / 3, "sp_em": 1 / 3, "sp_prec": 2 / 3, "sp_recall": 1.5 / 3}
@@ -80,7 +81,7 @@ def test_the_official_metrics_come_as_json(gold: Path, predictions: Path) -> Non
         assert metrics[name] == pytest.approx(value, abs=1e-12)
     warned = " ".join(result.stderr.split())
     assert "1 of 3 records have no prediction; they score 0" in warned
-    assert "1 predictions are of no record" in warned and "'else'" in warned
+    assert "1 of the predictions" in warned and "'else'" in warned
 
 
 def test_the_table_names_unit_and_script(gold: Path, predictions: Path) -> None:
@@ -187,7 +188,7 @@ def test_squad_is_scored_by_either_version(tmp_path: Path) -> None:
     gold, given = squad(tmp_path)
     words = ("score", "SQuAD", "--gold", gold, "--predictions", given)
     found = json.loads(run(*words, "--json").stdout)
-    assert found["unit"] == "percent" and found["records"] == 2 and found["extra"] == 1
+    assert found["printed_in"] == "percent" and found["records"] == 2 and found["extra"] == 1
     assert found["printed"]["exact"] == 50.0 and found["metrics"]["exact"] == 0.5
     assert found["printed"]["total"] == found["metrics"]["total"] == 2
     found = json.loads(run(*words, "--json", "--version", "1.1").stdout)

@@ -112,6 +112,8 @@ def test_another_way_to_a_value_holds_it_if_its_numbers_are_known(
         ["400+0", "400/10"],
         ["39+0", "39+1"],
         ["58*(", "58-8-10+"],
+        ["58*0+31+9", "40+40"],  # what does not depend on the question holds nothing
+        ["58-58+33+7"],
         ["=58-18="],
     ],
 )
@@ -249,7 +251,7 @@ def test_knowledge_is_a_function_of_the_calls(load: Any) -> None:
 @needs_files
 @pytest.mark.parametrize(
     ("path", "count", "unjudged", "values"),
-    [(TEST, 660, 26, 1959), (TRAIN, 200, 8, 604), (SOCRATIC, 100, 7, 267)],
+    [(TEST, 660, 26, 1955), (TRAIN, 200, 8, 604), (SOCRATIC, 100, 7, 267)],
 )
 def test_the_oracle_works_every_real_record_out(
     path: Path, count: int, unjudged: int, values: int

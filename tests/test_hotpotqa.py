@@ -82,7 +82,7 @@ def test_a_record_becomes_a_task(load: Any) -> None:
     assert (len(source), source.unjudged, source.index_of("5a")) == (1, 0, 0)
     assert question.answers == ("the Farrow",)
     assert (question.answer_kind, question.kind, question.hops) == ("text", "bridge", ())
-    assert (question.source, dict(question.metadata)) == ("hotpotqa", {"level": "hard"})
+    assert (question.source, dict(question.metadata)) == ("hotpotqa", {"level": "hard", "hops": 2})
     (proof,) = question.proofs
     assert [fact.shown_by for fact in proof] == [(("0", 1),), (("1", 0),)]
     assert proof[0].fact == "She was born in Elmstead &amp; Vale."

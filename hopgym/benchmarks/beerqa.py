@@ -12,10 +12,11 @@ import msgspec
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import BEERQA
 from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content, Record, decode
+from hopgym.benchmarks.facts import Fact
+from hopgym.benchmarks.files import Content, Record, decode, sized
 from hopgym.benchmarks.hotpotqa import answer_metrics
 from hopgym.benchmarks.official import NO_METRICS, GoldRecords, Metrics, mean_of
-from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
+from hopgym.benchmarks.passages import Asked, PassageRecords
 from hopgym.documents import Document, split_sentences
 from hopgym.scoring import AnswerKind, normalize_answer
 from hopgym.tasks import Question
@@ -60,7 +61,8 @@ class _BeerQARecords(PassageRecords):
         if limit is not None and limit < len(raws):
             # Copies let go of the whole file's bytes.
             raws = [raw.copy() for raw in raws[:limit]]
-        return [Record(f"{content.path}, record {i}", raw) for i, raw in enumerate(raws)]
+        records = (Record(f"{content.path}, record {i}", raw) for i, raw in enumerate(raws))
+        return [sized(record, len(memoryview(record.data))) for record in records]
 
     def asked_of(self, record: Record, number: int) -> Asked:
         row = decode(record, _ROWS, _MEND)
@@ -83,6 +85,7 @@ class _BeerQARecords(PassageRecords):
             answer_kind=kind,
             kind=row.src,
             source=BeerQASource.name,
+            metadata={"hops": len({title for title, _ in row.context})},
         )
         paragraphs = tuple(
             Document(str(i), title, split_sentences(text))
@@ -98,7 +101,8 @@ class BeerQASource(BenchmarkSource[_BeerQARecords]):
     Records hold their gold paragraphs alone, so that the default corpus is all paragraphs of the
     file. Paragraphs come as one text and are cut into sentences by `split_sentences`. Where a
     record has none, or one without a title or a text, its steps are not judged, and it counts in
-    ``unjudged``. BeerQA gives no intermediate answers: ``hops`` is empty. Arguments: see
+    ``unjudged``. BeerQA gives no intermediate answers: ``hops`` is empty, and
+    `Question.hop_count` is the number of gold pages. Arguments: see
     `BenchmarkSource`.
     """
 
@@ -108,6 +112,7 @@ class BeerQASource(BenchmarkSource[_BeerQARecords]):
     corpora = ("split", "record")
     script = "utils/eval_beerqa.py"
     notes = "The answer is a short phrase from the pages, or yes or no."
+    answer_notes = "The answer is a short phrase, or yes or no."
 
     def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
         """Return the official metrics; an absent answer earns nothing."""

@@ -124,6 +124,7 @@ class CofCASource(BenchmarkSource[_CofCARecords]):
     variants = ("final", "all")
     script = "hotpot_evaluate_v1.py; joint metrics of arXiv 2402.11924, which has no script"
     notes = "The answer is a short phrase from the pages, or yes or no."
+    answer_notes = "The answer is a short phrase, or yes or no."
 
     def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
         """Return HotpotQA's metrics of one answer, be it to a final or to a sub-question."""

@@ -55,10 +55,10 @@ def read_support(text: str) -> Named:
     for item in filter(None, map(str.strip, text.split("|"))):
         fact = _FACT.fullmatch(item)
         parts = [part.strip() for part in item.split(" > ")]
-        if fact:
-            facts.append((fact[1], int(fact[2])))
-        elif len(parts) == _TRIPLE_PARTS:
+        if len(parts) == _TRIPLE_PARTS:
             triples.append((parts[0], parts[1], parts[2]))
+        elif fact:
+            facts.append((fact[1], int(fact[2])))
         else:
             facts.append((item, None))
     return Named(tuple(facts), tuple(triples))

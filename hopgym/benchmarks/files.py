@@ -123,7 +123,7 @@ def _read_lines(path: str, stream: IO[bytes] | gzip.GzipFile) -> bytes:
         if length > MAX_LINE and not is_list:
             raise DataError(
                 f"{path!r}, line {line}: expected a line of at most {MAX_LINE:,} bytes, got a "
-                "longer one; write one record a line, or a JSON list"
+                "longer one; fetch the file again, or write one record a line"
             )
     return b"".join(chunks)
 
@@ -148,13 +148,14 @@ def _check_text(path: str, data: bytes) -> None:
 def split_lines(content: Content) -> list[Record]:
     """Return the records of a JSONL file, one a line; blank lines are skipped."""
     return [
-        _sized(Record(f"{content.path}, line {number}", line), len(line))
+        sized(Record(f"{content.path}, line {number}", line), len(line))
         for number, line in enumerate(content.data.split(b"\n"), start=1)
         if line.strip()
     ]
 
 
-def _sized(record: Record, size: int) -> Record:
+def sized(record: Record, size: int) -> Record:
+    """Return a record of at most `MAX_RECORD` bytes; `DataError` for a longer one."""
     if size > MAX_RECORD:
         raise record.error(
             f"expected a record of at most {MAX_RECORD:,} bytes, got {size:,}; split it, or fetch "
@@ -186,7 +187,7 @@ def split_records(content: Content, limit: int | None = None) -> list[Record]:
         # Copies let go of the whole file's bytes.
         raws = [raw.copy() for raw in raws[:limit]]
     return [
-        _sized(Record(f"{content.path}, record {i}", raw), len(memoryview(raw)))
+        sized(Record(f"{content.path}, record {i}", raw), len(memoryview(raw)))
         for i, raw in enumerate(raws)
     ]
 

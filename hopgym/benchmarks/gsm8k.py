@@ -126,7 +126,7 @@ class GSM8KSource(BenchmarkSource[_GSM8KRecords]):
     variant_argument = "config"
     variants = ("main", "socratic")
     script = "grade_school_math/dataset.py"
-    notes = "The answer is one number, written in digits alone, without a unit."
+    notes = answer_notes = "The answer is one number, written in digits alone, without a unit."
 
     def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
         """Return the official ``accuracy``, and ``numeric_accuracy``, which compares numbers.

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hopgym.arithmetic import calculate, numbers_in
+from hopgym.arithmetic import calculate, numbers_in, with_number
 from hopgym.documents import fold
 from hopgym.scoring import parse_number
 from hopgym.tasks import Evidence
@@ -61,7 +61,7 @@ class Result:
 
     number: float
     anchored: bool
-    """Whether a number of the question is behind it, not free ones alone."""
+    """Whether it depends on a number of the question, not on free ones alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,9 @@ class Workings:
 
     A calculation holds a value that it gives if it has an operator, none of its numbers is the
     result, and each is known: from the question, from an earlier calculation of known numbers, or
-    at most `MOST_FREE`. At least one must be no free number, so that no sum of guesses holds
-    anything. Holding a value holds those that it was made from. Signs of numbers are left out.
+    at most `MOST_FREE`. It must depend on one that is no free number, so that no sum of guesses
+    holds anything, nor one behind ``16*0``. Holding a value holds those that it was made from.
+    Signs of numbers are left out.
     """
 
     given: frozenset[float]
@@ -115,7 +116,8 @@ class Workings:
         number, operands = worked_out(expression)
         if number is None or len(operands) < 2 or not all(map(self._is_known, operands)):
             return None
-        return Result(number, any(map(self._is_anchored, operands)))
+        anchors = [each for each in dict.fromkeys(operands) if self._is_anchored(each)]
+        return Result(number, any(_depends(expression, number, each) for each in anchors))
 
     def may_hold(self, expression: str, result: Result) -> bool:
         """Return whether a calculation may hold the value that it gives."""
@@ -211,13 +213,21 @@ def _value_of(expression: str, text: str, workings: Workings) -> Value | None:
         return None
     if any(value.is_reached_by(number) for value in workings.values):
         return None
+    # What the question gives need not come from an earlier value.
+    bound = [each for each in operands if not any(_equal(each, g) for g in workings.given)]
     made_from = tuple(
         position
         for position, value in enumerate(workings.values)
-        if any(_stands_for(operand, each) for operand in operands for each in value.numbers)
+        if any(_stands_for(operand, each) for operand in bound for each in value.numbers)
     )
     evidence = Evidence(f"{expression} = {text}", (), (_TOOL, expression))
     return Value(evidence, (annotated, number), made_from)
+
+
+def _depends(expression: str, result: float, operand: float) -> bool:
+    """Return whether a calculation comes to something else with another number for an operand."""
+    other = worked_out(with_number(expression, operand, 1.37 * operand + 1.0))[0]
+    return other is None or not _equal(other, result)
 
 
 def _among(operand: float, results: Sequence[Result]) -> bool:

@@ -7,22 +7,27 @@ Out: tasks, scored as ``hotpot_evaluate_v1.py`` of github.com/hotpotqa/hotpot sc
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import HOTPOTQA
 from hopgym.benchmarks.entries import Entry
+from hopgym.benchmarks.facts import sentence_facts
 from hopgym.benchmarks.files import Content, Record, decode
 from hopgym.benchmarks.official import METRIC_NAMES, NO_METRICS, GoldRecords, How, Metrics
-from hopgym.benchmarks.passages import Asked, PassageRecords, sentence_facts
+from hopgym.benchmarks.passages import Asked, PassageRecords
 from hopgym.documents import Document
 from hopgym.scoring import AnswerKind, f1_of, normalize_answer
 from hopgym.tasks import Question
 
 _WHOLE_ANSWERS = ("yes", "no", "noanswer")
 _MEND = "records must be as in hotpot_dev_distractor_v1.json or in the Hub's hotpotqa/hotpot_qa"
+_OTHERS = {
+    "evidences": "2WikiMultihopQA; take hopgym/TwoWiki-v0",
+    "sub_questions": "CofCA; take hopgym/CofCA-v0",
+}
 _PREDICTIONS = 'a prediction file is {"answer": {id: text}, "sp": {id: [[title, sentence index]]}}'
 
 
@@ -80,6 +85,8 @@ class _Row(msgspec.Struct):
     supporting_facts: list[tuple[str, int]] | _HubFacts | None = None
     type: str | None = None
     level: str | None = None
+    evidences: Any = None
+    sub_questions: Any = None
 
     @property
     def id(self) -> str:
@@ -88,7 +95,7 @@ class _Row(msgspec.Struct):
 
 class _Predictions(msgspec.Struct):
     answer: dict[str, str]
-    sp: dict[str, list[tuple[str, int]]] = {}
+    sp: dict[str, list[list[str | float | None]]] = {}
 
 
 _ROWS = msgspec.json.Decoder(_Row)
@@ -98,6 +105,11 @@ _PREDICTED = msgspec.json.Decoder(_Predictions)
 class _HotpotQARecords(PassageRecords):
     def asked_of(self, record: Record, number: int) -> Asked:
         row = decode(record, _ROWS, _MEND)
+        other = "evidences" if row.evidences else "sub_questions" if row.sub_questions else ""
+        if other:
+            raise record.error(
+                f"expected a record of HotpotQA, got one with {other!r}, as in {_OTHERS[other]}"
+            )
         if row.answer is None or not row.answer.strip():
             raise record.error(
                 f"expected an answer to {row.id!r}, got none; the test questions are "
@@ -114,7 +126,7 @@ class _HotpotQARecords(PassageRecords):
             answer_kind=kind,
             kind=row.type or "",
             source=HotpotQASource.name,
-            metadata={"level": row.level or ""},
+            metadata={"level": row.level or "", "hops": len({title for title, _ in facts})},
             support=gold.support,
         )
         return Asked(question, paragraphs, sentence_facts(facts, paragraphs), gold)
@@ -125,8 +137,9 @@ class HotpotQASource(BenchmarkSource[_HotpotQARecords]):
 
     Where they are missing, or name a paragraph or a sentence that the corpus does not hold (in
     fullwiki: most), the steps of that question are not judged, and it counts in ``unjudged``.
-    HotpotQA gives no intermediate answers: ``hops`` is empty. Arguments: see `BenchmarkSource`;
-    ``setting`` names the form of the file, ``distractor`` or ``fullwiki``.
+    HotpotQA gives no intermediate answers: ``hops`` is empty, and `Question.hop_count` is the
+    number of gold pages. Arguments: see `BenchmarkSource`; ``setting`` names the form of the file,
+    ``distractor`` or ``fullwiki``.
     """
 
     name = "hotpotqa"
@@ -136,6 +149,8 @@ class HotpotQASource(BenchmarkSource[_HotpotQARecords]):
     variants = ("distractor", "fullwiki")
     script = "hotpot_evaluate_v1.py"
     notes = "The answer is a short phrase from the pages, or yes or no."
+    answer_notes = "The answer is a short phrase, or yes or no."
+    names_sentences = True
     support_asked = "Name the sentences that prove the answer, each by page and number on it from 0"
     support_metrics: ClassVar[Mapping[How, tuple[str, ...]]] = dict.fromkeys(
         ("read", "named"), (*METRIC_NAMES["sp"], *METRIC_NAMES["joint"])
@@ -155,7 +170,9 @@ class HotpotQASource(BenchmarkSource[_HotpotQARecords]):
     def read_entries(self, content: Content) -> dict[str, Entry]:
         """Return the entries of ``{"answer": {id: text}, "sp": {id: [[title, index], ...]}}``."""
         given = decode(Record(content.path, content.data), _PREDICTED, _PREDICTIONS)
-        facts = {task_id: tuple(each) for task_id, each in given.sp.items()}
+        # The script takes tuples of any kind: those of another are wrong, 1.0 is 1.
+        named = {task_id: tuple(map(tuple, each)) for task_id, each in given.sp.items()}
+        facts = cast(dict[str, tuple[tuple[str, int], ...]], named)
         return {
             task_id: Entry(given.answer.get(task_id), facts.get(task_id))
             for task_id in dict.fromkeys([*given.answer, *facts])

@@ -65,7 +65,7 @@ def load_rows(form: HubForm, split: str) -> Iterable[Mapping[str, Any]]:
         told = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(
             f"{form.url}: expected to read it at revision {form.revision}, got {told[:300]}; "
-            "without a network, place the official file by hand and give its path"
+            "without a network, place the official file by hand"
         ) from error
     return rows  # type: ignore[no-any-return]
 

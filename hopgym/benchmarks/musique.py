@@ -5,65 +5,38 @@ which have the same fields. Out: tasks, scored as ``evaluate_v1.0.py`` of
 github.com/StonyBrookNLP/musique scores (Trivedi et al. 2022, arXiv 2108.00573).
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from hopgym.benchmarks import musique_scorer as scorer
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import MUSIQUE
 from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content, Record, decode, split_records
+from hopgym.benchmarks.files import Content, Record, split_records
+from hopgym.benchmarks.musique_rows import (
+    MEND,
+    Row,
+    cut_off,
+    facts_of,
+    hops_of,
+    read_row,
+    supporting_positions,
+    with_partners,
+)
 from hopgym.benchmarks.official import GoldRecords, How
-from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
+from hopgym.benchmarks.passages import Asked, PassageRecords
 from hopgym.documents import Document, split_sentences
 from hopgym.scoring import Score, normalize_answer
-from hopgym.tasks import Hop, Prediction, Question, Task
+from hopgym.tasks import Prediction, Question, Task
 
 UNKNOWN = "unknown"
 """The answer that says that the paragraphs do not answer the question."""
 
 _FULL = "full"
-_STEP = re.compile(r"#(\d{1,6})")
-_MEND = "records must be as in musique_ans_v1.0_dev.jsonl; the test files have no answers to score"
 _NOTE = "The answer is a short phrase from the pages."
 _FULL_NOTE = f"{_NOTE} Where the pages do not hold it, the answer is {UNKNOWN}."
-
-
-class _Paragraph(msgspec.Struct):
-    idx: Annotated[int, msgspec.Meta(ge=0)]
-    title: str
-    paragraph_text: str
-    is_supporting: bool
-
-
-class _Step(msgspec.Struct):
-    question: str
-    answer: str
-    paragraph_support_idx: int | None
-
-
-class _Row(msgspec.Struct):
-    id: str
-    answer: str
-    answer_aliases: list[str]
-    question: str
-    question_decomposition: list[_Step]
-    paragraphs: list[_Paragraph]
-    answerable: bool | None = None
-
-
-class _Head(msgspec.Struct):
-    id: str
-    answerable: bool | None = None
-
-
-_ROWS = msgspec.json.Decoder(_Row)
-_HEADS = msgspec.json.Decoder(_Head)
 
 
 class _MuSiQueRecords(PassageRecords):
@@ -76,7 +49,7 @@ class _MuSiQueRecords(PassageRecords):
         whole = self.full or self.options.corpus == "split"
         self._ordered = split_records(content, None if whole else limit)
         if self.full and limit is not None:
-            self._ordered, limit = _with_partners(self._ordered, limit)
+            self._ordered, limit = with_partners(self._ordered, limit)
         super().load(content, limit)
         self.pairs = [
             (self.index[f"{each}/answerable"], self.index[f"{each}/unanswerable"])
@@ -96,11 +69,14 @@ class _MuSiQueRecords(PassageRecords):
         super().add_asked(record, question, gold)
 
     def asked_of(self, record: Record, number: int) -> Asked:
-        row = decode(record, _ROWS, _MEND)
+        row = read_row(record)
         if not row.answer.strip():
-            raise record.error(f"expected an answer to {row.id!r}, got an empty one; {_MEND}")
+            raise record.error(f"expected an answer to {row.id!r}, got an empty one; {MEND}")
         answerable = self._answerable(record, row)
-        supporting, titles = _supporting(record, row), [each.title for each in row.paragraphs]
+        supporting, titles = (
+            supporting_positions(record, row),
+            [each.title for each in row.paragraphs],
+        )
         paragraphs = tuple(
             Document(str(i), each.title, split_sentences(each.paragraph_text))
             for i, each in enumerate(row.paragraphs)
@@ -112,12 +88,12 @@ class _MuSiQueRecords(PassageRecords):
             text=row.question,
             answers=answers if answerable else (UNKNOWN,),
             answer_kind="text",
-            hops=_hops(row),
+            hops=hops_of(row),
             kind=row.id.partition("__")[0] if "__" in row.id else "",
             source=MuSiQueSource.name,
             support=scorer.titles_support(titles, supporting) if answerable else "",
         )
-        facts = _facts(row, paragraphs, supporting) if answerable else ()
+        facts = facts_of(row, paragraphs, supporting) if answerable else ()
         gold = Entry(row.answer, paragraphs=numbers, answerable=answerable)
         return Asked(question, paragraphs, facts, gold)
 
@@ -126,17 +102,17 @@ class _MuSiQueRecords(PassageRecords):
         """The ids that the file gives to the records, in order."""
         return tuple(each.rpartition("/")[0] for each in self.ids) if self.full else self.ids
 
-    def row(self, index: int) -> _Row:
+    def row(self, index: int) -> Row:
         """Return the record of an index as it stands in the file."""
-        return decode(self._records[index], _ROWS, _MEND)
+        return read_row(self._records[self.places[index][0]])
 
     def _task_id(self, record_id: str, answerable: bool) -> str:
         if not self.full or not record_id.strip():
             return record_id
         return f"{record_id}/{'answerable' if answerable else 'unanswerable'}"
 
-    def _answerable(self, record: Record, row: _Row) -> bool:
-        if row.answerable is None and (self.full or _cut_off(row)):
+    def _answerable(self, record: Record, row: Row) -> bool:
+        if row.answerable is None and (self.full or cut_off(row)):
             raise record.error(
                 f"expected the field 'answerable', as {row.id!r} may be a question of MuSiQue-Full "
                 "without an answer, got none; fetch the official file"
@@ -164,6 +140,7 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
     variant_argument = "variant"
     variants = ("ans", _FULL)
     notes = _NOTE
+    answer_notes = "The answer is a short phrase."
     variant_notes: ClassVar[Mapping[str, str]] = {_FULL: _FULL_NOTE}
     script = "evaluate_v1.0.py"
     decimals = 3
@@ -171,6 +148,17 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
     support_metrics: ClassVar[Mapping[How, tuple[str, ...]]] = dict.fromkeys(
         ("read", "named"), ("support_em", "support_f1", "group_support_sufficiency_f1")
     )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What there is to know of pairs that do not stand whole in the file."""
+        if not self.unpaired:
+            return ()
+        pairs = len(self._records.pairs)
+        return (
+            f"{self.unpaired} of {len(self)} records lack the other one of their pair, for which "
+            f"the official script stops; metrics of groups are over {pairs} whole pairs.",
+        )
 
     @property
     def unpaired(self) -> int:
@@ -201,7 +189,7 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
         return scorer.over_pairs(dict(zip(indices, rows, strict=True)), self._records.pairs)
 
     def entry_of(self, index: int, prediction: Prediction, how: How) -> Entry:
-        """Return the entry of an attempt; ``unknown`` or a blank answer says that there is none.
+        """Return the entry of an attempt; the answer ``unknown`` says that there is none.
 
         What was read or named beside the record's own paragraphs counts as wrong numbers.
         """
@@ -213,7 +201,7 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
         own = dict.fromkeys(paragraphs[place].idx for place in places if place is not None)
         wrong = range(-1, -1 - places.count(None), -1)
         answer = prediction.answer
-        none = answer is not None and (not answer.strip() or normalize_answer(answer) == UNKNOWN)
+        none = answer is not None and normalize_answer(answer) == UNKNOWN
         return Entry(answer, paragraphs=(*own, *wrong), answerable=not none)
 
     def read_entries(self, content: Content) -> dict[str, Entry]:
@@ -234,64 +222,3 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
             shown.setdefault(page, set()).add(sentence)
         read = [p for p, part in shown.items() if len(part) == len(corpus.document(p).sentences)]
         return [self._records.own_position(index, page) for page in read]
-
-
-def _with_partners(records: list[Record], limit: int) -> tuple[list[Record], int]:
-    """Return the records with the first ``limit`` and their partners in front, and their count."""
-    heads = [decode(record, _HEADS, _MEND) for record in records]
-    places: dict[tuple[str, bool | None], int] = {}
-    for place, head in enumerate(heads):
-        places.setdefault((head.id, head.answerable), place)
-    chosen = set(range(min(limit, len(records))))
-    partners = (places.get((head.id, not head.answerable)) for head in heads[:limit])
-    chosen |= {place for place in partners if place is not None}
-    ordered = sorted(range(len(records)), key=lambda place: (place not in chosen, place))
-    return [records[place] for place in ordered], len(chosen)
-
-
-def _cut_off(row: _Row) -> bool:
-    return any(step.paragraph_support_idx is None for step in row.question_decomposition)
-
-
-def _supporting(record: Record, row: _Row) -> list[int]:
-    """Return the positions of the supporting paragraphs, after checking all numbers."""
-    numbers = [paragraph.idx for paragraph in row.paragraphs]
-    if len(set(numbers)) != len(numbers):
-        raise record.error(f"expected every paragraph to have its own 'idx', got {numbers}")
-    for step in row.question_decomposition:
-        if (named := step.paragraph_support_idx) not in (None, *numbers):
-            raise record.error(
-                f"expected 'paragraph_support_idx' to be the 'idx' of a paragraph, got {named}"
-            )
-    return [i for i, paragraph in enumerate(row.paragraphs) if paragraph.is_supporting]
-
-
-def _hops(row: _Row) -> tuple[Hop, ...]:
-    """Return the steps; those without a paragraph have no answer, nor is it told by later ones."""
-    steps = row.question_decomposition
-    answers = {
-        str(number): step.answer
-        for number, step in enumerate(steps, start=1)
-        if step.paragraph_support_idx is not None
-    }
-
-    def told(reference: re.Match[str]) -> str:
-        return answers.get(reference[1], reference[0])
-
-    return tuple(
-        Hop(_STEP.sub(told, step.question), (step.answer,) if str(number) in answers else ())
-        for number, step in enumerate(steps, start=1)
-    )
-
-
-def _facts(
-    row: _Row, paragraphs: Sequence[Document], supporting: Sequence[int]
-) -> tuple[Fact, ...]:
-    """Return the supporting paragraphs as facts; none where one of them cannot be shown."""
-    pages = [paragraphs[position] for position in supporting]
-    if _cut_off(row) or not all(page.title.strip() and page.sentences for page in pages):
-        return ()
-    return tuple(
-        Fact(page.title, None, row.paragraphs[position].paragraph_text, ((position, None),))
-        for position, page in zip(supporting, pages, strict=True)
-    )

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hopgym.benchmarks.entries import Entry
+from hopgym.benchmarks.facts import Call, Fact, SplitCorpus, in_external, in_record, in_split
 from hopgym.benchmarks.files import Content, Record, split_records
 from hopgym.benchmarks.official import GoldRecords
 from hopgym.benchmarks.source import question_search
@@ -21,12 +22,13 @@ from hopgym.tasks import Evidence, Question, Task
 if TYPE_CHECKING:
     from hopgym.storage import StoredCorpus
 
-Place = tuple[str, int | None]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """How the file of a benchmark is read; what decides its tasks beside its content."""
+    """How the file of a benchmark is read; what decides its tasks beside its content.
+
+    Readings of one fingerprint are equal, whatever paths their files have.
+    """
 
     variant: str = ""
     """Which of the benchmark's forms the file is taken for."""
@@ -44,19 +46,11 @@ class Reading:
             [self.variant, self.corpus, *(each.digest if each else "" for each in files)]
         )
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reading) and self.fingerprint == other.fingerprint
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A gold fact as a record annotates it."""
-
-    title: str
-    """Of the page that shows it."""
-    index: int | None
-    """0-based sentence; None stands for the whole paragraph."""
-    text: str = ""
-    """The sentence, or the paragraph; empty where the record's own paragraphs lack it."""
-    own: tuple[tuple[int, int | None], ...] = ()
-    """(position among the record's paragraphs, sentence) pairs of which any one shows it."""
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +65,6 @@ class Asked:
     """All needed; empty where nothing is annotated."""
     gold: Entry
     """What the official scorer compares with."""
-
-
-def sentence_facts(
-    facts: Iterable[tuple[str, int]], paragraphs: Sequence[Document]
-) -> tuple[Fact, ...]:
-    """Return gold sentences, given by title and 0-based index, with where a record shows them.
-
-    Titles are compared as official scripts do, by character. A page without a title cannot be
-    looked up, and one out of range shows nothing.
-    """
-    found: list[Fact] = []
-    for title, index in facts:
-        own = tuple(
-            (position, index)
-            for position, page in enumerate(paragraphs)
-            if page.title == title and title.strip() and 0 <= index < len(page.sentences)
-        )
-        text = paragraphs[own[0][0]].sentences[index].strip() if own else ""
-        found.append(Fact(title, index, text, own))
-    return tuple(found)
 
 
 class PassageRecords(GoldRecords):
@@ -126,14 +100,15 @@ class PassageRecords(GoldRecords):
             raise Record(content.path, b"").error(
                 "expected records, got an empty list; fetch it again"
             )
-        self._records = self._all[:limit]
+        self._records = self._all if limit is None else self._all[:limit]
         self.places: list[tuple[int, int]] = []
         """By task: the number of its record, and which of that record's tasks it is, from 0."""
-        for number, record in enumerate(self._records):
+        for number, record in enumerate(self._all):
             with self.reading(record):
                 for part, asked in enumerate(self.tasks_of(record, number)):
-                    self.add_asked(record, asked.question, asked.gold)
-                    self.places.append((number, part))
+                    if number < len(self._records):
+                        self.add_asked(record, asked.question, asked.gold)
+                        self.places.append((number, part))
 
     def asked(self, index: int) -> Asked:
         """Return what the task of a 0-based index asks."""
@@ -176,77 +151,25 @@ class PassageRecords(GoldRecords):
         return self.options.external or Corpus(PageList(asked.paragraphs), "record")
 
     @cached_property
-    def _split(self) -> "_SplitCorpus":
+    def _split(self) -> SplitCorpus:
         paragraphs = (self.asked_of(each, i).paragraphs for i, each in enumerate(self._all))
-        return _union(paragraphs, self.further_documents())
+        return SplitCorpus.of(paragraphs, self.further_documents())
 
     def _proofs(self, index: int, asked: Asked, corpus: Corpus) -> tuple[tuple[Evidence, ...], ...]:
         """Return the facts as the one proof; none where the corpus does not show them all."""
         call = question_search(asked.question.text)
         proof: list[Evidence] = []
         for fact in asked.facts:
-            shown_by = self._shown_by(index, fact, corpus)
-            if not shown_by:
+            evidence = self._evidence(index, fact, corpus, call)
+            if not evidence:
                 return ()
-            proof.append(Evidence(fact.text.strip() or fact.title, shown_by, call))
-        # Two sentences of a long page in another segmentation may be one.
+            proof += evidence
+        # Two gold sentences may be one in another segmentation.
         return (tuple(dict.fromkeys(proof)),) if proof else ()
 
-    def _shown_by(self, index: int, fact: Fact, corpus: Corpus) -> tuple[Place, ...]:
+    def _evidence(self, index: int, fact: Fact, corpus: Corpus, call: Call) -> list[Evidence]:
         if self.options.corpus == "external":
-            return _found_by_text(fact, corpus)
-        if fact.own and self.options.corpus == "split":
-            places = self._split.places[self.places[index][0]]
-            return tuple(dict.fromkeys((places[position], i) for position, i in fact.own))
-        if fact.own or self.options.corpus == "record":
-            return tuple((str(position), i) for position, i in fact.own)
-        return tuple((page.id, fact.index) for page in _titled(fact, corpus))
-
-
-@dataclass(frozen=True, slots=True)
-class _SplitCorpus:
-    corpus: Corpus
-    places: tuple[tuple[str, ...], ...]
-    """By record, the document id of each of its paragraphs."""
-
-
-def _union(records: Iterable[Sequence[Document]], further: Iterable[Document]) -> _SplitCorpus:
-    """Return the paragraphs of all records, equal title and text once, in order of occurrence."""
-    documents: dict[tuple[str, tuple[str, ...]], Document] = {}
-
-    def place(paragraph: Document) -> str:
-        key = (paragraph.title, paragraph.sentences)
-        if key not in documents:
-            documents[key] = replace(paragraph, id=str(len(documents)))
-        return documents[key].id
-
-    places = tuple(tuple(map(place, paragraphs)) for paragraphs in records)
-    for document in further:
-        place(document)
-    return _SplitCorpus(Corpus(PageList(tuple(documents.values())), "split"), places)
-
-
-def _titled(fact: Fact, corpus: Corpus) -> list[Document]:
-    """Return the pages of a fact's very title that have its sentence."""
-    pages = [corpus[position] for position in corpus.lookup(fact.title)]
-    at_least = 0 if fact.index is None else fact.index
-    return [
-        page for page in pages if page.title == fact.title and 0 <= at_least < len(page.sentences)
-    ]
-
-
-def _found_by_text(fact: Fact, corpus: Corpus) -> tuple[Place, ...]:
-    """Return where a corpus with sentences of its own shows a fact: a sentence, or a whole page."""
-    places: list[Place] = []
-    wanted = _spaced(fact.text)
-    for page in _titled(replace(fact, index=None), corpus):
-        holding = [i for i, each in enumerate(page.sentences) if wanted in _spaced(each)]
-        if wanted and holding:
-            places.append((page.id, holding[0]))
-        elif wanted in _spaced(" ".join(page.sentences)):
-            places.append((page.id, None))
-    return tuple(places)
-
-
-def _spaced(text: str) -> str:
-    return " ".join(text.split())
+            return in_external(fact, corpus, call)
+        if self.options.corpus == "split":
+            return in_split(fact, self._split.places[self.places[index][0]], corpus, call)
+        return in_record(fact, call)

@@ -35,6 +35,7 @@ _MEND = "records must be as pw-generate --question-format json writes them"
 _SPARE_STEPS = 4
 _PLANS_PLAYED, _LONGEST_PLAYED = 20, 100
 _GUESSES_FROM, _MOST_GUESSED = 2_000, 10
+_ANSWER_NOTES = "Give all answers, each once."
 _NOTES = "Pages list the relations of their subject in full{}. Give all answers, each once."
 _TOGETHER = ", and couples have their children together"
 
@@ -158,6 +159,7 @@ class PhantomWikiSource(FileSource[_Universe]):
     name = "phantomwiki"
     evidence_source = "exact"
     partial_credit = False
+    answer_notes = _ANSWER_NOTES
     records_type: ClassVar[type[Records]] = _Universe
 
     def __init__(self, path: str | os.PathLike[str], limit: int | None = None) -> None:

@@ -14,30 +14,23 @@ import msgspec
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import SYNTHWORLDS
 from hopgym.benchmarks.entries import Entry
+from hopgym.benchmarks.facts import Fact
 from hopgym.benchmarks.files import Content, Record, decode, split_records
 from hopgym.benchmarks.official import GoldRecords
-from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
+from hopgym.benchmarks.passages import Asked, PassageRecords
 from hopgym.benchmarks.synthworlds_scorer import NO_SCORE, SynthWorldsScore, answer_score
-from hopgym.documents import Document, split_sentences
+from hopgym.documents import Document, cut_title, split_sentences
 from hopgym.tasks import Question
 
-_MOST_TITLE_CHARS = 200
-_TITLE_CHARS = 20
 _MEND = "records must be as in the configs qa-rm and qa-sm of the Hub's kenqgu/SynthWorlds"
 _DOCUMENTS = "documents must be as in the configs qa-rm-docs and qa-sm-docs of the same dataset"
 _PREDICTIONS = 'a prediction file is {id: text} or {"answer": {id: text}}'
 
 
 def document_of(text: str, document_id: str) -> Document:
-    """Return a document from its one text.
-
-    The title is the first of several lines where it has at most 200 characters; the sentences are
-    those of the other lines. Else it is the first 20 characters, and every sentence stands.
-    """
-    first, _, rest = text.strip().partition("\n")
-    if rest and len(first.rstrip()) <= _MOST_TITLE_CHARS:
-        return Document(document_id, first.rstrip(), split_sentences(rest))
-    return Document(document_id, text.strip()[:_TITLE_CHARS].rstrip(), split_sentences(text))
+    """Return a document from its one text, by `cut_title`."""
+    title, rest = cut_title(text)
+    return Document(document_id, title, split_sentences(rest))
 
 
 class _Row(msgspec.Struct):
@@ -117,6 +110,7 @@ class SynthWorldsSource(BenchmarkSource[_SynthWorldsRecords]):
     further_argument = "documents"
     further_config = "qa-{}-docs"
     notes = "The answer is a short phrase from the pages, such as a name or a date."
+    answer_notes = "The answer is a short phrase, such as a name or a date."
 
     def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
         """Return the official metrics; an entry without an answer earns nothing."""

@@ -14,10 +14,11 @@ import msgspec
 from hopgym.benchmarks.benchmark import BenchmarkSource
 from hopgym.benchmarks.catalog import TWOWIKI
 from hopgym.benchmarks.entries import Entry, read_support
+from hopgym.benchmarks.facts import sentence_facts
 from hopgym.benchmarks.files import Content, Record, decode
 from hopgym.benchmarks.hotpotqa import joint_metrics
 from hopgym.benchmarks.official import METRIC_NAMES, NO_METRICS, GoldRecords, How
-from hopgym.benchmarks.passages import Asked, PassageRecords, sentence_facts
+from hopgym.benchmarks.passages import Asked, PassageRecords
 from hopgym.benchmarks.twowiki_scorer import (
     GoldTriple,
     Ids,
@@ -210,12 +211,15 @@ class TwoWikiSource(BenchmarkSource[_TwoWikiRecords]):
     further_argument = "aliases"
     script = "2wikimultihop_evaluate_v1.1.py"
     notes = "The answer is a short phrase from the pages, or yes or no."
+    answer_notes = "The answer is a short phrase, or yes or no."
     percent = True
     decimals = 2
+    names_sentences = True
     support_asked = (
         "Name the sentences that prove the answer, each by page and number on it from 0, and the "
         "facts they state as subject > relation > object"
     )
+    support_example = "title#0 | title#2 | subject > relation > object"
     support_metrics: ClassVar[Mapping[How, tuple[str, ...]]] = {
         "read": METRIC_NAMES["sp"],
         "named": (*METRIC_NAMES["sp"], *_TRIPLES, *METRIC_NAMES["joint"]),

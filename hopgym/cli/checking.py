@@ -37,6 +37,10 @@ class Findings:
     """Records that ask, word for word, what another one before asks too."""
     kinds: Counter[str] = field(default_factory=Counter)
     hops: Counter[int] = field(default_factory=Counter)
+    unjudged: list[str] = field(default_factory=list)
+    """Ids of the records whose evidence is not known, or not among their paragraphs."""
+    remarks: tuple[str, ...] = ()
+    """What a user of the file has to know."""
     problems: list[str] = field(default_factory=list)
     """All of them, each with its place."""
 
@@ -82,8 +86,8 @@ def _detected(path: str) -> tuple[str, dict[str, Any]]:
     if is_own(content):
         return "jsonl", {}
     raise DataError(
-        f"{path!r}: expected a file of a benchmark, got one whose first records no reader reads; "
-        "name the benchmark with --benchmark to see why"
+        f"{path!r}: expected the records of a benchmark (hopgym data list names them), got others; "
+        "for a file of test questions or a broken one --benchmark NAME tells what is missing"
     )
 
 
@@ -124,13 +128,15 @@ def _check_benchmark(path: str, dataset: "Dataset", given: Mapping[str, Any]) ->
 
 def _count(source: "TaskSource", findings: Findings) -> None:
     asked: set[str] = set()
-    findings.records = len(source)
+    findings.records, findings.remarks = len(source), source.remarks
     with progress("records checked", len(source)) as advance:
         for index in range(len(source)):
             question = source[index].question
             findings.judged += bool(question.proofs)
+            if not question.proofs:
+                findings.unjudged.append(question.id)
             findings.repeated += question.text in asked
             asked.add(question.text)
             findings.kinds[question.kind or "none"] += 1
-            findings.hops[len(question.hops)] += 1
+            findings.hops[question.hop_count] += 1
             advance(1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hopgym.benchmarks.catalog import Dataset, HubForm
     from hopgym.cli.checking import Findings
 
+_SHOWN_IDS = 5
 _SHOWN_PROBLEMS = 20
 _SHORT = 7
 _ADVANCE_EVERY = 500
@@ -119,6 +120,8 @@ def _plain(path: str, findings: "Findings") -> dict[str, Any]:
         "records": findings.records,
         "judged": findings.judged,
         "unjudged": findings.records - findings.judged,
+        "unjudged_ids": findings.unjudged,
+        "remarks": list(findings.remarks),
         "kinds": dict(sorted(findings.kinds.items())),
         "hops": {str(count): n for count, n in sorted(findings.hops.items())},
         "repeated": findings.repeated,
@@ -132,6 +135,8 @@ def _print(path: str, findings: "Findings") -> None:
     read_as = f"{findings.benchmark}, {how}" if how else findings.benchmark
     out.print(f"{path}: read as {read_as}", style="bold", soft_wrap=True)
     out.print(_table(findings))
+    for remark in findings.remarks:
+        out.print(remark, soft_wrap=True)
     if not findings.problems:
         out.print("No problems.")
         return
@@ -150,14 +155,18 @@ def _table(findings: "Findings") -> "Table":
     table.add_row("records", f"{findings.records:,}")
     if findings.kinds:
         kinds = (f"{kind}: {count:,}" for kind, count in sorted(findings.kinds.items()))
-        hops = (f"{count}: {number:,}" for count, number in sorted(findings.hops.items()))
+        counted = sorted(findings.hops.items())
+        hops = (f"{count or 'unknown'}: {number:,}" for count, number in counted)
         table.add_row("steps judged", f"{findings.judged:,}")
         unjudged = findings.records - findings.judged
-        why = ", as their evidence is not all in the record" if unjudged else ""
-        table.add_row("not judged", f"{unjudged:,}{why}")
+        ids = ", ".join(findings.unjudged[:_SHOWN_IDS])
+        more = ", ..." if unjudged > _SHOWN_IDS else ""
+        why = f" (their evidence is not known, or not in the record): {ids}{more}"
+        table.add_row("not judged", f"{unjudged:,}{why if unjudged else ''}")
         table.add_row("by kind", ", ".join(kinds))
         table.add_row("by hops", ", ".join(hops))
-        table.add_row("asked again", f"{findings.repeated:,}")
+        if findings.repeated:
+            table.add_row("same question twice", f"{findings.repeated:,}")
     return table
 
 

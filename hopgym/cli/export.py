@@ -167,17 +167,20 @@ def _tell(
             f"{len(source) - answered:,} records have no answer in the run; they score 0",
             style="warning",
         )
-    say_wrote({"predictions": path}, dict(_commands(path, source, record)))
+    first = {source.id_at(index) for index in range(len(entries))} == set(entries)
+    limit = len(entries) if first and len(entries) < len(source) else None
+    say_wrote({"predictions": path}, dict(_commands(path, source, record, limit)))
 
 
 def _commands(
-    path: Path, source: "OfficialSource[Any]", record: "Trajectory"
+    path: Path, source: "OfficialSource[Any]", record: "Trajectory", limit: int | None
 ) -> Iterable[tuple[str, str]]:
     """Yield what to do next and its command: score the file, which for the Hub is fetched first."""
     dataset = dataset_named(source.name)
     given = record.env_kwargs
     gold = source.path
     own = as_given(given, own_names(dataset))
+    own |= {"limit": limit} if limit else {}
     if given.get("hub"):
         gold = f"{dataset.name}.jsonl"
         wanted = {"split": given.get("split"), "variant": getattr(source, "variant", "")}

@@ -53,6 +53,8 @@ class Scores:
     """Places that the official script rounds to; None where it prints all."""
     left_out: bool = False
     """Whether records without a prediction are left out, where others score 0."""
+    remarks: tuple[str, ...] = ()
+    """What there is to know of the figures."""
 
     @property
     def unit(self) -> str:
@@ -132,7 +134,16 @@ def scored(dataset: "Dataset", gold: Path, predictions: Path, own: Mapping[str, 
         source.percent,
         source.scoring,
         source.decimals,
+        remarks=(*source.remarks, *_lacking(source, entries)),
     )
+
+
+def _lacking(source: Any, entries: Mapping[str, Any]) -> list[str]:
+    """Return what a prediction file says nothing of although it is scored."""
+    scored = any(source.support_metrics.values())
+    if not scored or any(each.facts or each.paragraphs for each in entries.values()):
+        return []
+    return ["the file names no support at all; what depends on it scores 0"]
 
 
 def _by_function(
@@ -172,7 +183,8 @@ def _plain(scores: Scores) -> dict[str, Any]:
         "records": scores.records,
         "missing": scores.missing,
         "extra": len(scores.extra),
-        "unit": scores.unit,
+        "scoring": scores.scoring,
+        "printed_in": scores.unit,
         "metrics": dict(scores.metrics),
         "printed": dict(scores.printed),
     }
@@ -183,10 +195,12 @@ def _warn(scores: Scores, gold: Path) -> None:
         what = "are left out, as in the official sums" if scores.left_out else "score 0"
         say(f"{scores.missing:,} of {scores.records:,} records have no prediction; they {what}",
             style="warning")  # fmt: skip
+    for remark in scores.remarks:
+        say(remark, style="warning")
     if scores.extra:
         say(
-            f"{len(scores.extra):,} predictions are of no record that {gold} has to score, and are "
-            f"ignored, such as that of {scores.extra[0]!r}",
+            f"ignored as of no record that {gold} has to score: {len(scores.extra):,} of the "
+            f"predictions, such as that of {scores.extra[0]!r}",
             style="warning",
         )
 

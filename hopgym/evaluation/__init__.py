@@ -153,7 +153,7 @@ def _row(trajectory: Trajectory, task: Task, source: TaskSource) -> _Row:
     episode = ScoredEpisode(trajectory, task, score)
     return _Row(
         key=trajectory.key,
-        hops=str(len(task.question.hops)),
+        hops=str(task.question.hop_count),
         kind=task.question.kind,
         metrics={name: measure(episode) for name, measure in METRICS.items()},
         shown=hops_shown(episode),

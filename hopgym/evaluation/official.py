@@ -26,7 +26,7 @@ class Attempts:
         if known is None or trajectory.sample < known[0]:
             prediction = prediction_of(trajectory, detailed=self.source.has_script)
             question = task.question
-            key = (trajectory.sample, prediction, question.kind, len(question.hops))
+            key = (trajectory.sample, prediction, question.kind, question.hop_count)
             self._first[trajectory.task_id] = key
 
     def __len__(self) -> int:

@@ -2,13 +2,19 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hopgym.registry.making import BENCHMARK_ARGUMENTS, environment, from_benchmark, from_file
+from hopgym.registry.making import (
+    BENCHMARK_ARGUMENTS,
+    CORPUS_ARGUMENT,
+    environment,
+    from_benchmark,
+    from_file,
+)
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
 
 
-@environment("hopgym/HotpotQA-v0", BENCHMARK_ARGUMENTS)
+@environment("hopgym/HotpotQA-v0", BENCHMARK_ARGUMENTS + CORPUS_ARGUMENT)
 def hotpotqa(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     """HotpotQA: two-hop questions over Wikipedia, judged by supporting sentences.
 
@@ -20,7 +26,8 @@ def hotpotqa(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     As in `hopgym/People-v0`.
 
     ## Arguments
-    `setting="distractor"` (or `"fullwiki"`).
+    `corpus` is `"record"` by default. `setting="distractor"`, or `"fullwiki"`, which names the
+    form of the file and changes nothing else.
 
     ## References
     Yang et al. 2018, arXiv 1809.09600; scored as `hotpot_evaluate_v1.py` scores.
@@ -30,7 +37,7 @@ def hotpotqa(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     return from_benchmark(HotpotQASource, arguments, render_mode)
 
 
-@environment("hopgym/TwoWiki-v0", BENCHMARK_ARGUMENTS)
+@environment("hopgym/TwoWiki-v0", BENCHMARK_ARGUMENTS + CORPUS_ARGUMENT)
 def twowiki(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     """2WikiMultihopQA: questions over two to four pages, with evidence triples.
 
@@ -51,7 +58,7 @@ def twowiki(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     return from_benchmark(TwoWikiSource, arguments, render_mode)
 
 
-@environment("hopgym/MuSiQue-v0", BENCHMARK_ARGUMENTS)
+@environment("hopgym/MuSiQue-v0", BENCHMARK_ARGUMENTS + CORPUS_ARGUMENT)
 def musique(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     """MuSiQue: questions of two to four hops composed from single ones.
 
@@ -74,7 +81,7 @@ def musique(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     return from_benchmark(MuSiQueSource, arguments, render_mode)
 
 
-@environment("hopgym/CofCA-v0", BENCHMARK_ARGUMENTS)
+@environment("hopgym/CofCA-v0", BENCHMARK_ARGUMENTS + CORPUS_ARGUMENT)
 def cofca(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     """CofCA: questions over counterfactual passages, with sub-questions.
 
@@ -96,7 +103,7 @@ def cofca(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     return from_benchmark(CofCASource, arguments, render_mode)
 
 
-@environment("hopgym/BeerQA-v0", BENCHMARK_ARGUMENTS)
+@environment("hopgym/BeerQA-v0", BENCHMARK_ARGUMENTS + CORPUS_ARGUMENT)
 def beerqa(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     """BeerQA: open questions of one or more hops, from SQuAD and HotpotQA.
 
@@ -108,7 +115,7 @@ def beerqa(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     As in `hopgym/People-v0`.
 
     ## Arguments
-    None of its own.
+    `corpus` is `"split"` by default, and `"record"` searches the gold paragraphs alone.
 
     ## References
     Qi et al. 2021, arXiv 2010.12527; scored as `eval_beerqa.py` scores.
@@ -131,7 +138,7 @@ def gsm8k(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     As in `hopgym/People-v0`.
 
     ## Arguments
-    `config="main"` (or `"socratic"`). There is no corpus to choose.
+    `config="main"` (or `"socratic"`). There is nothing to search: `corpus` is `"record"` at most.
 
     ## References
     Cobbe et al. 2021, arXiv 2110.14168; scored as `grade_school_math/dataset.py` scores.
@@ -141,7 +148,7 @@ def gsm8k(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     return from_benchmark(GSM8KSource, arguments, render_mode)
 
 
-@environment("hopgym/SynthWorlds-v0", BENCHMARK_ARGUMENTS)
+@environment("hopgym/SynthWorlds-v0", BENCHMARK_ARGUMENTS + CORPUS_ARGUMENT)
 def synthworlds(render_mode: str | None = None, **arguments: Any) -> "HopEnv":
     """SynthWorlds: parallel worlds with real and with made-up names.
 

@@ -66,15 +66,20 @@ _COMMON = """
 
 
 BENCHMARK_ARGUMENTS = """
-    `path` (required unless `hub=True`): the official file, `.json`, `.jsonl` or `.gz`, or a folder
-    that holds it. `hub=False`: with True, a pinned revision is read from the Hub. `split=None`:
-    which split of a folder or the Hub. `limit=None`: take the first so many questions.
-    `corpus`: `"record"` (the question's own paragraphs), `"split"` (all paragraphs of the file),
-    or the path of paragraphs from elsewhere, `.jsonl` with `title` and `text`, which are indexed
-    once and kept on disk; `info["corpus"]` says which. `one_turn` prompts hold the question's own
-    paragraphs.
+    `path` (required, but with `hub=True`): the official file, `.json`, `.jsonl` or `.gz`, or a
+    folder that holds it. `hub=False`: with True, a pinned revision is read from the Hub, where
+    the benchmark is there (`hopgym data list`). `split=None`: which split of a folder or the Hub.
+    `limit=None`: take the first so many questions.
 """
 """What every benchmark takes, as its documentation says it."""
+
+CORPUS_ARGUMENT = """
+    `corpus=None`: `"record"` (the question's own paragraphs), `"split"` (all paragraphs of the
+    file), or the path of paragraphs from elsewhere, `.jsonl` with `title` and `text`, which are
+    indexed once and kept on disk; `info["corpus"]` says which. `one_turn` prompts hold the
+    question's own paragraphs.
+"""
+"""What every benchmark with paragraphs takes as well."""
 
 
 def environment(env_id: str, arguments: str = "") -> Callable[[Factory], Factory]:
@@ -153,6 +158,8 @@ def make_environment(
     source = make_source()
     scored = bool(source.support_asked) or not env_settings.ask_support
     require(scored, "ask_support", f"False for {source.name}, which scores no support", True)
+    if env_settings.ask_support and source.names_sentences:
+        tool_settings = ToolSettings(**{"sentence_numbers": True, **for_tools})
     if "max_steps" not in for_env and source.max_steps:
         env_settings = EnvSettings(**for_env, max_steps=source.max_steps)
     return HopEnv(source, env_settings, tool_settings, render_mode)

@@ -140,7 +140,7 @@ def shortened(text: str, room: int = _MOST_CHARS) -> str:
 
 
 def _kind(task: Task) -> str:
-    hops = len(task.question.hops)
+    hops = task.question.hop_count
     named = f"{hops} hop{'s' if hops > 1 else ''}" if hops else ""
     return " · ".join(part for part in (task.question.kind, named) if part)
 

@@ -63,8 +63,8 @@ def _groups(evaluation: Evaluation) -> dict[str, Mapping[str, float]]:
     groups: dict[str, Mapping[str, float]] = {"all": evaluation.official}
     if len(evaluation.official_by_kind) > 1:
         groups |= {kind or "no kind": each for kind, each in evaluation.official_by_kind.items()}
-    several = len(evaluation.official_by_hops) > 1
-    for count, each in evaluation.official_by_hops.items() if several else ():
+    known = evaluation.official_by_hops.keys() - {"0"}
+    for count, each in evaluation.official_by_hops.items() if known else ():
         words = {"0": "hops unknown", "1": "1 hop"}.get(count, f"{count} hops")
         groups[words] = each
     return groups

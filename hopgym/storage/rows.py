@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from hopgym.documents import Document, split_sentences
+from hopgym.documents import Document, cut_title, split_sentences
 from hopgym.errors import DataError, did_you_mean
 
 _GZIP_MARK = b"\x1f\x8b"
@@ -23,8 +23,6 @@ _CHUNK = 1 << 20
 _INK = re.compile(rb"\S")
 # A string, closed or cut off by the end of what is read, or a bracket outside of strings.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
-_MAX_FIRST_LINE = 200
-_SHORT_TITLE = 20
 _FIELDS = ("title", "text", "sentences", "doc")
 _MEND = (
     "a row is {'title': ..., 'text': ...}, {'title': ..., 'sentences': [...]} or {'doc': ...}; "
@@ -196,7 +194,7 @@ def _page(document_id: str, data: bytes, place: _Place) -> Document:
         raise place.error(f"{error}; {_MEND}") from error
     named = (row.title, row.text, row.sentences) != (None, None, None)
     if row.doc is not None and not named:
-        title, text = _cut_title(row.doc.strip())
+        title, text = cut_title(row.doc.strip())
         sentences = split_sentences(text)
     else:
         title, sentences = _own(row, data, place)
@@ -222,11 +220,3 @@ def _own(row: _Row, data: bytes, place: _Place) -> tuple[str, tuple[str, ...]]:
         if not sentence.strip():
             raise place.error(f"expected text in sentence {index}, got an empty one; leave it out")
     return title, tuple(row.sentences)
-
-
-def _cut_title(doc: str) -> tuple[str, str]:
-    """Return title and text of a page that names no title."""
-    first, _, rest = doc.partition("\n")
-    if rest and len(first) <= _MAX_FIRST_LINE:
-        return first.strip(), rest
-    return doc[:_SHORT_TITLE].strip(), doc

@@ -58,6 +58,8 @@ class PeopleSource(TaskSource):
         "full, and couples have their children together."
     )
 
+    answer_notes = 'If there is no answer, answer "unknown".'
+
     def __init__(
         self,
         world_settings: WorldSettings | None = None,
