@@ -8,10 +8,11 @@ next, so that a run can be spread over slots and threads, stopped and taken up a
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import replace
 from numbers import Integral
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, cast
 
 import gymnasium
@@ -21,11 +22,11 @@ from hopgym.actions import replace_surrogates
 from hopgym.env import HopEnv
 from hopgym.errors import HopgymError, require
 from hopgym.policy import Policy, as_policy
-from hopgym.runfile import TrajectoryWriter, as_recorded
+from hopgym.runfile import Header, TrajectoryWriter, as_recorded
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.wrappers import hop_env, run_header
 
-__all__ = ["Completion", "Policy", "as_policy", "episode_rng", "run_episodes"]
+__all__ = ["Completion", "Policy", "as_policy", "episode_rng", "header_of", "run_episodes"]
 
 
 def episode_rng(seed: int, index: int, sample: int, t: int) -> np.random.Generator:
@@ -87,6 +88,16 @@ def run_episodes(
     return _run(env, policy, wanted, range(samples), slots, seed, out)
 
 
+def header_of(env: HopEnv, policy: Policy, seed: int = 0) -> Header:
+    """Return the header of the file that `run_episodes` writes: what tells the run from others."""
+    policy = as_policy(policy)
+    return _header(env, policy.seeded(seed) if hasattr(policy, "seeded") else policy, seed)
+
+
+def _header(env: HopEnv, seeded: Policy, seed: int) -> Header:
+    return run_header(env, seed=seed, policy=getattr(seeded, "fingerprint", ""))
+
+
 def _checked_indices(indices: Iterable[int], tasks: int) -> tuple[int, ...]:
     """Return the indices, each once; NumPy's whole numbers will do."""
     expected = f"whole numbers in [0, {tasks})"
@@ -146,8 +157,8 @@ def _run(
     seed: int,
     out: str | os.PathLike[str] | None,
 ) -> Iterator[Trajectory]:
-    config = {"seed": seed, "policy": getattr(policy, "fingerprint", "")}
-    with TrajectoryWriter(out, run_header(env, **config)) if out else nullcontext() as writer:
+    header = _header(env, policy, seed)
+    with TrajectoryWriter(out, header) if out else nullcontext() as writer:
         kept = writer.finished if writer else ()
         done = {(env.source.index_of(task_id), sample) for task_id, sample in kept}
         pairs = ((index, sample) for index in indices for sample in samples)
@@ -184,28 +195,61 @@ def _play_in_threads(
     jobs: Iterator[tuple[int, int]],
     record: Callable[[Trajectory], None],
 ) -> Iterator[list[Trajectory]]:
-    """Ask for each episode by itself as soon as it waits; yield what ended in the meantime."""
-    pool = ThreadPoolExecutor(_concurrency(policy), thread_name_prefix="hopgym-policy")
-    asked: dict[Future[str | Completion], _Slot] = {}
+    """Ask for each episode by itself as soon as it waits; yield each that ends."""
+    callers = _Callers(policy, min(_concurrency(policy), len(slots)))
     try:
-        for slot in slots:
-            if slot.begin(jobs):
-                asked[pool.submit(_ask_alone, policy, slot.prefix, 2)] = slot
-        while asked:
-            finished = []
-            for future in wait(asked, return_when=FIRST_COMPLETED).done:
-                slot = asked.pop(future)
-                slot.take(future.result())
-                if slot.prefix.reason:
-                    finished.append(slot.prefix)
-                    record(slot.prefix)
-                    if not slot.begin(jobs):
-                        continue
-                asked[pool.submit(_ask_alone, policy, slot.prefix, 2)] = slot
+        under_way = sum(callers.ask(slot) for slot in slots if slot.begin(jobs))
+        while under_way:
+            slot, reply = callers.answered()
+            slot.take(reply)
+            finished = [slot.prefix] if slot.prefix.reason else []
+            for trajectory in finished:
+                record(trajectory)
+            goes_on = not finished or slot.begin(jobs)
+            under_way -= not (goes_on and callers.ask(slot))
             yield finished
     finally:
-        # An interrupt closes the file at once; Python waits for the calls under way at its exit.
-        pool.shutdown(wait=False, cancel_futures=True)
+        callers.close()
+
+
+class _Callers:
+    """Threads that call a policy, each for one episode at a time.
+
+    They do not hold the process up at its end: after Ctrl-C nobody waits for a slow server.
+    """
+
+    def __init__(self, policy: Policy, count: int) -> None:
+        self._policy, self._count = policy, count
+        self._waiting = SimpleQueue[_Slot | None]()
+        self._done = SimpleQueue[tuple[_Slot, str | Completion | BaseException]]()
+        self._closed = False
+        for number in range(count):
+            Thread(target=self._call, name=f"hopgym-policy-{number}", daemon=True).start()
+
+    def ask(self, slot: _Slot) -> bool:
+        """Have the policy called for a slot as soon as a thread is free."""
+        self._waiting.put(slot)
+        return True
+
+    def answered(self) -> tuple[_Slot, str | Completion]:
+        """Wait for a reply; return it with its slot. What is no `Exception` is raised again."""
+        slot, reply = self._done.get()
+        if isinstance(reply, BaseException):
+            raise reply
+        return slot, reply
+
+    def close(self) -> None:
+        """Make no further calls; each thread ends with the one it is in."""
+        self._closed = True
+        for _ in range(self._count):
+            self._waiting.put(None)
+
+    def _call(self) -> None:
+        while (slot := self._waiting.get()) is not None and not self._closed:
+            try:
+                self._done.put((slot, _ask_alone(self._policy, slot.prefix, 2)))
+            except BaseException as error:
+                self._done.put((slot, error))
 
 
 def _ask(policy: Policy, prefixes: Sequence[Trajectory]) -> Sequence[str | Completion]:

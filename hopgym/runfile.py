@@ -6,10 +6,8 @@ killed leaves a file that the same run goes on with: no episode is lost, none st
 
 import hashlib
 import os
-import sys
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,25 +17,11 @@ import msgspec
 
 from hopgym import __version__
 from hopgym.errors import ArgumentError, DataError, RunFileError, require
+from hopgym.linefile import lock, replace_lines, unlock
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 
 SCHEMA = 1
 """Version of the layout of a line."""
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: IO[bytes]) -> None:
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError from error
-else:
-    import fcntl
-
-    def _try_lock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
 
 _T = TypeVar("_T")
 _NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -128,13 +112,13 @@ class TrajectoryWriter:
         # Through a link, the file it names is meant: a rename would put a file in the link's place.
         self.path = Path(path).resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path)
+        self._lock = lock(self.path)
         try:
             self._keys = _take_up(self.path, header)
             # Unbuffered: each record is one write to the system, whole or not there.
             self._file = self.path.open("ab", buffering=0)
         except BaseException:
-            _unlock(self.path, self._lock)
+            unlock(self.path, self._lock)
             raise
 
     @property
@@ -170,7 +154,7 @@ class TrajectoryWriter:
         """Close the file and let other writers have it; closing twice is harmless."""
         if not self._file.closed:
             self._file.close()
-            _unlock(self.path, self._lock)
+            unlock(self.path, self._lock)
 
     def __enter__(self) -> "TrajectoryWriter":
         return self
@@ -182,7 +166,7 @@ class TrajectoryWriter:
 def _take_up(path: Path, header: Header) -> set[tuple[str, int]]:
     """Make a file ready to be appended to, under its lock; return the keys of its records."""
     if not path.exists() or not path.stat().st_size:
-        _rewrite(path, [msgspec.json.encode(header) + b"\n"])
+        replace_lines(path, [msgspec.json.encode(header) + b"\n"])
         return set()
     with path.open("rb") as file:
         first = file.readline().removesuffix(b"\n") + b"\n"
@@ -194,22 +178,8 @@ def _take_up(path: Path, header: Header) -> set[tuple[str, int]]:
             kept_bytes += len(line)
     if kept_bytes != path.stat().st_size:
         kept = (line for line, each in _records(path) if each.reason not in ERROR_REASONS)
-        _rewrite(path, chain([first], kept))
+        replace_lines(path, chain([first], kept))
     return keys
-
-
-def _rewrite(path: Path, lines: Iterable[bytes]) -> None:
-    """Put a new file in the place of an old one at one instant; a kill leaves the one or the other.
-
-    The lock is a file of its own, so that it outlasts the rename. The temporary file may have one
-    name, as only the holder of the lock writes it, and a stale one is overwritten.
-    """
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
@@ -271,29 +241,3 @@ def _open(path: Path) -> IO[bytes]:
         return path.open("rb")
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected a trajectory file, got no such file") from error
-
-
-def _lock(path: Path) -> IO[bytes]:
-    """Return the lock of a file, held until it is closed or the process ends, however it does."""
-    beside = path.with_name(f"{path.name}.lock")
-    while True:
-        file = beside.open("ab")
-        try:
-            _try_lock(file)
-        except BlockingIOError as error:
-            file.close()
-            raise RunFileError(
-                f"{path} must have one writer at a time, another has it open; wait for its end or "
-                "give another file"
-            ) from error
-        # The last holder may have removed the lock between the two calls: then it locks nothing.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
-                return file
-        file.close()
-
-
-def _unlock(path: Path, file: IO[bytes]) -> None:
-    with suppress(OSError):  # Windows keeps a file that is open; the next holder takes it over.
-        path.with_name(f"{path.name}.lock").unlink()
-    file.close()

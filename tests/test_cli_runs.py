@@ -20,6 +20,13 @@ METRICS = ("success", "f1", "supported", "process_accuracy", "regret")
 SMALL = ("--size", "10", "--questions_per_world", "20")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go to the working directory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
 
@@ -129,18 +136,26 @@ def test_eval_prints_the_floors_with_its_table() -> None:
     assert "\x1b" not in result.output
 
 
+def without_timing(summary: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in summary.items() if name != "timing"}
+
+
 def test_eval_keeps_its_episodes(tmp_path: Path) -> None:
-    words = ("--policy", "random", "--seed", "4", "--out", str(tmp_path))
+    out = tmp_path / "run"
+    words = ("--policy", "random", "--seed", "4", "--out", str(out))
     evaluate(*words, "-n", "10")
-    written = (tmp_path / "random.jsonl").read_bytes()
+    written = (out / "episodes.jsonl").read_bytes()
     summary = evaluate(*words, "-n", "15")
-    assert (tmp_path / "random.jsonl").read_bytes().startswith(written)
-    assert json.loads((tmp_path / "summary.json").read_text()) == summary
-    assert evaluate("--policy", "random", "--seed", "4", "-n", "15") == summary
+    assert (out / "episodes.jsonl").read_bytes().startswith(written)
+    assert json.loads((out / "summary.json").read_text()) == summary
+    whole = evaluate("--policy", "random", "--seed", "4", "-n", "15")
+    assert without_timing(whole) == without_timing(summary)
     assert evaluate(*words, "-n", "10")["success"]["n"] == 10
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *("random.jsonl", "guess.jsonl", "unknown.jsonl", "summary.json", "report.html")
+    assert {path.name for path in out.iterdir()} == {
+        *("config.json", "environment.json", "episodes.jsonl", "floors"),
+        *("summary.json", "report.html"),
     }
+    assert {path.name for path in (out / "floors").iterdir()} == {"guess.jsonl", "unknown.jsonl"}
 
 
 def test_eval_takes_an_agent_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,19 +206,3 @@ def test_demo_compares_every_scripted_policy(tmp_path: Path) -> None:
         assert len(list(read_trajectories(tmp_path / f"{name}.jsonl"))) == 20
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!")
     assert "hopgym eval hopgym/People-v0 --policy greedy" in result.stderr
-
-
-def test_ctrl_c_in_eval_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hopgym.policies import GuessPolicy
-
-    def interrupted(*_: object) -> str:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(GuessPolicy, "act", interrupted)
-    result = run("eval", "People-v0", "--policy", "unknown", "-n", "3", "--out", str(tmp_path))
-    assert result.exit_code == 130
-    assert len(list(read_trajectories(tmp_path / "unknown.jsonl"))) == 3
-    assert "hopgym eval People-v0 --policy unknown -n 3" in result.stderr
-    monkeypatch.undo()
-    again = run("eval", "People-v0", "--policy", "unknown", "-n", "3", "--out", str(tmp_path))
-    assert again.exit_code == 0

@@ -41,7 +41,8 @@ def test_brackets_are_no_markup(tmp_path: Path) -> None:
         {"id": "q", "question": "What is Ada?", "answer": "baker", "kind": "[/b]odd"},
     ]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    result = run("eval", "Jsonl-v0", "--path", str(path), "--policy", "greedy", "-n", "1")
+    words = ("eval", "Jsonl-v0", "--path", str(path), "--policy", "greedy", "-n", "1")
+    result = run(*words, "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
     assert "[/b]odd" in result.stdout
     assert "[/x]" in result.stdout
@@ -87,7 +88,8 @@ def test_an_agent_that_fails_at_first(agents: Path) -> None:
 def test_eval_tells_what_is_from_before(tmp_path: Path) -> None:
     words = ("eval", "People-v0", "--policy", "unknown", *SMALL, "--out", str(tmp_path))
     assert "from before" not in run(*words).stderr
-    assert "6 episodes of unknown, 6 of them from before." in run(*words).stderr
+    told = run(*words).stderr
+    assert "6 of 6 episodes of unknown are there from before; --fresh plays them again." in told
 
 
 @pytest.mark.parametrize(

@@ -44,3 +44,14 @@ def test_tiny_imitation_learns_and_acts() -> None:
     assert 0 <= low <= result["success"] <= high <= 1
     assert result["success_by_group"]["1 hop"] == result["success"]
     assert set(result["floors"]) == {"guess", "value of the page", "value of its kind"}
+
+
+def test_the_custom_agent_plays_and_is_short() -> None:
+    script = EXAMPLES / "custom_agent.py"
+    lines = _run(str(script)).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "success",
+        "supported",
+        "process_accuracy",
+    ]
+    assert len(script.read_text(encoding="utf-8").splitlines()) < 30

@@ -1,84 +1,37 @@
 """The report as a page: well-formed and self-contained, every text escaped, each step told."""
 
+import base64
+import hashlib
+import json
 import re
-from collections.abc import Iterable
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
-from hopgym.policies import ConstantPolicy, GuessPolicy, OraclePolicy, ScriptedPolicy
+from hopgym.policies import GuessPolicy, OraclePolicy, ScriptedPolicy
 from hopgym.report import render_report
+from hopgym.report.wording import safe_json
 from hopgym.rollout import run_episodes
-from hopgym.settings import EnvSettings
 from hopgym.tasks import Evidence, Hop, Question, Task
 from hopgym.trajectory import StopReason, Trajectory
+from tests.report_page import SCRIPT, Page, play
 
-VOID = {"meta", "rect", "path"}
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "footer"),
-    *("h1", "h2", "h3", "p", "div", "span", "b", "i", "bdi", "small", "code", "pre", "mark"),
-    *("dl", "dt", "dd", "ol", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"),
-    *("details", "summary", "svg", "rect", "path", "progress"),
+    *("h1", "h2", "h3", "p", "div", "span", "b", "i", "bdi", "small", "code", "mark", "article"),
+    *("dl", "dt", "dd", "ol", "table", "thead", "tbody", "tr", "th", "td", "kbd", "noscript"),
+    *("details", "summary", "svg", "g", "text", "rect", "path", "circle", "figure", "figcaption"),
+    *("script", "button", "input"),
 }
 ATTRIBUTES = {
     *("class", "lang", "charset", "name", "content", "http-equiv", "scope", "data-title", "open"),
-    *("viewbox", "preserveaspectratio", "aria-hidden", "width", "height", "x", "d", "value"),
+    *("viewbox", "preserveaspectratio", "width", "height", "x", "y", "d", "dy", "cx", "cy", "r"),
+    *("transform", "text-anchor", "stroke-width", "aria-hidden", "aria-label", "aria-pressed"),
+    *("id", "role", "type", "placeholder", "autocomplete", "spellcheck"),
 }
-SCRIPT = {
-    "q0": ["<lookup>Ada Brook</lookup>", "<search>Ada</search>", "<answer>baker</answer>"],  # lucky
-    "q1": ["<answer>Ada Brook</answer>"],  # one of two, F1 2/3, nothing read
-    "q2": ["<lookup>Cleo Dunn</lookup>", "<lookup>Elmstead</lookup>", "<answer>Farrow</answer>"],
-    "q3": ["<answer>1410</answer>"],  # right, no evidence
-}
-
-
-class Page(HTMLParser):
-    """A page read by the standard parser, which keeps what its tags hold."""
-
-    def __init__(self, page: bytes) -> None:
-        super().__init__()
-        self.html = page.decode()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.open: list[tuple[str, list[str]]] = []
-        self.texts: list[tuple[str, str]] = []
-        """Tag with its class, and all text inside, in the order the tags close."""
-        self.feed(self.html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append((".".join([tag, *(dict(attrs).get("class") or "").split()]), []))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in VOID
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        name, parts = self.open.pop()
-        assert name.split(".")[0] == tag
-        self.texts.append((name, "".join(parts)))
-
-    def handle_data(self, data: str) -> None:
-        for _, parts in self.open:
-            parts.append(data)
-
-    def all(self, name: str) -> list[str]:
-        """The texts of the tags of a name, as in ``i.v.good``, white space folded."""
-        return [" ".join(text.split()) for found, text in self.texts if found == name]
-
-
-def play(
-    source: Any, policy: Any, settings: EnvSettings | None = None, indices: Iterable[int] = range(4)
-) -> list[Trajectory]:
-    return list(run_episodes(HopEnv(source, settings), policy, indices))
 
 
 @pytest.fixture
@@ -100,54 +53,41 @@ def test_well_formed_and_nothing_from_elsewhere(source: Any, runs: Any) -> None:
     assert page.html.startswith("<!DOCTYPE html>\n<html lang=")
     assert set(page.tags) <= TAGS
     assert {name for name, _ in page.attributes} <= ATTRIBUTES
-    assert not re.search(r"https?:|//|@import|url\(|javascript:|\bon\w+=", page.html)
-    assert ("http-equiv", "Content-Security-Policy") in page.attributes
-    assert any(str(value).startswith("default-src 'none'") for _, value in page.attributes)
+    # The script names SVG's namespace, which nothing is ever asked of.
+    without = page.html.replace('"http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?:|@import|url\(|javascript:|\bon\w+=|innerHTML", without)
     assert page.all("h2") == [
         "Results",
         "Success by number of hops",
         "Success by kind of question",
         "How the episodes ended",
+        "Steps against the oracle's",
+        "Process accuracy by step",
         "Episodes",
     ]
 
 
-def test_failures_come_first_and_runs_share_the_room(source: Any, scripted: Any) -> None:
-    page = Page(render_report({"mine": scripted}, source))
-    endings = [text for name, text in page.texts if name.startswith("summary")]
-    heads = [ending.split()[0] for ending in endings[3:]]
-    assert heads == ["unsupported", "lucky", "supported", "right"]
-    assert page.all("small").count("1 of 4 failed") == 1
-    page = Page(render_report({"a": scripted, "b": scripted}, source, episodes=3))
-    shown = [text for text in page.all("small") if "failed" in text]
-    assert shown == ["1 of 4 failed; 2 shown", "1 of 4 failed; 1 shown"]
+def test_the_policy_allows_the_one_script_and_style_alone(source: Any, runs: Any) -> None:
+    page = Page(render_report(runs, source))
+    policy = next(str(v) for n, v in page.attributes if n == "content" and "default-src" in str(v))
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy and "connect" not in policy
+    for tag in ("script", "style"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page.html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_an_episode_is_told_step_by_step(source: Any, scripted: list[Trajectory]) -> None:
-    (lucky,) = (t for t in scripted if t.task_id == "q0")
-    page = Page(render_report({"mine": [lucky]}, source))
-    # Ada Brook's page is in the question, so led: 1/4; her mother's sentence: held, and Cleo Dunn
-    # led: (1 + 1/2) / 2. The search shows nothing new. Then right without the job's page.
-    assert page.all("p")[-3:] == [
-        "1 good process 0.67 · potential 0.75",
-        "2 irrelevant process 0.00 · potential 0.75",
-        "3 lucky outcome 1.00 · potential 0.75",
+def test_several_attempts_are_told(source: Any, env: HopEnv) -> None:
+    played = list(run_episodes(env, ScriptedPolicy(SCRIPT), range(4), samples=2))
+    page = Page(render_report({"mine": played}, source))
+    assert "Several attempts at each task" in page.all("h2")
+    card = page.html[page.html.index("Several attempts") :]
+    assert re.findall(r"<dt>([^<]+)</dt><dd>([\d.]+%)", card)[:3] == [
+        ("pass@1", "75.0%"),
+        ("pass@2", "75.0%"),
+        ("majority", "75.0%"),
     ]
-    assert "<lookup>Ada Brook</lookup>" in page.all("code")
-    assert page.all("mark")[1:] == ["Her mother is Cleo Dunn."] * 2
-    assert page.all("li.read") == ["the mother of Ada Brook is Cleo Dunn read in step 1"]
-    assert page.all("li.found") == ["Cleo Dunn works as a baker title seen, fact not read"]
-    assert "attribute · 2 hops · 3 steps, oracle 3, regret 0" in page.all("small")
-    assert any("mother of Ada Brook → Cleo Dunn" in item for item in page.all("li"))
-
-
-def test_titles_of_evidence_pages_are_marked(source: Any) -> None:
-    # The friends' page itself is evidence: its heading leads, its sentences are whole-page facts.
-    search = play(source, ScriptedPolicy(["<search>keeps bees</search>"]), indices=[1])
-    assert Page(render_report({"mine": search}, source)).all("mark.lead")[1:] == ["Gil Hart"]
-    read = play(source, ScriptedPolicy(["<lookup>Gil Hart</lookup>"]), indices=[1])
-    page = Page(render_report({"mine": read}, source))
-    assert "Gil Hart keeps bees. His friends are Ada Brook and Ivo Jay." in page.all("mark")
 
 
 HOSTILE = "</style></details><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}&lt;"
@@ -190,32 +130,27 @@ def test_every_text_is_escaped(source: Any) -> None:
     data = render_report({f"R {HOSTILE}": [played, error], "other": [played]}, hostile)
     page = Page(data)
     assert set(page.tags) <= TAGS
+    assert page.tags.count("script") == 2
     assert {name for name, _ in page.attributes} <= ATTRIBUTES
-    body = page.html[page.html.index("</style>") + 8 :]
+    body = page.html[page.html.index("</style>") + 8 : page.html.rindex("<script>")]
     assert not any(piece in body for piece in PIECES)
     assert "49" not in page.all("h1")[0]
-    for letter in ("E", "N", "R", "Q", "K", "A", "H", "HA", "F", "S", "X"):
+    embedded = json.dumps(page.data, ensure_ascii=False)
+    written = json.dumps(HOSTILE)[1:-1]
+    for letter in ("E", "N", "R"):
         assert any(f"{letter} " in text and HOSTILE in text for _, text in page.texts), letter
-    assert "�" in body
-    assert "\x00" not in body and "␀" in body and "␛[31m" in body
+    for letter in ("R", "Q", "K", "A", "H", "HA", "F", "S", "X"):
+        assert re.search(rf"{letter} [^{{}}]*{re.escape(written)}", embedded), letter
+    assert "�" in embedded
+    assert "\\u0000" not in body and "\x00" not in body
+    assert "␀" in embedded and "␛[31m" in embedded
 
 
-def test_odd_endings_and_lengths(source: Any, scripted: list[Trajectory]) -> None:
-    cut = play(source, ScriptedPolicy(["<search>bees</search>"]), EnvSettings(max_steps=1), [1])
-    silent = replace(cut[0], sample=1, steps=(), reason=StopReason.AGENT_ERROR, error="boom " * 999)
-    page = Page(render_report({"mine": [*cut, silent]}, source))
-    assert page.all("span.none")[1:] == [
-        "no answer: the steps ran out",
-        "the policy raised; left out of the results",
-    ]
-    assert any(
-        text.startswith("boom") and "more characters]" in text for text in page.all("dd.mono")
-    )
-    assert Page(render_report({"mine": [silent]}, source)).html.count("–") > 5
-    closed = play(source, ConstantPolicy(), EnvSettings(mode="closed_book"))
-    page = Page(render_report({"mine": closed}, source))
-    assert page.all("i.v.wrong") == ["not right"] * 4
-    assert "potential 0" not in page.html
+def test_json_may_stand_inside_a_script() -> None:
+    texts = ["</script><!--<script>", "&lt;", "\u2028\u2029", "\ud800", "\x00", "é"]
+    encoded = safe_json(texts)
+    assert not re.search(rb"[<>&]|\xe2\x80[\xa8\xa9]|\\u0000", encoded)
+    assert json.loads(encoded) == [*texts[:3], "�", "␀", "é"]
 
 
 def test_different_tasks_and_arguments_are_told(source: Any, scripted: list[Trajectory]) -> None:

@@ -49,7 +49,7 @@ def test_report_verb(files: Mapping[str, Path], tmp_path: Path, capsys: Any) -> 
     out = tmp_path / "deep" / "report.html"
     commands["report"]([files["guess"], files["mine"]], out)
     page = out.read_text(encoding="utf-8")
-    assert re.findall(r"<h3><bdi>(\w+)</bdi>", page) == ["guess", "mine"]
+    assert re.findall(r'"key":"(\w+)/data/0"', page) == ["mine", "guess"]
     assert "<h1>hopgym/Jsonl-v0</h1>" in page
     assert str(out) in capsys.readouterr().err.replace("\n", "")
 
@@ -65,7 +65,7 @@ def test_report_verb_refuses(files: Mapping[str, Path], tmp_path: Path) -> None:
         report([tmp_path / "none.jsonl"], tmp_path / "x.html")
     with pytest.raises(ArgumentError, match="--out must be an HTML file"):
         report([files["mine"]], files["mine"])
-    with pytest.raises(DataError, match="expected a trajectory file, got a folder"):
+    with pytest.raises(DataError, match=r"expected the folder of a run with episodes\.jsonl"):
         report([tmp_path], tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()
 
@@ -114,40 +114,29 @@ def test_the_caption_counts_privileged_steps() -> None:
     assert caption.endswith("used a title that was not shown: oracle 1,046.")
 
 
-def test_runs_of_one_name_get_that_of_their_folder(files: Mapping[str, Path]) -> None:
-    from hopgym.cli.report import _named
+def test_a_folder_is_a_run_with_its_floors(
+    files: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hopgym.cli.report import report
 
-    a, b = Path("a/run.jsonl"), Path("b/run.jsonl")
-    assert _named([a, Path("c/d.jsonl"), a]) == {"run": a, "d": Path("c/d.jsonl")}
-    assert _named([a, b]) == {"a/run": a, "b/run": b}
-    assert list(_named([a, Path("a/run.json")])) == ["a/run.jsonl", "a/run.json"]
+    folder = tmp_path / "attempt"
+    (folder / "floors").mkdir(parents=True)
+    files["mine"].rename(folder / "episodes.jsonl")
+    files["guess"].rename(folder / "floors" / "guess.jsonl")
+    report([folder], tmp_path / "x.html", as_json=True)
+    rows = json.loads(capsys.readouterr().out)["runs"]
+    assert [(row["run"], row["role"]) for row in rows] == [("attempt", ""), ("guess", "floor")]
 
 
-def test_view_serves_one_page_to_this_machine_alone() -> None:
-    from http.client import HTTPConnection
-    from threading import Thread
+def test_view_without_a_run_takes_the_latest(
+    files: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hopgym.cli.report import view
 
-    from hopgym.cli.report import PageServer
-
-    with PageServer("<p>é</p>".encode(), 0) as server:
-        assert server.server_address[0] == "127.0.0.1"
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        port = server.server_port
-
-        def get(path: str, method: str = "GET", host: str = "") -> tuple[int, bytes]:
-            connection = HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request(method, path, headers={"Host": host or f"localhost:{port}"})
-            response = connection.getresponse()
-            content = response.read()
-            connection.close()
-            return response.status, content
-
-        assert get("/") == get("/?x=1", host="127.0.0.1") == (200, "<p>é</p>".encode())
-        assert get("/", "HEAD") == (200, b"")
-        assert get("/../etc/passwd")[0] == get("/favicon.ico")[0] == 404
-        assert get("/", host="evil.example")[0] == get("/", host="evil.example:80")[0] == 403
-        with pytest.raises(ArgumentError, match=f"--port must be a free port.*got {port}"):
-            PageServer(b"", port)
-        server.shutdown()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArgumentError, match="RUN must be given where runs/latest names none"):
+        view()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "latest").write_text(f"{files['mine'].name}\n")
     with pytest.raises(ArgumentError, match="got 99999"):
-        PageServer(b"", 99999)
+        view(port=99_999)  # The run was found: only the port is wrong.

@@ -1,5 +1,7 @@
 """Policies that raise, reply wrongly or give up: what becomes of their episodes."""
 
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,3 +98,30 @@ def test_completions_that_end_an_episode(
     trajectory = next(run_episodes(env, policy, [0]))
     assert (trajectory.reason, trajectory.error) == (reason, error)
     assert len(trajectory.steps) == 1 and not trajectory.is_success
+
+
+def test_threads_end_with_the_run(env: HopEnv) -> None:
+    def going() -> int:
+        return sum(each.name.startswith("hopgym-policy") for each in threading.enumerate())
+
+    release = threading.Event()
+
+    class Policy:
+        concurrency = 3
+
+        def __call__(self, prefixes: Sequence[Trajectory]) -> list[str]:
+            if prefixes[0].sample:
+                release.wait(timeout=20)
+            return [ANSWER]
+
+    before = going()
+    run = run_episodes(env, Policy(), range(4), samples=2, slots=8)
+    next(run)
+    assert going() == before + 3
+    run.close()  # type: ignore[attr-defined]
+    release.set()
+    for _ in range(500):
+        if going() == before:
+            break
+        time.sleep(0.01)
+    assert going() == before

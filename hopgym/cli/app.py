@@ -32,6 +32,7 @@ VERBS = {
     "export-predictions": "hopgym.cli.export:export_predictions",
     "report": "hopgym.cli.report:report",
     "view": "hopgym.cli.report:view",
+    "compare": "hopgym.cli.compare:compare_runs",
     "replay": "hopgym.cli.replay:replay_file",
     "bench": "hopgym.cli.bench:bench",
     "doctor": "hopgym.cli.doctor:doctor",

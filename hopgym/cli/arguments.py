@@ -87,19 +87,48 @@ def read_value(name: str, text: str) -> Any:
     return parsed
 
 
+def policy_options(words: Sequence[str], policy: str) -> tuple[list[str], dict[str, Any]]:
+    """Return the words that are no option of a policy, and its options by name.
+
+    Those of ``llm`` are given as ``--llm.model M``. Of ``module:Class`` the class alone will do, as
+    in ``--Class.model M``. Values are JSON or the text as it stands.
+
+    Raises:
+        ArgumentError: On options of another policy.
+    """
+    rest: list[str] = []
+    options: dict[str, Any] = {}
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        written, equals, value = word.removeprefix("--").partition("=")
+        owner, dot, name = written.rpartition(".")
+        if not word.startswith("--") or not dot:
+            rest.append(word)
+            continue
+        if owner not in (policy, policy.rpartition(":")[2]):
+            raise ArgumentError(
+                f"options must be those of the policy, as in --{policy}.{name}, got --{written}"
+            )
+        if not equals and left and not left[0].startswith("--"):
+            value, equals = left.pop(0), "="
+        options[name.replace("-", "_")] = _json_or_text(value) if equals else True
+    return rest, options
+
+
 def make_env(env_id: str, words: Sequence[str], **defaults: Any) -> "HopEnv":
     """Return the environment of an id with the arguments among the words.
 
     Args:
         env_id: As typed; see `resolve_id`. Where options stand before it, it may be the first of
-            them: the first plain word is taken.
+            them: the first plain word is taken. Empty where the words hold it.
         words: The words that are no option of the verb.
         defaults: Arguments for where the words name none.
 
     Raises:
         ArgumentError: On an unknown id or argument, or plain words that belong to nothing.
     """
-    plain, arguments = read_arguments([env_id, *words])
+    plain, arguments = read_arguments([*filter(None, [env_id]), *words])
     if not plain:
         raise ArgumentError("an id must be given, as in hopgym/People-v0; hopgym list names them")
     if len(plain) > 1:

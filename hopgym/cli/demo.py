@@ -33,7 +33,7 @@ def demo(
     env = make(_ID, {"split": _SPLIT})
     tasks = _QUICK_TASKS if quick else _TASKS
     try:
-        results = {name: _result(env, name, tasks, out) for name in POLICIES}
+        results = _results(env, tasks, out)
         report = _write_report(env, out)
     except KeyboardInterrupt:
         say("Stopped; the finished episodes are kept.")
@@ -50,12 +50,17 @@ def demo(
     say_wrote({"trajectories": out, "figures": summary} | report, _next_commands(out))
 
 
-def _result(env: "HopEnv", policy: str, tasks: int, out: Path) -> "Results":
+def _results(env: "HopEnv", tasks: int, out: Path) -> dict[str, "Results"]:
+    """Play what is missing; return what each policy comes to."""
+    from hopgym.cli.live import Board
     from hopgym.cli.results import measure
-    from hopgym.cli.runs import Run, all_episodes
+    from hopgym.cli.runs import Episodes, Run, play
 
-    run = Run(policy, tasks, out=_file(out, policy))
-    return measure(all_episodes(env, run), env.source)
+    runs = {name: Run(name, tasks, _file(out, name)) for name in POLICIES}
+    with Board() as board:
+        for name, run in runs.items():
+            play(env, POLICIES[name](env), run, board)
+    return {name: measure(Episodes(run), env.source, tasks) for name, run in runs.items()}
 
 
 def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:

@@ -1,135 +1,227 @@
-"""``hopgym eval``: a policy's figures with 95% intervals, and the floors on the same tasks."""
+"""``hopgym eval``: a policy's figures with 95% intervals, and the floors on the same tasks.
 
-import json
+In: an id, a policy, a number of tasks. Out: the folder of a run (`hopgym.cli.folder`), and tables.
+"""
+
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.arguments import make_env, takes_arguments, write_arguments
-from hopgym.cli.policies import FLOORS, HELP
-from hopgym.cli.screen import console, print_json, progress, say, say_wrote, this_command
+from hopgym.cli.arguments import make_env, policy_options, takes_arguments
+from hopgym.cli.interrupts import held_back
+from hopgym.cli.policies import FLOORS, HELP, policy_named
+from hopgym.cli.screen import print_json, progress, say, say_wrote
 
 if TYPE_CHECKING:
+    from hopgym.cli.folder import Folder
+    from hopgym.cli.live import Board
     from hopgym.cli.results import Results
     from hopgym.cli.runs import Run
     from hopgym.env import HopEnv
-    from hopgym.trajectory import Trajectory
+    from hopgym.rollout import Policy
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="For example hopgym/People-v0.")]
+Tasks = Annotated[
+    int | None,
+    typer.Option("-n", min=1, help="Take the first so many tasks: 400, of a benchmark all."),
+]
+Samples = Annotated[int, typer.Option(min=1, help="Attempts at each task.")]
+Slots = Annotated[int, typer.Option("--slots", "-c", min=1, help="Episodes under way at a time.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the policy.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the run, gone on with if it exists; by default one in runs/."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Move a run aside and play it anew.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Play nothing; print prompt, tools and tokens.")
+]
 
 
 @takes_arguments
 def evaluate_policy(
     ctx: typer.Context,
-    env_id: Annotated[str, typer.Argument(metavar="ID", help="For example hopgym/People-v0.")],
+    env_id: Id,
     policy: Annotated[str, typer.Option(help=HELP)],
-    tasks: Annotated[int, typer.Option("-n", min=1, help="Take the first so many tasks.")] = 400,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the policy.")] = 0,
-    slots: Annotated[int, typer.Option(min=1, help="Episodes under way at a time.")] = 64,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for trajectories, summary and report; resumed if it exists."),
-    ] = None,
+    tasks: Tasks = None,
+    samples: Samples = 1,
+    slots: Slots = 64,
+    seed: Seed = 0,
+    as_json: Json = False,
+    out: Out = None,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Evaluate a policy, with the floors beside it.
 
-    The floors read nothing: guess knows the last relation and the world's values. Any argument
-    of the environment may follow (hopgym list ID tells them): --split test --hops 2,4. A report
-    is written to the folder, or without one to runs/.
+    Each task is played once, or --samples times; the same command goes on with what is there.
+    Any argument of the environment may follow (hopgym list ID tells them): --split test --hops
+    2,4. Options of the policy are given with its name: --llm.model NAME. The floors read nothing:
+    guess knows the last relation and the world's values.
     """
+    from hopgym.cli.runs import Run, first_tasks
+
+    words, options = policy_options([env_id, *ctx.args], policy)
+    env = make_env("", words)
+    playing = policy_named(policy, env, options)
+    run = Run(policy, first_tasks(env, tasks), Path(), samples, slots, seed)
+    if dry_run:
+        from hopgym.cli.dryrun import show_dry_run
+
+        show_dry_run(env, playing, run.episodes, as_json=as_json)
+        return
+    folder = _begin(ctx, env, playing, run, options, out, fresh)
+    _evaluate(ctx, env, playing, folder, _runs(run, folder), as_json)
+
+
+def _evaluate(
+    ctx: typer.Context,
+    env: "HopEnv",
+    playing: "Policy",
+    folder: "Folder",
+    runs: Mapping[str, "Run"],
+    as_json: bool,
+) -> None:
+    """Play what is missing, write and print the figures; Ctrl-C leaves those of what is there."""
+    from hopgym.cli.live import Board
+    from hopgym.cli.results import print_results
+
+    board = Board(env.settings.score)
+    stopped = not _play(env, playing, runs, board)
+    with held_back() as interrupts:
+        results = _measure(env, runs)
+        summary = _write(env, folder, runs, results, board) if results else {}
+    if as_json and results:
+        print_json(summary)
+    elif results:
+        print_results(env, results, next(iter(runs.values())), summary["timing"])
+    stopped = stopped or bool(interrupts.count)
+    _say_end(ctx, folder, board, stopped=stopped, written=bool(results))
+    if stopped:
+        raise typer.Exit(130)
+    from hopgym.cli.runs import say_errors
+
+    own = next(iter(results.values())).standing
+    say_errors(own.errors, own.first_error, own.evaluated)
+
+
+def _begin(
+    ctx: typer.Context,
+    env: "HopEnv",
+    playing: "Policy",
+    run: "Run",
+    options: Mapping[str, Any],
+    out: Path | None,
+    fresh: bool,
+) -> "Folder":
+    """Return the folder of a run, ready to be played into."""
+    from hopgym.cli import folder
+    from hopgym.rollout import header_of
+
+    header = header_of(env, playing, run.seed)
+    config = folder.config_of(
+        env,
+        header,
+        options,
+        policy=run.policy,
+        fingerprint=getattr(playing, "fingerprint", ""),
+        tasks=run.tasks,
+        samples=run.samples,
+        seed=run.seed,
+        slots=run.slots,
+        command=shlex.join(["hopgym", *folder.without_secrets(ctx.find_root().obj or [])]),
+    )
+    path = out or folder.default_path(config["id"], run.policy, header)
+    return folder.begin(path, config, fresh=fresh)
+
+
+def _runs(run: "Run", folder: "Folder") -> dict[str, "Run"]:
+    """Return the policy's run, and those of the floors: one attempt each, as they never differ."""
+    from dataclasses import replace
+
+    floors = [name for name in FLOORS if name != run.policy]
+    return {run.policy: replace(run, out=folder.episodes)} | {
+        name: replace(run, policy=name, samples=1, out=folder.floor(name)) for name in floors
+    }
+
+
+def _play(env: "HopEnv", playing: "Policy", runs: Mapping[str, "Run"], board: "Board") -> bool:
+    """Play what the runs lack; return whether all of it was, which Ctrl-C prevents."""
+    from hopgym.cli.runs import play
+
+    try:
+        with board:
+            for name, run in runs.items():
+                own = not board.rows
+                policy, again = (playing, "--fresh") if own else (policy_named(name, env), "")
+                play(env, policy, run, board, again=again)
+    except KeyboardInterrupt:
+        say("Stopped; the finished episodes are kept.")
+        return False
+    return True
+
+
+def _measure(env: "HopEnv", runs: Mapping[str, "Run"]) -> dict[str, "Results"]:
+    """Return what each run comes to that has an episode."""
     from hopgym.cli.results import measure
-    from hopgym.cli.runs import Run, first_tasks, say_errors
+    from hopgym.cli.runs import Episodes
+
+    found = {name: Episodes(run) for name, run in runs.items()}
+    return {name: measure(each, env.source, len(each)) for name, each in found.items() if len(each)}
+
+
+def _write(
+    env: "HopEnv",
+    folder: "Folder",
+    runs: Mapping[str, "Run"],
+    results: Mapping[str, "Results"],
+    board: "Board",
+) -> dict[str, Any]:
+    """Write summary and report; return the summary."""
+    from hopgym.cli.folder import read_summary, write_json
+    from hopgym.cli.runs import Episodes
     from hopgym.report import write_report
 
-    env = make_env(env_id, ctx.args)
-    count = first_tasks(env, tasks)
-    runs = {name: Run(name, count, 1, slots, seed, _file(out, name)) for name in (policy, *FLOORS)}
-    try:
-        played = {name: _episodes(env, run) for name, run in runs.items()}
-        results = {name: measure(episodes, env.source) for name, episodes in played.items()}
-    except KeyboardInterrupt:
-        _stopped(out, this_command(ctx))
-        raise typer.Exit(130) from None
-    floors = {name: results[name] for name in FLOORS}
     plain = {name: result.to_dict() for name, result in results.items()}
-    summary = plain[policy] | {"floors": {name: plain[name] for name in FLOORS}}
-    if as_json:
-        print_json(summary)
-    else:
-        _print_tables(env, runs[policy], results[policy], floors)
-    report = _report_file(out, env, policy)
+    policy = next(iter(runs))
+    own = plain.get(policy) or {}
+    timing = _timing(read_summary(folder).get("timing"), board)
+    floors = {name: plain[name] for name in FLOORS if name in plain}
+    summary = {"policy": policy} | own | {"timing": timing, "floors": floors}
+    write_json(folder.summary, summary)
     with progress("report"):
-        write_report(played, env.source, report)
-    if out is not None:
-        _write_summary(out, summary)
-    _say_written(ctx, out, report)
-    own = results[policy]
-    say_errors(own.whole.errors, own.first_error, own.whole.episodes)
+        write_report({name: Episodes(runs[name]) for name in results}, env.source, folder.report)
+    return summary
 
 
-def _say_written(ctx: typer.Context, out: Path | None, report: Path) -> None:
-    paths, then = {"report": report}, {"read it": shlex.join(["hopgym", "view", str(report)])}
-    if out is not None:
-        paths = {"trajectories": out, "figures": out / "summary.json"} | paths
-        then["go on with"] = f"{this_command(ctx)}  (a larger -n adds tasks)"
-    say_wrote(paths, then)
+def _timing(before: Any, board: "Board") -> dict[str, float]:
+    """Return the seconds of playing, how many episodes they were spent on, and the rate.
+
+    What earlier parts of the run took is added; a part that was killed has told of neither.
+    """
+    before = before if isinstance(before, dict) else {}
+    row = board.rows[0]
+    seconds = row.seconds + float(before.get("seconds", 0.0))
+    episodes = row.played + int(before.get("episodes", 0))
+    rate = episodes / seconds if seconds else 0.0
+    return {"seconds": seconds, "episodes": episodes, "episodes_per_second": rate}
 
 
-def _episodes(env: "HopEnv", run: "Run") -> list["Trajectory"]:
-    from hopgym.cli.runs import all_episodes
-
-    return all_episodes(env, run)
-
-
-def _report_file(out: Path | None, env: "HopEnv", policy: str) -> Path:
-    if out is not None:
-        return out / "report.html"
-    env_id = env.spec.id if env.spec else env.source.name
-    return Path("runs") / f"{env_id.rpartition('/')[2]}-{_stem(policy)}.html"
-
-
-def _print_tables(
-    env: "HopEnv", run: "Run", result: "Results", floors: dict[str, "Results"]
+def _say_end(
+    ctx: typer.Context, folder: "Folder", board: "Board", *, stopped: bool, written: bool
 ) -> None:
-    from hopgym.cli.results import kinds_table, policies_table
-    from hopgym.report.official import official_table, official_text
-
-    arguments = write_arguments(env.spec.kwargs if env.spec else {})
-    title = shlex.join([env.spec.id if env.spec else "", *arguments])
-    out = console(markup=False)  # A path or a kind may hold brackets.
-    out.print(f"{title}: {run.tasks:,} tasks", style="bold", soft_wrap=True)
-    out.print(policies_table({run.policy: result} | floors))
-    out.print()
-    others = {name: floor for name, floor in floors.items() if name != run.policy}
-    out.print(kinds_table(run.policy, result, others))
-    out.print()
-    if official := official_table(result.whole, env.source):
-        heading = f"{run.policy}: official metrics, {official.unit} ({official.scoring})"
-        out.print(heading, style="bold", soft_wrap=True)
-        out.print(official_text(official))
-        out.print()
-    if unjudged := env.source.unjudged:
-        text = f"The steps of {unjudged:,} of {len(env.source):,} tasks are not judged"
-        out.print(f"{text}: their evidence is not known, or not in the corpus.")
-
-
-def _write_summary(folder: Path, summary: dict[str, Any]) -> None:
-    text = json.dumps(summary, ensure_ascii=False, indent=1)
-    (folder / "summary.json").write_text(f"{text}\n", encoding="utf-8")
-
-
-def _stopped(out: Path | None, command: str) -> None:
-    if out is None:
-        say("Stopped; with --out FOLDER the episodes are kept and resumed.")
-        return
-    say("Stopped; the finished episodes are kept.")
-    say_wrote({"trajectories": out}, {"go on with": command})
-
-
-def _file(folder: Path | None, policy: str) -> Path | None:
-    return folder / f"{_stem(policy)}.jsonl" if folder else None
-
-
-def _stem(policy: str) -> str:
-    return policy.replace(":", ".").replace("/", ".")
+    row = board.rows[0] if board.rows else None
+    if stopped and row is not None:
+        say(f"{row.standing.episodes:,} of {row.total:,} episodes of {row.name} are there.")
+    paths, then = {"run": folder.path}, {}
+    if written:
+        paths |= {"figures": folder.summary, "report": folder.report}
+        then["read it"] = shlex.join(["hopgym", "view", str(folder.path)])
+    again = "" if stopped else "  (a larger -n adds tasks)"
+    words = [word for word in (ctx.find_root().obj or []) if word != "--fresh"]
+    then["go on with"] = f"{shlex.join(['hopgym', *words])}{again}"
+    say_wrote(paths, then)

@@ -1,15 +1,15 @@
 """The policies that can be named on the command line.
 
-In: a name and an environment. Out: a policy for it. ``module:function`` names an agent of one's
-own, any function from a transcript to the next action.
+In: a name, options and an environment. Out: a policy for it. Further names come in from other
+packages; ``module:object`` names an agent of one's own (`hopgym.cli.own`).
 """
 
-import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from hopgym.errors import ArgumentError, did_you_mean
+from hopgym.cli.own import own_policy, refuse_options
+from hopgym.errors import ArgumentError, HopgymError, did_you_mean
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 FLOORS = ("guess", "unknown")
 """The policies that every table of results shows beside its own: they read nothing."""
 
-HELP = "oracle, greedy, guess, exhaustive, first, random, unknown, or module:function (your own)."
+PLUG_INS = "hopgym.policies"
+"""Entry-point group of further policies, each a function of (environment, options)."""
+
+HELP = (
+    "oracle, greedy, guess, exhaustive, first, random, unknown, one of a plug-in (llm), or "
+    "module:object (your own). Its options: --NAME.option value."
+)
 
 
 def _oracle(env: "HopEnv") -> "Policy":
@@ -75,44 +81,43 @@ POLICIES: Mapping[str, Callable[["HopEnv"], "Policy"]] = {
 """Name to what makes the policy for an environment, best first."""
 
 
-def policy_named(name: str, env: "HopEnv") -> "Policy":
+def policy_named(name: str, env: "HopEnv", options: Mapping[str, Any] | None = None) -> "Policy":
     """Return the policy of a name for an environment.
 
+    Args:
+        name: A key of `POLICIES`, the name of a plug-in, or ``module:object``.
+        env: What it is to play in.
+        options: What it is made with, by name.
+
     Raises:
-        ArgumentError: When there is none of that name.
+        ArgumentError: When there is none of that name, it takes no such options, or it cannot be
+            loaded.
     """
+    options = dict(options or {})
     if ":" in name:
-        return _own(name)
-    if name not in POLICIES:
-        hint = did_you_mean(name, POLICIES)
+        return own_policy(name, options)
+    if name in POLICIES:
+        refuse_options(name, options)
+        return POLICIES[name](env)
+    points = {point.name: point for point in entry_points(group=PLUG_INS)}
+    if name not in points:
+        known = (*POLICIES, *points)
         raise ArgumentError(
-            f"policy must be one of {', '.join(POLICIES)}, or module:function for your own, "
-            f"got {name!r}{hint}"
+            f"policy must be one of {', '.join(known)}, or module:function for your own, "
+            f"got {name!r}{did_you_mean(name, known)}"
         )
-    return POLICIES[name](env)
+    return _from_plug_in(points[name], env, options)
 
 
-def _own(name: str) -> "Policy":
-    """Return a function of a module, looked for in the working directory too, as a policy."""
-    from hopgym.rollout import as_policy
-
-    module, _, attribute = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+def _from_plug_in(point: EntryPoint, env: "HopEnv", options: dict[str, Any]) -> "Policy":
     try:
-        loaded = import_module(module.removesuffix(".py"))
-        function: Any = getattr(loaded, attribute)
-    except (ImportError, AttributeError) as error:
-        raise ArgumentError(
-            f"policy must name a function as module:function, got {name!r} ({error})"
-        ) from error
-    except (Exception, SystemExit) as error:  # Whatever the module does when it is imported.
+        policy: Policy = point.load()(env, options)
+    except HopgymError:
+        raise
+    except Exception as error:  # Whatever another package does; often one that it needs is missing.
         told = " ".join(f"{type(error).__name__}: {error}".split())
         raise ArgumentError(
-            f"policy must name a function of a module that can be imported, got {name!r}; "
-            f"importing {module} raised {told}"
+            f"policy must be one that can be made, got {point.name!r} of {point.value}, "
+            f"which raised {told}"
         ) from error
-    policy: Any = as_policy(function)
-    if not getattr(policy, "fingerprint", ""):
-        policy.fingerprint = name  # so that no file holds the episodes of two agents
-    return policy  # type: ignore[no-any-return]
+    return policy

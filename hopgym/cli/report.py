@@ -1,15 +1,13 @@
 """``hopgym report`` and ``hopgym view``: a page on finished runs, as a file or in a browser.
 
-In: trajectory files; their source is made again from the records. Out: one HTML file, or the same
-page served to this machine alone.
+In: trajectory files; their source is made again from the records. Out: one HTML file, or a page
+served to this machine alone that asks for its episodes when they are wanted.
 """
 
-import socketserver
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,12 +17,15 @@ from hopgym.errors import ArgumentError, DataError, require
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
+    from hopgym.report.server import PageServer
+    from hopgym.tasks import TaskSource
     from hopgym.trajectory import Trajectory
 
-_LOOPBACK = "127.0.0.1"
+_FLOORS = "floors"
 
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Trajectory files.")]
-Episodes = Annotated[int, typer.Option(help="Episodes to show one by one, failures first.")]
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Trajectory files, or folders of runs.")
+]
 
 
 def report(
@@ -32,7 +33,9 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path(
         "report.html"
     ),
-    episodes: Episodes = 500,
+    episodes: Annotated[
+        int, typer.Option(help="Episodes to show one by one, failures first.")
+    ] = 500,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the table of results as JSON; write no page.")
     ] = False,
@@ -44,11 +47,15 @@ def report(
     their files; oracle is marked as the ceiling, guess, unknown, exhaustive
     and random as floors.
     """
+    from hopgym.report import render_report
+
     require(out.suffix != ".jsonl", "--out", "an HTML file", str(out))
+    files = _files(runs)
     if as_json:
-        print_json({"runs": _rows(runs)})
+        print_json({"runs": _rows(files)})
         return
-    page = _page(runs, episodes)
+    with _told(files) as (source, trajectories):
+        page = render_report(trajectories, source, episodes=episodes)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(page)
     say_wrote({"report": out}, {"in a browser": f"hopgym view {out}"})
@@ -56,16 +63,22 @@ def report(
 
 def view(
     runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Trajectory files, or a report written before."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN...]",
+            help="Trajectory files, folders of runs, or a report written before; by default the "
+            "run that was made last.",
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
-    episodes: Episodes = 500,
     browser: Annotated[bool, typer.Option(help="Open a browser as well.")] = False,
 ) -> None:
-    """Serve the report on one or more runs to this machine until Ctrl-C."""
-    page = _written(runs) or _page(runs, episodes)
-    with PageServer(page, port) as server:
+    """Serve the report on one or more runs to this machine until Ctrl-C.
+
+    All episodes can be listed and searched; each is read when it is opened.
+    """
+    paths = runs or [_latest()]
+    with _served(paths, port) as server:
         try:
             print(f"{server.url}  (Ctrl-C ends)", flush=True)
             if browser:
@@ -81,75 +94,42 @@ commands: dict[str, Callable[..., None]] = {"report": report, "view": view}
 """Verb to its function."""
 
 
-class PageServer(ThreadingHTTPServer):
-    """Serves one page under ``/`` to this machine, and nothing else to nobody else.
+@contextmanager
+def _served(paths: Sequence[Path], port: int) -> "Iterator[PageServer]":
+    """Give a server of a written report, or of runs whose figures are being worked out."""
+    from hopgym.report.live import LiveReport
+    from hopgym.report.server import PageServer, html_reply
 
-    Args:
-        page: UTF-8 HTML.
-        port: In [0, 65535]; 0 takes a free one.
-
-    Raises:
-        ArgumentError: When the port is not to be had.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, page: bytes, port: int) -> None:
-        self.page = page
-        try:
-            super().__init__((_LOOPBACK, port), _PageHandler)
-        except (OSError, OverflowError) as error:
-            raise ArgumentError(
-                f"--port must be a free port in [0, 65535], got {port} ({error}); 0 takes any"
-            ) from error
-
-    def server_bind(self) -> None:
-        """Bind without the look-up of a host name that `http.server` does."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = _LOOPBACK, int(self.server_address[1])
-
-    @property
-    def url(self) -> str:
-        """Where the page is to be had."""
-        return f"http://{_LOOPBACK}:{self.server_port}/"
+    page = _written(paths)
+    if page is not None:
+        with PageServer({"/": lambda query: html_reply(page)}, port) as server:
+            yield server
+        return
+    files = _files(paths)
+    env = _env_of(files)
+    title = env.spec.id if env.spec else ""
+    with (
+        closing(LiveReport(files, env.source, title)) as live,
+        PageServer(live.routes, port) as server,
+    ):
+        live.work_out(lambda: _read(files))
+        yield server
 
 
-class _PageHandler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self._reply(with_body=True)
+def _latest() -> Path:
+    from hopgym.cli.folder import LATEST
 
-    def do_HEAD(self) -> None:
-        self._reply(with_body=False)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def _reply(self, with_body: bool) -> None:
-        # A web page elsewhere may point its own name at this machine; it must not read the runs.
-        host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
-        if host not in (_LOOPBACK, "localhost"):
-            self.send_error(403)
-            return
-        if self.path.partition("?")[0] != "/":
-            self.send_error(404)
-            return
-        page = cast(PageServer, self.server).page
-        self.send_response(200)
-        for name, value in (
-            ("Content-Type", "text/html; charset=utf-8"),
-            ("Content-Length", str(len(page))),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("X-Frame-Options", "DENY"),
-        ):
-            self.send_header(name, value)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(page)
+    try:
+        return Path(LATEST.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ArgumentError(
+            f"RUN must be given where {LATEST} names none ({error.strerror}); name a trajectory "
+            "file, the folder of a run, or a report"
+        ) from error
 
 
 def _written(paths: Sequence[Path]) -> bytes | None:
-    """Return the page of a report written before; None where the paths are trajectory files."""
+    """Return the page of a report written before; None where the paths are runs."""
     pages = [path for path in paths if path.suffix == ".html"]
     if not pages:
         return None
@@ -163,32 +143,33 @@ def _written(paths: Sequence[Path]) -> bytes | None:
     return pages[0].read_bytes()
 
 
-def _page(paths: Sequence[Path], episodes: int) -> bytes:
-    from hopgym.report import render_report
-
-    env = _env_of(paths)
-    with _episodes(env, paths) as runs:
-        return render_report(runs, env.source, episodes=episodes)
-
-
-def _rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def _rows(files: Mapping[str, Path]) -> list[dict[str, Any]]:
     from hopgym.evaluation import evaluate
     from hopgym.report import results_rows
 
-    env = _env_of(paths)
-    with _episodes(env, paths) as runs:
-        return results_rows({name: evaluate(each, env.source) for name, each in runs.items()})
+    with _told(files) as (source, runs):
+        return results_rows({name: evaluate(each, source) for name, each in runs.items()})
 
 
 @contextmanager
-def _episodes(env: "HopEnv", paths: Sequence[Path]) -> "Iterator[dict[str, Iterator[Trajectory]]]":
-    """Give the episodes of each file by the name of its run, and those of the floors."""
+def _told(
+    files: Mapping[str, Path],
+) -> "Iterator[tuple[TaskSource, dict[str, Iterator[Trajectory]]]]":
+    """Read runs as `_read` does, with a progress display."""
+    with progress("episodes read") as advance, _read(files) as (source, runs):
+        yield source, {name: _counted(each, advance) for name, each in runs.items()}
+
+
+@contextmanager
+def _read(
+    files: Mapping[str, Path],
+) -> "Iterator[tuple[TaskSource, dict[str, Iterator[Trajectory]]]]":
+    """Give the source and the episodes of each file by the name of its run, and of the floors."""
     from hopgym.runfile import read_trajectories
 
-    with progress("episodes read") as advance:
-        files = _named(paths)
-        runs = {name: _counted(read_trajectories(path), advance) for name, path in files.items()}
-        yield runs | _floors(env, files)
+    env = _env_of(files)
+    runs = {name: read_trajectories(path) for name, path in files.items()}
+    yield env.source, runs | _floors(env, files)
 
 
 def _floors(env: "HopEnv", files: Mapping[str, Path]) -> "dict[str, Iterator[Trajectory]]":
@@ -211,19 +192,23 @@ def _counted(trajectories: "Iterator[Trajectory]", advance: Advance) -> "Iterato
         advance(1)
 
 
-def _named(paths: Sequence[Path]) -> Mapping[str, Path]:
-    """Return the files by stem; where two have the same, by folder and stem, or else by path."""
-    files = list(dict.fromkeys(paths))
-    namings: list[Callable[[Path], str]] = [
-        lambda path: path.stem,
-        lambda path: f"{path.resolve().parent.name}/{path.stem}",
-        str,
-    ]
-    named = [{name(path): path for path in files} for name in namings]
-    return next(each for each in named if len(each) == len(files))
+def _files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the trajectory files of runs by name; the floors of their folders come behind all.
+
+    Raises:
+        DataError: When a path names no trajectory file.
+    """
+    from hopgym.cli.kept_runs import named_files
+
+    named = named_files(paths)
+    floors: dict[str, Path] = {}
+    for path in paths:
+        for floor in sorted((path / _FLOORS).glob("*.jsonl")):
+            floors.setdefault(floor.stem, floor)
+    return named | {name: path for name, path in floors.items() if name not in named}
 
 
-def _env_of(paths: Sequence[Path]) -> "HopEnv":
+def _env_of(files: Mapping[str, Path]) -> "HopEnv":
     """Return the environment of the files' episodes, made from the first record of the first.
 
     Raises:
@@ -232,26 +217,22 @@ def _env_of(paths: Sequence[Path]) -> "HopEnv":
     """
     from hopgym.runfile import read_header, read_trajectories
 
-    for path in paths:
-        if path.is_dir():
-            raise DataError(
-                f"{path}: expected a trajectory file, got a folder; name the .jsonl files in it"
-            )
-    first = next(read_trajectories(paths[0]), None)
+    first_path = next(iter(files.values()))
+    first = next(read_trajectories(first_path), None)
     if first is None:
-        raise DataError(f"{paths[0]}: expected at least one episode, got none; finish one first")
+        raise DataError(f"{first_path}: expected at least one episode, got none; finish one first")
     if not first.env_id:
         raise DataError(
-            f"{paths[0]}: expected records that name their environment, got none; call "
+            f"{first_path}: expected records that name their environment, got none; call "
             "hopgym.report.write_report with their source"
         )
     env = make(resolve_id(first.env_id), first.env_kwargs)
     source = env.source
-    for path in paths:
+    for path in files.values():
         found = read_header(path).source
         if found != source.fingerprint:
             raise DataError(
-                f"{path}: expected tasks of {first.env_id} with the arguments of {paths[0]} "
+                f"{path}: expected tasks of {first.env_id} with the arguments of {first_path} "
                 f"(hash {source.fingerprint[:12]}), got others (hash {found[:12]}); make a report "
                 "of its own for it"
             )

@@ -5,17 +5,22 @@ intervals; the table of policies is the report's. Questions with one answer and 
 a set are kept apart: to name one of several is easier.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hopgym.cli.screen import Advance, new_table, progress
+from hopgym.cli.arguments import write_arguments
+from hopgym.cli.screen import Advance, console, new_table, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hopgym.cli.runs import Run
+    from hopgym.cli.standing import Standing
+    from hopgym.env import HopEnv
     from hopgym.evaluation import Estimates, Evaluation
-    from hopgym.evaluation.metrics import ScoredEpisode
+    from hopgym.evaluation.bootstrap import Ratio
     from hopgym.tasks import TaskSource
     from hopgym.trajectory import Trajectory
 
@@ -39,6 +44,16 @@ class Part:
         return _plain(self.metrics) | {"by_kind": by_kind}
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What one episode adds to the figures of its part."""
+
+    task: str
+    form: str
+    kind: str
+    ratios: "Mapping[str, Ratio]"
+
+
 _EMPTY = Part({}, {})
 """Of a policy all of whose episodes ended in an error."""
 
@@ -50,42 +65,37 @@ class Results:
     whole: "Evaluation"
     by_answers: Mapping[str, Part]
     """By the keys of `ANSWERS`, those that there are questions of."""
-    first_error: str = ""
-    """Task and message of the first episode that ended in an error; empty where none did."""
+    standing: "Standing"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON: what the evaluation holds, and ``by_answers``."""
+        """Return plain JSON: what the evaluation holds, ``by_answers``, and ``reasons``.
+
+        These are of `hopgym.report.endings`, one for each episode, in place of stop reasons.
+        """
         parts = {form: part.to_dict() for form, part in self.by_answers.items()}
-        return self.whole.to_dict() | {"by_answers": parts}
+        reasons = dict(self.standing.reasons.most_common())
+        return self.whole.to_dict() | {"by_answers": parts, "reasons": reasons}
 
 
-def measure(trajectories: Sequence["Trajectory"], source: "TaskSource") -> Results:
-    """Return what a policy's finished trajectories come to.
+def measure(episodes: Iterable["Trajectory"], source: "TaskSource", count: int) -> Results:
+    """Return what a policy's finished trajectories come to; they are read once.
+
+    Args:
+        episodes: In the order of their tasks, so that every world is made once.
+        source: Where the tasks come from.
+        count: How many there are, for the progress display.
 
     Raises:
         ArgumentError: When there are none, or one's task is not of the source.
     """
+    from hopgym.cli.standing import Standing
     from hopgym.evaluation import evaluate
 
-    # In the order of the tasks every world is made once.
-    ordered = sorted(trajectories, key=lambda each: (each.index, each.sample))
-    parts: dict[str, list[ScoredEpisode]] = {form: [] for form in ANSWERS}
-    with progress("figures, episodes read", 2 * len(ordered)) as advance:
-        whole = evaluate(_told(ordered, advance), source)
-        for episode in _scored(_told(ordered, advance), source):
-            wants_set = episode.task.question.answer_kind == "set"
-            parts["set" if wants_set else "single"].append(episode)
-        by_answers = {form: _part(part) for form, part in parts.items() if part}
-    return Results(whole, by_answers, next(filter(None, map(error_of, ordered)), ""))
-
-
-def error_of(trajectory: "Trajectory") -> str:
-    """Return the task and the message of an episode that ended in an error; empty for others."""
-    from hopgym.trajectory import ERROR_REASONS
-
-    if trajectory.reason not in ERROR_REASONS:
-        return ""
-    return f"task {trajectory.task_id}: {' '.join(trajectory.error.split())}"
+    standing, rows = Standing(), list[_Row]()
+    with progress("figures, episodes read", count) as advance:
+        whole = evaluate(_noted(episodes, source, standing, rows, advance), source)
+    forms = {form: [row for row in rows if row.form == form] for form in ANSWERS}
+    return Results(whole, {form: _part(part) for form, part in forms.items() if part}, standing)
 
 
 def policies_table(results: Mapping[str, Results]) -> "Table":
@@ -121,6 +131,70 @@ def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "T
     return table
 
 
+def print_results(
+    env: "HopEnv", results: Mapping[str, Results], run: "Run", timing: Mapping[str, float]
+) -> None:
+    """Print what a policy comes to, with the floors, on stdout.
+
+    Args:
+        env: What was played.
+        results: By the names of the runs; that of the policy may be missing.
+        run: The policy's.
+        timing: Its ``seconds``, ``episodes`` and ``episodes_per_second``.
+    """
+    from hopgym.cli.policies import FLOORS
+    from hopgym.report.official import official_table, official_text, unjudged_line
+
+    arguments = write_arguments(env.spec.kwargs if env.spec else {})
+    title = shlex.join([env.spec.id if env.spec else "", *arguments])
+    out = console(markup=False)  # A path or a kind may hold brackets.
+    available = len(env.source)
+    part = (
+        f" of {available:,} (the first)" if env.source.has_script and run.tasks < available else ""
+    )
+    out.print(f"{title}: {run.tasks:,}{part} tasks", style="bold", soft_wrap=True)
+    out.print(policies_table(results))
+    out.print()
+    own = results.get(run.policy)
+    if own is None:
+        return
+    floors = {name: results[name] for name in FLOORS if name in results and name != run.policy}
+    out.print(kinds_table(run.policy, own, floors))
+    out.print()
+    if official := official_table(own.whole, env.source):
+        heading = f"{run.policy}: official metrics, {official.unit} ({official.scoring})"
+        out.print(heading, style="bold", soft_wrap=True)
+        for table in official_text(official, out.width):
+            out.print(table)
+            out.print()
+    for line in (*_lines(own, timing), *env.source.remarks, *unjudged_line(own.whole)):
+        out.print(line, soft_wrap=True)
+
+
+def _lines(own: Results, timing: Mapping[str, float]) -> list[str]:
+    """Return reasons, figures over attempts, tokens and time in words, a line each."""
+    from hopgym.report.table import cell
+
+    whole = own.whole
+    reasons = (f"{name} {count:,}" for name, count in own.standing.reasons.most_common())
+    lines = [f"reasons: {', '.join(reasons)}"]
+    if len(whole.pass_at) > 1:
+        # Powers of two, and the last: in between little happens.
+        ks = [k for k in map(int, whole.pass_at) if not k & (k - 1) or k == len(whole.pass_at)]
+        shown = {f"pass@{k}": cell(whole.pass_at[str(k)]) for k in ks}
+        shown |= {"majority": cell(whole.majority)}
+        lines.append(", ".join(f"{n} {c.value} ({c.interval})" for n, c in shown.items()))
+    if whole.tokens:
+        kinds = (("generated", whole.tokens.generated), ("in prompts", whole.tokens.prompt))
+        told = (f"{t.sum:,} {n} in all, {t.mean:,.1f} per episode" for n, t in kinds if t)
+        lines.append(f"tokens: {'; '.join(told)}")
+    count, seconds = timing["episodes"], timing["seconds"]
+    rate = timing["episodes_per_second"]
+    if count:
+        lines.append(f"time: {seconds:,.1f} s for {count:,} episodes, {rate:,.1f} a second")
+    return lines
+
+
 def _figures(own: "Estimates", floors: Sequence["Estimates"]) -> list[Any]:
     from rich.text import Text
 
@@ -132,39 +206,40 @@ def _figures(own: "Estimates", floors: Sequence["Estimates"]) -> list[Any]:
     return [str(success.n if success else 0), *texts]
 
 
-def _told(trajectories: Iterable["Trajectory"], advance: Advance) -> Iterator["Trajectory"]:
-    for trajectory in trajectories:
-        yield trajectory
+def _noted(
+    episodes: Iterable["Trajectory"],
+    source: "TaskSource",
+    standing: "Standing",
+    rows: list[_Row],
+    advance: Advance,
+) -> Iterator["Trajectory"]:
+    """Yield the trajectories unchanged and note what each comes to."""
+    from hopgym.evaluation import METRICS as MEASURES
+    from hopgym.evaluation import score_episode
+    from hopgym.trajectory import ERROR_REASONS
+
+    for trajectory in episodes:
+        yield trajectory  # First, as who takes it checks that it is of the source.
+        standing.add(trajectory)
+        if trajectory.reason not in ERROR_REASONS:
+            scored = score_episode(trajectory, source)
+            question = scored.task.question
+            form = "set" if question.answer_kind == "set" else "single"
+            ratios = {name: MEASURES[name](scored) for name in METRICS}
+            rows.append(_Row(question.id, form, question.kind, ratios))
         advance(1)
 
 
-def _scored(
-    trajectories: Iterable["Trajectory"], source: "TaskSource"
-) -> Iterator["ScoredEpisode"]:
-    from hopgym.evaluation.metrics import ScoredEpisode
-    from hopgym.scoring import Score
-    from hopgym.trajectory import ERROR_REASONS
-
-    for trajectory in trajectories:
-        if trajectory.reason not in ERROR_REASONS:
-            task, answer = source[trajectory.index], trajectory.answer
-            score = Score(0.0, 0.0) if answer is None else source.score(task, answer)
-            yield ScoredEpisode(trajectory, task, score)
+def _part(rows: Sequence[_Row]) -> Part:
+    kinds = sorted({row.kind for row in rows})
+    by_kind = {kind: _estimates([row for row in rows if row.kind == kind]) for kind in kinds}
+    return Part(_estimates(rows), by_kind)
 
 
-def _part(episodes: Sequence["ScoredEpisode"]) -> Part:
-    kinds = sorted({episode.task.question.kind for episode in episodes})
-    of_kind = {kind: [e for e in episodes if e.task.question.kind == kind] for kind in kinds}
-    by_kind = {kind: _estimates(some) for kind, some in of_kind.items()}
-    return Part(_estimates(episodes), by_kind)
-
-
-def _estimates(episodes: Sequence["ScoredEpisode"]) -> "Estimates":
-    from hopgym.evaluation import METRICS as MEASURES
+def _estimates(rows: Sequence[_Row]) -> "Estimates":
     from hopgym.evaluation.bootstrap import estimate_all
 
-    ratios = [{name: MEASURES[name](episode) for name in METRICS} for episode in episodes]
-    return estimate_all([episode.task.question.id for episode in episodes], ratios, METRICS)
+    return estimate_all([row.task for row in rows], [row.ratios for row in rows], METRICS)
 
 
 def _plain(figures: "Estimates") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hopgym.cli.arguments import make_env, takes_arguments
+from hopgym.cli.arguments import make_env, policy_options, takes_arguments
 from hopgym.cli.policies import HELP
 from hopgym.cli.screen import say, say_wrote, this_command
 
@@ -19,36 +19,40 @@ def rollout(
     out: Annotated[Path, typer.Option(help="Trajectory file; one that exists is gone on with.")],
     tasks: Annotated[int, typer.Option("-n", min=1, help="Play the first so many tasks.")] = 100,
     samples: Annotated[int, typer.Option(min=1, help="Attempts at each task.")] = 1,
-    slots: Annotated[int, typer.Option(min=1, help="Episodes under way at a time.")] = 64,
+    slots: Annotated[
+        int, typer.Option("--slots", "-c", min=1, help="Episodes under way at a time.")
+    ] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the policy.")] = 0,
 ) -> None:
     """Play episodes with a policy and write their trajectories.
 
     Killed or stopped, the same command goes on; a larger -n adds episodes. Any argument of the
     environment may follow (hopgym list ID tells them): --size 100 --hops 2,4 --split test.
+    Options of the policy are given with its name: --llm.model NAME.
     """
-    from hopgym.cli.results import error_of
-    from hopgym.cli.runs import Run, first_tasks, kept_episodes, new_episodes, say_errors
+    from hopgym.cli.live import Board
+    from hopgym.cli.policies import policy_named
+    from hopgym.cli.runs import Run, first_tasks, play, say_errors
 
-    env = make_env(env_id, ctx.args)
-    run = Run(policy, first_tasks(env, tasks), samples, slots, seed, out)
-    kept, done = sum(1 for _ in kept_episodes(run)), 0
-    errors: list[str] = []
+    words, options = policy_options([env_id, *ctx.args], policy)
+    env = make_env("", words)
+    run = Run(policy, first_tasks(env, tasks), out, samples, slots, seed)
+    board = Board(env.settings.score)
     try:
-        for trajectory in new_episodes(env, run, kept):
-            error = error_of(trajectory)
-            errors += [error] if error else []
-            done += not error
+        with board:
+            row = play(env, policy_named(policy, env, options), run, board)
     except KeyboardInterrupt:
-        say(f"Stopped with {kept + done:,} of {run.tasks * samples:,} episodes.")
+        done = sum(each.standing.evaluated for each in board.rows)
+        say(f"Stopped with {done:,} of {run.episodes:,} episodes.")
         say_wrote({"trajectories": out}, {"go on with": this_command(ctx)})
         raise typer.Exit(130) from None
+    kept, done, errors = row.kept, row.standing.evaluated, row.standing.errors
     before = f", {kept:,} of them from before" if kept else ""
-    say(f"{kept + done:,} episodes of {policy} on {env.spec.id if env.spec else ''}{before}.")
+    say(f"{done:,} episodes of {policy} on {env.spec.id if env.spec else ''}{before}.")
     further = {
         "add more": "the same command with a larger -n",
         "read it": shlex.join(["hopgym", "view", str(out)]),
         "check it": shlex.join(["hopgym", "replay", str(out)]),
     }
     say_wrote({"trajectories": out}, further)
-    say_errors(len(errors), errors[0] if errors else "", kept + done)
+    say_errors(errors, row.standing.first_error, done)

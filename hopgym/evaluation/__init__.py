@@ -12,11 +12,23 @@ from hopgym.errors import ArgumentError
 from hopgym.evaluation.bootstrap import RESAMPLES, Estimate, Estimates, Ratio, estimate_all
 from hopgym.evaluation.metrics import METRICS, ScoredEpisode, hops_named, hops_shown
 from hopgym.evaluation.official import Attempts
+from hopgym.evaluation.samples import Attempt, majority, pass_at, vote_of
+from hopgym.evaluation.tokens import Tokens, Total, tokens_in, tokens_over
 from hopgym.scoring import Score
 from hopgym.tasks import EvidenceSource, Task, TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 
-__all__ = ["METRICS", "RESAMPLES", "Estimate", "Estimates", "Evaluation", "evaluate"]
+__all__ = [
+    "METRICS",
+    "RESAMPLES",
+    "Estimate",
+    "Estimates",
+    "Evaluation",
+    "Tokens",
+    "Total",
+    "evaluate",
+    "score_episode",
+]
 
 _NO_SCORE = Score(0.0, 0.0)
 
@@ -37,6 +49,13 @@ class Evaluation:
     """Records that ended in an error of the policy or its server; they are left out."""
     metrics: Estimates
     """By the names of `METRICS`, in that order."""
+    pass_at: Mapping[str, Estimate]
+    """By k, ``"1"`` to the number of attempts that all tasks have: the chance that one of k
+    attempts at a task is right."""
+    majority: Estimate | None
+    """The share of tasks whose most frequent answer is right; None where no task has two."""
+    tokens: Tokens | None
+    """Generated tokens and those of prompts; None where no completion reports any."""
     hop_shown: Estimates
     """By hop, ``"1/3"`` for the first of three: the share of the hop's answers that stood in
     corpus text shown to the agent."""
@@ -69,6 +88,8 @@ class _Row:
     key: tuple[str, int]
     hops: str
     kind: str
+    attempt: Attempt
+    tokens: tuple[int, int]
     metrics: Mapping[str, Ratio]
     shown: Mapping[str, Ratio]
     named: Mapping[str, Ratio]
@@ -88,19 +109,18 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
     reasons: Counter[str] = Counter()
     rows: list[_Row] = []
     attempts = Attempts(source)
-    judged = False
     for trajectory in trajectories:
         _check_finished(trajectory)
         reasons[str(trajectory.reason)] += 1
         if trajectory.reason in ERROR_REASONS:
             continue
-        task = _task_of(trajectory, source)
-        attempts.add(trajectory, task)
-        rows.append(_row(trajectory, task, source))
-        judged = judged or rows[-1].metrics["unjudged"] == (0.0, 1.0)
+        episode = score_episode(trajectory, source)
+        attempts.add(trajectory, episode.task)
+        rows.append(_row(episode))
     if not reasons:
         raise ArgumentError("trajectories must hold at least one record, got none; run some first")
     rows.sort(key=lambda row: row.key)
+    judged = any(row.metrics["unjudged"] == (0.0, 1.0) for row in rows)
     return Evaluation(
         source=source.name,
         evidence_source=source.evidence_source if judged else "none",
@@ -108,6 +128,9 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
         tasks=len(attempts),
         errors=reasons.total() - len(rows),
         metrics=_estimates(rows, lambda row: row.metrics, METRICS),
+        pass_at=pass_at([row.attempt for row in rows]),
+        majority=majority([row.attempt for row in rows]),
+        tokens=tokens_over([row.tokens for row in rows]),
         hop_shown=_by_position(rows, lambda row: row.shown),
         hop_named=_by_position(rows, lambda row: row.named),
         by_hops=_grouped(rows, lambda row: row.hops, int),
@@ -117,6 +140,17 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
         official_by_kind=attempts.by_kind(),
         official_by_hops=attempts.by_hops(),
     )
+
+
+def score_episode(trajectory: Trajectory, source: TaskSource) -> ScoredEpisode:
+    """Return a trajectory with its task and the score of its answer, which `METRICS` take.
+
+    Raises:
+        ArgumentError: When the source has no such task, or asks something else now.
+    """
+    task, answer = _task_of(trajectory, source), trajectory.answer
+    score = _NO_SCORE if answer is None else source.score(task, answer)
+    return ScoredEpisode(trajectory, task, score)
 
 
 def _check_finished(trajectory: Trajectory) -> None:
@@ -147,14 +181,14 @@ def _task_of(trajectory: Trajectory, source: TaskSource) -> Task:
     return task
 
 
-def _row(trajectory: Trajectory, task: Task, source: TaskSource) -> _Row:
-    answer = trajectory.answer
-    score = _NO_SCORE if answer is None else source.score(task, answer)
-    episode = ScoredEpisode(trajectory, task, score)
+def _row(episode: ScoredEpisode) -> _Row:
+    trajectory, question = episode.trajectory, episode.task.question
     return _Row(
         key=trajectory.key,
-        hops=str(task.question.hop_count),
-        kind=task.question.kind,
+        hops=str(question.hop_count),
+        kind=question.kind,
+        attempt=Attempt(question.id, vote_of(question, trajectory.answer), episode.score.em),
+        tokens=tokens_in(trajectory),
         metrics={name: measure(episode) for name, measure in METRICS.items()},
         shown=hops_shown(episode),
         named=hops_named(episode),

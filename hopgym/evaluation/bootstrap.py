@@ -55,14 +55,20 @@ def estimate_all(
     sums = np.zeros((len(places), 2, len(columns)))  # (tasks, numerator and denominator, metrics)
     for task, added in zip(tasks, ratios, strict=True):
         sums[places[task]] += np.array([added.get(name, ABSENT) for name in columns]).T
-    drawn = _resampled(sums.reshape(len(places), 2 * len(columns)))
+    drawn = resampled(sums.reshape(len(places), 2 * len(columns)))
     drawn = drawn.reshape(RESAMPLES, 2, len(columns))
     total = sums.sum(axis=0)
     return {name: _estimate(total[:, i], drawn[:, :, i]) for i, name in enumerate(columns)}
 
 
-def _resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the column sums of each bootstrap resample of the rows, ``(RESAMPLES, columns)``."""
+def resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the column sums of each bootstrap resample of the rows, ``(RESAMPLES, columns)``.
+
+    The same number of rows draws the same resamples every time.
+
+    Args:
+        sums: ``(tasks, columns)``, what each task adds to each column.
+    """
     tasks = len(sums)
     if not tasks:
         return np.zeros((RESAMPLES, sums.shape[1]))
@@ -77,13 +83,23 @@ def _resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
+def estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
+    """Return a value with the interval of what the resamples came to.
+
+    Args:
+        value: Of the whole sample.
+        drawn: The same of each resample in which it is defined; none leaves the value alone.
+        n: What it is over.
+    """
+    if not len(drawn):
+        return Estimate(value, value, value, n)
+    low, high = np.percentile(drawn, _PERCENTILES)
+    return Estimate(value, float(low), float(high), n)
+
+
 def _estimate(total: NDArray[np.float64], drawn: NDArray[np.float64]) -> Estimate | None:
     """Return the estimate of one ratio from its sums and those of its resamples ``(n, 2)``."""
     if not total[1]:
         return None
-    mean = float(total[0] / total[1])
     usable = drawn[drawn[:, 1] > 0]
-    if not len(usable):
-        return Estimate(mean, mean, mean, int(total[1]))
-    low, high = np.percentile(usable[:, 0] / usable[:, 1], _PERCENTILES)
-    return Estimate(mean, float(low), float(high), int(total[1]))
+    return estimate(float(total[0] / total[1]), usable[:, 0] / usable[:, 1], int(total[1]))

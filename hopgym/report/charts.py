@@ -1,4 +1,4 @@
-"""What a report draws: bars with intervals by group, and how the episodes of each run ended.
+"""What a report lays out by run: bars by group, how episodes ended, tokens and attempts.
 
 In: evaluations and counts by run. Out: frozen views with lengths in percent, ready to be drawn.
 """
@@ -6,9 +6,10 @@ In: evaluations and counts by run. Out: frozen views with lengths in percent, re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hopgym.evaluation import Estimate, Estimates, Evaluation
+from hopgym.evaluation import Estimate, Estimates, Evaluation, Total
 from hopgym.report.endings import ENDINGS, Ending
-from hopgym.report.table import cell, role_of
+from hopgym.report.table import ABSENT, Cell, cell, role_of
+from hopgym.report.wording import hops_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def by_hops(evaluations: Mapping[str, Evaluation]) -> list[Group]:
     """Return success by number of hops, a group for each."""
     groups = {run: evaluation.by_hops for run, evaluation in evaluations.items()}
     names = sorted({hops for each in groups.values() for hops in each}, key=int)
-    return [_group(groups, hops, _hops_title(int(hops))) for hops in names]
+    return [_group(groups, hops, hops_words(int(hops))) for hops in names]
 
 
 def by_kind(evaluations: Mapping[str, Evaluation]) -> list[Group]:
@@ -74,8 +75,34 @@ def stacks(endings: Mapping[str, Mapping[str, int]]) -> tuple[list[Ending], list
     return occurring, [_stack(run, counts, occurring) for run, counts in endings.items()]
 
 
-def _hops_title(hops: int) -> str:
-    return {0: "hops unknown", 1: "1 hop"}.get(hops, f"{hops} hops")
+def tokens_rows(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, list[str]]]:
+    """Return the runs that tell tokens: generated ones and those of prompts, sum and mean each."""
+    return [
+        (run, [*_words(evaluation.tokens.generated), *_words(evaluation.tokens.prompt)])
+        for run, evaluation in evaluations.items()
+        if evaluation.tokens
+    ]
+
+
+def attempts_rows(
+    evaluations: Mapping[str, Evaluation],
+) -> list[tuple[str, list[tuple[str, Cell]]]]:
+    """Return the runs that tried tasks several times, with pass@k and the majority's vote."""
+    return [
+        (
+            run,
+            [
+                *((f"pass@{k}", cell(each)) for k, each in evaluation.pass_at.items()),
+                ("majority", cell(evaluation.majority)),
+            ],
+        )
+        for run, evaluation in evaluations.items()
+        if evaluation.majority
+    ]
+
+
+def _words(total: Total | None) -> tuple[str, str]:
+    return (f"{total.sum:,}", f"{total.mean:,.1f}") if total else (ABSENT, ABSENT)
 
 
 def _group(groups: Mapping[str, Mapping[str, Estimates]], name: str, title: str) -> Group:

@@ -44,18 +44,48 @@ def official_table(evaluation: Evaluation, source: TaskSource) -> OfficialTable 
     return OfficialTable(source.scoring, unit, tuple(groups), rows)
 
 
-def official_text(table: OfficialTable) -> "Table":
-    """Return the table for the terminal."""
+def official_text(table: OfficialTable, width: int) -> list["Table"]:
+    """Return the table for a terminal, in as many pieces side by side as its width asks for."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, name in enumerate(("metric", *table.groups)):
-        drawn.add_column(Text(name), justify="right" if number else "left")
-    for metric, cells in table.rows:
-        drawn.add_row(metric, *cells)
-    return drawn
+    pieces: list[Table] = []
+    for part in _parts(table, width):
+        drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        drawn.add_column("metric", no_wrap=True)
+        for place in part:
+            drawn.add_column(Text(table.groups[place]), justify="right", no_wrap=True)
+        for metric, cells in table.rows:
+            drawn.add_row(metric, *(cells[place] for place in part))
+        pieces.append(drawn)
+    return pieces
+
+
+def unjudged_line(evaluation: Evaluation) -> list[str]:
+    """Return how many episodes were not judged, in words; nothing where all were."""
+    estimate = evaluation.metrics["unjudged"]
+    count = round(estimate.mean * estimate.n) if estimate else 0
+    if not count:
+        return []
+    told = f"The steps of {count:,} of {evaluation.episodes:,} episodes are not judged"
+    return [f"{told}: their evidence is not known, or not in the corpus."]
+
+
+def _parts(table: OfficialTable, width: int) -> list[list[int]]:
+    """Return which groups stand in each piece of a table that is not wider than asked for."""
+    room = width - max(len(metric) for metric, _ in table.rows)
+    parts: list[list[int]] = [[]]
+    left = room
+    for place, group in enumerate(table.groups):
+        cells = (row[1][place] for row in table.rows)
+        wide = 3 + max(len(group), *map(len, cells))
+        if wide > left and parts[-1]:
+            parts.append([])
+            left = room
+        parts[-1].append(place)
+        left -= wide
+    return parts
 
 
 def _groups(evaluation: Evaluation) -> dict[str, Mapping[str, float]]:

@@ -1,25 +1,31 @@
 """The page: runs and their source in, one self-contained HTML file out.
 
-Model and tool texts are untrusted. The template escapes every one of them, the page holds no
-script, and its content security policy forbids scripts, frames and anything from the network.
+Model and tool texts are untrusted. The template escapes every one of them, the script builds the
+episodes from text nodes alone, and the content security policy allows that one script by its hash
+and nothing from the network.
 """
 
+import base64
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from hopgym import __version__
-from hopgym.actions import replace_surrogates
 from hopgym.errors import ArgumentError, require
 from hopgym.evaluation import Evaluation, evaluate
-from hopgym.report import charts
-from hopgym.report.endings import Watch, shared_out
-from hopgym.report.episodes import EpisodeView, episode_view, shortened
-from hopgym.report.official import official_table
+from hopgym.report import charts, plots
+from hopgym.report.browser import BrowserData, chosen_views, filters_of
+from hopgym.report.endings import Watch
+from hopgym.report.official import official_table, unjudged_line
 from hopgym.report.table import COLUMNS, caption_of, cell, episodes_cell, privileged_steps, role_of
+from hopgym.report.tally import StepTally
+from hopgym.report.wording import safe_json, shortened, visible
 from hopgym.runfile import read_trajectories
 from hopgym.tasks import EvidenceSource, TaskSource
 from hopgym.trajectory import Trajectory
@@ -28,12 +34,8 @@ from hopgym.verdicts import Verdict
 EPISODES = 500
 """Episodes that a report shows one by one, by default."""
 
-# 500 episodes stay below 5 MB or so: long texts give way, the more the longer the episodes are.
-_PAGE_BYTES, _LEAST_TEXT_BYTES = 4_800_000, 1_000_000
-_STEP_BYTES, _EPISODE_BYTES = 220, 1_600
-_ROOMS = (20_000, 8_000, 4_000, 2_000, 1_500, 1_000, 800, 600, 500, 400, 300, 250, 200)
-# Browsers drop NUL and hide the other control characters; their pictures say what was there.
-_CONTROL_PICTURES = {c: 0x2400 + c for c in range(32) if chr(c) not in "\t\n\r"} | {127: 0x2421}
+Runs = Mapping[str, Iterable[Trajectory] | Path]
+"""By name, in the order of the tables: trajectories, read once, or a trajectory file."""
 
 _TRUST: Mapping[EvidenceSource, str] = {
     "exact": "The world is generated, so every verdict is exact.",
@@ -53,19 +55,16 @@ _VERDICTS: Mapping[Verdict, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class RunFigures:
+    """What a run comes to, and what was kept of it."""
+
     name: str
     evaluation: Evaluation
     watch: Watch
+    tally: StepTally
 
 
-def write_report(
-    runs: Mapping[str, Iterable[Trajectory] | Path],
-    source: TaskSource,
-    path: Path,
-    *,
-    episodes: int = EPISODES,
-) -> None:
+def write_report(runs: Runs, source: TaskSource, path: Path, *, episodes: int = EPISODES) -> None:
     """Write one HTML file on finished runs; equal runs give equal bytes.
 
     Args:
@@ -87,30 +86,105 @@ def write_report(
     path.write_bytes(page)
 
 
-def render_report(
-    runs: Mapping[str, Iterable[Trajectory] | Path],
-    source: TaskSource,
-    *,
-    episodes: int = EPISODES,
-) -> bytes:
+def render_report(runs: Runs, source: TaskSource, *, episodes: int = EPISODES) -> bytes:
     """Return what `write_report` writes."""
     require(episodes >= 0, "episodes", "a whole number from 0", episodes)
+    figures = figures_of(runs, source, keep=episodes)
+    views = chosen_views({run.name: run.watch for run in figures}, source, episodes)
+    total = sum(run.watch.endings.total() for run in figures)
+    filters = filters_of((view.head.labels for view in views), runs)
+    return render_page(figures, source, BrowserData(False, False, total, filters, views))
+
+
+def figures_of(runs: Runs, source: TaskSource, *, keep: int = 0) -> list[RunFigures]:
+    """Read finished runs; return what they come to, with so many episodes of each kept.
+
+    Raises:
+        ArgumentError: When there are no runs, or one cannot be evaluated.
+        DataError: When a file is no trajectory file.
+    """
     require(bool(runs), "runs", "at least one run by name", dict(runs))
-    read = [_read(name, records, source, episodes) for name, records in runs.items()]
-    html = _environment().get_template("report.html.j2").render(_context(read, source, episodes))
-    return replace_surrogates(html).translate(_CONTROL_PICTURES).encode()
+    return [_read(name, records, source, keep) for name, records in runs.items()]
 
 
-def _read(name: str, records: Iterable[Trajectory] | Path, source: TaskSource, limit: int) -> _Run:
-    watch = Watch(limit)
+def render_page(
+    runs: Sequence[RunFigures],
+    source: TaskSource,
+    data: BrowserData,
+    *,
+    title: str = "",
+    notice: str = "",
+) -> bytes:
+    """Return the page as UTF-8 HTML.
+
+    Args:
+        runs: What to tell of; none while that is still worked out.
+        source: Where their tasks come from.
+        data: Of the episode browser.
+        title: What stands above them; by default the ids of the runs' environments.
+        notice: What stands in the place of the figures where there are none.
+    """
+    from markupsafe import Markup
+
+    style, script = _asset("report.css"), _asset("report.js")
+    html = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title or _title(runs, source),
+            source=source.name,
+            evidence=source.evidence_source,
+            trust=_TRUST[source.evidence_source],
+            notice=notice,
+            policy=content_policy(remote=data.remote),
+            style=Markup(style),
+            script=Markup(script),
+            data=Markup(safe_json(data).decode()),
+            total=data.total,
+            remote=data.remote,
+            shown=len(data.episodes),
+            verdicts=[(verdict.value, meaning) for verdict, meaning in _VERDICTS.items()],
+            version=__version__,
+            figures=_figures(runs, source) if runs else None,
+        )
+    )
+    return visible(html).encode()
+
+
+def content_policy(*, remote: bool) -> str:
+    """Return the page's content security policy; only a served page may ask its own server."""
+    allowed = "; connect-src 'self'" if remote else ""
+    return (
+        f"default-src 'none'; script-src {_digest(_asset('report.js'))}; "
+        f"style-src {_digest(_asset('report.css'))}{allowed}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _read(
+    name: str, records: Iterable[Trajectory] | Path, source: TaskSource, keep: int
+) -> RunFigures:
+    watch, tally = Watch(keep), StepTally(source)
     if isinstance(records, str | os.PathLike):
         records = read_trajectories(records)
     try:
-        return _Run(name, evaluate(watch.over(records), source), watch)
+        evaluation = evaluate(tally.over(watch.over(records)), source)
     except ArgumentError as error:
         raise ArgumentError(f"run {name!r}: {error}") from error
+    return RunFigures(name, evaluation, watch, tally)
 
 
+@cache
+def _asset(name: str) -> str:
+    """Return a file of the page that stands in it as it is."""
+    return files("hopgym.data").joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@cache
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -123,22 +197,20 @@ def _environment() -> Any:
     )
 
 
-def _context(runs: list[_Run], source: TaskSource, episodes: int) -> dict[str, Any]:
+def _figures(runs: Sequence[RunFigures], source: TaskSource) -> dict[str, Any]:
     evaluations = {run.name: run.evaluation for run in runs}
+    tallies = {run.name: run.tally for run in runs}
     endings, stacks = charts.stacks({run.name: run.watch.endings for run in runs})
-    records = sum(run.watch.endings.total() for run in runs)
     return {
-        "title": _title(runs, source),
         "settings": _settings(runs),
-        "source": source.name,
-        "evidence": source.evidence_source,
-        "trust": _TRUST[source.evidence_source],
         "tasks": len(set().union(*(run.watch.tasks for run in runs))),
         "same_tasks": all(run.watch.tasks == runs[0].watch.tasks for run in runs),
-        "records": records,
+        "records": sum(run.watch.endings.total() for run in runs),
         "columns": COLUMNS,
         "caption": caption_of({n: privileged_steps(each) for n, each in evaluations.items()}),
         "rows": [_row(run) for run in runs],
+        "searched": source[0].corpus.description if _has_tools(runs) else "",
+        "remarks": [*source.remarks, *(unjudged_line(runs[0].evaluation) if runs else ())],
         "official": [
             {"run": run.name, "role": role_of(run.name), "table": table}
             for run in runs
@@ -150,18 +222,25 @@ def _context(runs: list[_Run], source: TaskSource, episodes: int) -> dict[str, A
         ],
         "endings": endings,
         "stacks": stacks,
-        "browser": _browser(runs, source, episodes),
-        "verdicts": [(verdict.value, meaning) for verdict, meaning in _VERDICTS.items()],
-        "version": __version__,
+        "plots": [
+            ("Steps against the oracle's", ("oracle", "agent"), plots.against_oracle(tallies)),
+            ("Process accuracy by step", ("step", ""), plots.by_step_number(tallies)),
+        ],
+        "tokens": charts.tokens_rows(evaluations),
+        "attempts": charts.attempts_rows(evaluations),
     }
 
 
-def _title(runs: list[_Run], source: TaskSource) -> str:
+def _has_tools(runs: Sequence[RunFigures]) -> bool:
+    return any(run.watch.first and run.watch.first.tools != ("answer",) for run in runs)
+
+
+def _title(runs: Sequence[RunFigures], source: TaskSource) -> str:
     ids = {run.watch.first.env_id for run in runs if run.watch.first}
     return " and ".join(sorted(ids - {""})) or source.name
 
 
-def _settings(runs: list[_Run]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _settings(runs: Sequence[RunFigures]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the arguments of the environments, with the names of the runs where they differ."""
     by_arguments: dict[str, list[str]] = {}
     for run in runs:
@@ -181,7 +260,7 @@ def _settings(runs: list[_Run]) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-def _row(run: _Run) -> dict[str, Any]:
+def _row(run: RunFigures) -> dict[str, Any]:
     metrics = run.evaluation.metrics
     return {
         "run": run.name,
@@ -190,53 +269,3 @@ def _row(run: _Run) -> dict[str, Any]:
         "cells": [cell(metrics[column.name], column.share) for column in COLUMNS],
         "episodes": episodes_cell(run.evaluation),
     }
-
-
-def _shares(runs: list[_Run], episodes: int) -> list[int]:
-    """Return how many episodes of each run to show; floors get what the others leave."""
-    totals = [run.watch.endings.total() for run in runs]
-    floors = [role_of(run.name) == "floor" for run in runs]
-    first = [0 if floor else n for n, floor in zip(totals, floors, strict=True)]
-    shares = shared_out(first, episodes)
-    rest = [n if floor else 0 for n, floor in zip(totals, floors, strict=True)]
-    left = shared_out(rest, episodes - sum(shares))
-    return [a + b for a, b in zip(shares, left, strict=True)]
-
-
-def _browser(runs: list[_Run], source: TaskSource, episodes: int) -> list[dict[str, Any]]:
-    """Return the episodes to show by run; texts are cut to what a file of a few MB holds."""
-    shares = _shares(runs, episodes)
-    chosen = [run.watch.chosen(share) for run, share in zip(runs, shares, strict=True)]
-    room = _room([trajectory for each in chosen for trajectory in each])
-    return [
-        {
-            "run": run.name,
-            "role": role_of(run.name),
-            "records": run.watch.endings.total(),
-            "failed": run.watch.failed,
-            "episodes": _views(trajectories, source, room),
-        }
-        for run, trajectories in zip(runs, chosen, strict=True)
-    ]
-
-
-def _views(trajectories: list[Trajectory], source: TaskSource, room: int) -> list[EpisodeView]:
-    return [episode_view(trajectory, source, room) for trajectory in trajectories]
-
-
-def _room(trajectories: list[Trajectory]) -> int:
-    """Return the most characters of a text with which the page stays within `_PAGE_BYTES`."""
-    from markupsafe import escape
-
-    steps = [step for trajectory in trajectories for step in trajectory.steps]
-    texts = [text for step in steps for text in (step.text, step.observation) if text]
-    sizes = [len(str(escape(text)).encode("utf-8", "replace")) for text in texts]
-
-    markup = _STEP_BYTES * len(steps) + _EPISODE_BYTES * len(trajectories)
-    text_bytes = max(_PAGE_BYTES - markup, _LEAST_TEXT_BYTES)
-
-    def fits(room: int) -> bool:
-        kept = (min(1.0, room / len(t)) * size for t, size in zip(texts, sizes, strict=True))
-        return sum(kept) <= text_bytes
-
-    return next(filter(fits, _ROOMS), _ROOMS[-1])

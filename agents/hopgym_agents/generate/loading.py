@@ -1,0 +1,136 @@
+"""Loading: a model and its tokenizer from a folder or the Hub, ready to continue text.
+
+In: names and where to put the weights. Out: transformers' own objects, checked for what generation
+needs of them.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from hopgym.errors import ArgumentError, DataError
+
+_SAMPLED = 8
+"""Numbers of each weight that go into a digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where a model's weights go, and as what."""
+
+    device: str | None = None
+    """``cuda``, ``cuda:1``, ``cpu``, or ``auto`` to spread the layers over all GPUs; None = the
+    first GPU, or the CPU where there is none."""
+    dtype: str = "auto"
+    """Such as ``bfloat16``; ``auto`` is the checkpoint's own."""
+    load_in_4bit: bool = False
+    """Whether they are held in 4 bits (bitsandbytes' NF4)."""
+    adapter: str | None = None
+    """Folder or id of a LoRA adapter (peft) to put on the model."""
+
+
+def load_tokenizer(tokenizer: Any) -> Any:
+    """Return the tokenizer of a folder or an id of the Hub; a loaded one as it is.
+
+    Raises:
+        ArgumentError: When transformers is not installed.
+        DataError: When it cannot be loaded.
+    """
+    if find_spec("transformers") is None:
+        raise ArgumentError(
+            "a local model needs the package transformers; pip install 'hopgym[train]' brings it"
+        )
+    if not isinstance(tokenizer, str):
+        return tokenizer
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(tokenizer)
+    except (OSError, ValueError) as problem:
+        raise _cannot_load("tokenizer", tokenizer, problem) from problem
+
+
+def load_model(model: Any, weights: Weights, threads: int | None = None) -> Any:
+    """Return the causal language model of a folder or an id of the Hub, in eval mode.
+
+    Args:
+        model: Its name; or a loaded model, which stays where it is and is put into eval mode.
+        weights: How to load them; all but ``adapter`` is for names.
+        threads: How many threads torch uses in this process from now on; None changes nothing.
+
+    Raises:
+        ArgumentError: When the model keeps other states than keys and values.
+        DataError: When it cannot be loaded.
+    """
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    made = _loaded(model, weights) if isinstance(model, str) else model
+    _check_states(made)
+    if weights.adapter:
+        made = _adapted(made, weights.adapter)
+    return made.eval()
+
+
+def digest_of(model: Any) -> str:
+    """Return 16 hex digits that tell a model's weights from others, read from a few of each."""
+    digest = hashlib.sha256()
+    for name, weight in model.named_parameters():
+        # Weights that live on disk or in main memory until they are used have no numbers here.
+        some = [] if weight.is_meta else weight.detach().flatten()[:_SAMPLED].float().tolist()
+        digest.update(f"{name} {tuple(weight.shape)} {some}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _loaded(name: str, weights: Weights) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantised = None
+    if weights.load_in_4bit:
+        quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32 if weights.dtype == "float32" else torch.bfloat16,
+        )
+    place = weights.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            name, dtype=weights.dtype, device_map=place, quantization_config=quantised
+        )
+    except (OSError, ValueError, ImportError) as problem:
+        raise _cannot_load("model", name, problem) from problem
+
+
+def _adapted(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, adapter)
+    except (OSError, ValueError) as problem:
+        raise _cannot_load("adapter", adapter, problem) from problem
+
+
+def _cannot_load(what: str, name: str, problem: Exception) -> DataError:
+    return DataError(
+        f"{what} must be a folder or an id of the Hub that can be loaded, got {name!r}: {problem}"
+    )
+
+
+def _check_states(model: Any) -> None:
+    """Refuse models that cannot be continued from the keys and values of their tokens."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    known = {DynamicLayer, DynamicSlidingWindowLayer}
+    other = {type(layer) for layer in DynamicCache(config=model.config).layers} - known
+    if other:
+        name = model.config.name_or_path or type(model).__name__
+        kinds = ", ".join(sorted(kind.__name__ for kind in other))
+        raise ArgumentError(
+            f"the layers of {name} must keep keys and values of every token, got {kinds}; "
+            "use the vllm or openai generator for this model"
+        )

@@ -1,0 +1,132 @@
+"""Generation by vLLM's offline engine, on GPUs of this machine.
+
+Written to the public API of vLLM 0.12 and later (`LLM.chat`, `SamplingParams`, `RequestOutput`),
+and tested against a stand-in with its names and types; it has not been run on a real engine.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from hopgym.errors import HopgymError
+from hopgym.trajectory import Completion
+from hopgym_agents.generate import Request, Sampling
+from hopgym_agents.generate.replies import is_about_context
+from hopgym_agents.generate.seeding import seed_of
+
+_SAMPLING = Sampling()
+
+
+class VLLMGenerator:
+    """A model in vLLM's own engine, which batches all requests of a call itself.
+
+    Every request has a seed of its own by its key; what is drawn can still differ with the
+    requests beside it, by rounding. Log-probabilities are those of the sampled tokens at the
+    sampling's temperature, ``top_k`` and ``top_p``. Token ids may go a little beyond the text: they
+    hold the token that ended the turn, and all of a token that a stop text cuts through.
+
+    A copy (`copy.copy`) with another ``sampling`` shares the engine.
+
+    Args:
+        model: Folder or Hub id.
+        sampling: How completions are sampled.
+        chat_template_kwargs: For the chat template, such as ``{"enable_thinking": False}``.
+        engine_options: Of `vllm.LLM`, such as ``tensor_parallel_size``, ``max_model_len``,
+            ``gpu_memory_utilization`` or ``quantization``.
+
+    Raises:
+        HopgymError: Where vllm is not installed.
+    """
+
+    concurrency = 1
+
+    def __init__(
+        self,
+        model: str,
+        sampling: Sampling = _SAMPLING,
+        *,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        **engine_options: Any,
+    ) -> None:
+        try:
+            vllm: Any = import_module("vllm")
+        except ModuleNotFoundError as error:
+            raise HopgymError(
+                "the offline engine needs vllm on a machine with a GPU: pip install vllm; without "
+                "one, use a local model of transformers or a server"
+            ) from error
+        self.model = model
+        self.sampling = sampling
+        self._template_kwargs = dict(chat_template_kwargs or {})
+        self._options = {"logprobs_mode": "processed_logprobs"} | engine_options
+        self._vllm = vllm
+        self._engine: Any = vllm.LLM(model=model, **self._options)
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, sampling, and options of template and engine."""
+        options = sorted((self._template_kwargs | self._options).items())
+        return f"vllm {self.model}, {self.sampling} {options}"
+
+    def __call__(self, requests: Sequence[Request]) -> list[Completion]:
+        """Return one completion for each request, in their order."""
+        by_tools: dict[str, list[int]] = {}
+        for at, request in enumerate(requests):
+            by_tools.setdefault(repr(request.tools), []).append(at)
+        completions: dict[int, Completion] = {}
+        for places in by_tools.values():
+            asked = [requests[at] for at in places]
+            completions.update(zip(places, self._with_one_set_of_tools(asked), strict=True))
+        return [completions[at] for at in range(len(requests))]
+
+    def _with_one_set_of_tools(self, requests: Sequence[Request]) -> list[Completion]:
+        try:
+            outputs = self._engine.chat(
+                [list(request.messages) for request in requests],
+                [self._params(request) for request in requests],
+                use_tqdm=False,
+                tools=list(requests[0].tools) or None,
+                chat_template_kwargs=self._template_kwargs or None,
+            )
+        except ValueError as error:
+            # One request that the engine cannot take (a prompt too long for it) fails all of them.
+            if len(requests) == 1:
+                return [_failed(error)]
+            return [self._with_one_set_of_tools([request])[0] for request in requests]
+        return [_completion(output) for output in outputs]
+
+    def _params(self, request: Request) -> Any:
+        sampling = self.sampling
+        return self._vllm.SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=sampling.max_tokens,
+            stop=list(sampling.stop),
+            include_stop_str_in_output=True,
+            seed=seed_of(sampling, request),
+            logprobs=0,  # of the sampled token alone
+        )
+
+
+def _failed(error: ValueError) -> Completion:
+    if is_about_context(str(error)):
+        return Completion("", finish_reason="context")
+    return Completion("", error=f"agent_error: {type(error).__name__}: {error}")
+
+
+def _completion(output: Any) -> Completion:
+    made = output.outputs[0]
+    token_ids = tuple(made.token_ids)
+    places = zip(token_ids, made.logprobs or (), strict=False)
+    finish = made.finish_reason or "stop"
+    if not made.text.strip() and finish != "length":
+        finish = "empty"
+    return Completion(
+        made.text,
+        token_ids,
+        tuple(found[token].logprob for token, found in places),
+        n_tokens=len(token_ids),
+        prompt_tokens=len(output.prompt_token_ids or ()),
+        finish_reason=finish,
+    )

@@ -1,0 +1,297 @@
+// The episode browser of a report. Every text of a model or a tool becomes a text node: no markup
+// is ever made from one, and links lead to a "#" of this page alone.
+"use strict";
+(() => {
+  const PAGE = 100;
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const [browser, list, detail, search, status] =
+    ["browser", "list", "detail", "search", "status"].map((id) => document.getElementById(id));
+  document.documentElement.classList.add("js");
+
+  // Elements: attributes by name, children as nodes or texts; empty ones are left out.
+  const build = (make) => (tag, attributes = {}, ...children) => {
+    const node = make(tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.append(...children.flat(Infinity).filter(Boolean));
+    return node;
+  };
+  const el = build((tag) => document.createElement(tag));
+  const svg = build((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
+
+  // Where the episodes come from: the page itself, or the server that gave it.
+  const haystacks = new Map();
+  function haystack(e) {
+    if (!haystacks.has(e)) {
+      const steps = e.steps.flatMap((s) => [s.thought, s.tool, s.argument, s.observation.map((p) => p[0]).join("")]);
+      haystacks.set(e, [e.head.question, e.task, e.error, ...steps].join("\n").toLowerCase());
+    }
+    return haystacks.get(e);
+  }
+  function matches(e, { text, start, ...chosen }) {
+    return Object.entries(chosen).every(([name, value]) => [e.head.labels[name]].flat().includes(value))
+      && (text || "").toLowerCase().split(/\s+/).every((word) => haystack(e).includes(word));
+  }
+  const byKey = new Map(data.episodes.map((e) => [e.head.key, e]));
+  const inPage = {
+    async episodes(query) {
+      const found = data.episodes.filter((e) => matches(e, query));
+      return { total: found.length, heads: found.slice(query.start, query.start + PAGE).map((e) => e.head) };
+    },
+    async episode({ key }) { return byKey.get(key) ?? null; },
+  };
+  const ask = (path) => async (query) => {
+    const reply = await fetch(`${path}?${new URLSearchParams(query)}`);
+    if (!reply.ok) throw new Error(`the server answered ${reply.status}`);
+    return reply.json();
+  };
+  const store = data.remote ? { episodes: ask("episodes"), episode: ask("episode") } : inPage;
+
+  // The list.
+  const selects = data.filters.map((filter) => {
+    const all = el("option", { value: "" }, `${filter.title}: all`);
+    const options = filter.options.map((value) => el("option", { value }, value));
+    const select = el("select", { "aria-label": filter.title, name: filter.name }, all, ...options);
+    select.addEventListener("change", refresh);
+    if (filter.options.length > 1) document.getElementById("filters").append(select);
+    return select;
+  });
+  const more = el("button", { type: "button", class: "more" }, "Show more");
+  more.addEventListener("click", () => load(rows().length));
+  const rows = () => [...list.querySelectorAll("a")];
+  const keyOf = (link) => link.getAttribute("href").slice(1);
+  let total = 0, asked = 0, opened = "", selected = -1;
+
+  function row(head) {
+    const { run, hops, kind } = head.labels;
+    const about = [data.filters[0].options.length > 1 && run, kind, hops, head.length];
+    return el("li", {}, el("a", { href: `#${head.key}` },
+      el("i", { class: `v ${head.tone}` }, head.labels.reason), " ",
+      el("span", { class: "q" }, head.question), " ",
+      el("small", {}, el("bdi", {}, about.filter(Boolean).join(" · ")))));
+  }
+  async function load(start) {
+    const mine = ++asked;
+    const query = { start };
+    if (search.value.trim()) query.text = search.value.trim();
+    for (const select of selects) if (select.value) query[select.name] = select.value;
+    try {
+      const found = await store.episodes(query);
+      if (mine !== asked) return;
+      if (!start) { list.replaceChildren(); list.scrollTop = 0; selected = -1; }
+      more.remove();
+      total = found.total;
+      list.append(...found.heads.map(row));
+      if (rows().length < total) list.append(el("li", {}, more));
+      const held = data.remote ? data.total : data.episodes.length;
+      const narrowed = total === held ? "" : ` of ${held.toLocaleString("en")}`;
+      status.textContent = `${total.toLocaleString("en")}${narrowed} episode${held === 1 ? "" : "s"}`;
+      mark(opened);
+    } catch (error) {
+      if (mine === asked) status.textContent = `The list cannot be had: ${error.message}.`;
+    }
+  }
+  function refresh() { return load(0); }
+  function mark(key) {
+    rows().forEach((link, place) => {
+      const here = keyOf(link) === key;
+      link.setAttribute("aria-current", String(here));
+      if (here) selected = place;
+    });
+  }
+  async function move(by) {
+    const focused = rows().indexOf(document.activeElement);
+    const wanted = Math.max(0, (focused < 0 ? selected : focused) + by);
+    if (wanted >= rows().length && rows().length < total) await load(rows().length);
+    const link = rows()[Math.min(wanted, rows().length - 1)];
+    if (!link) return;
+    selected = rows().indexOf(link);
+    link.focus();
+    if (opened) { history.replaceState(null, "", `#${keyOf(link)}`); show(keyOf(link), false); }
+  }
+
+  // One episode.
+  async function show(key, focus) {
+    opened = key;
+    browser.classList.toggle("open", Boolean(key));
+    mark(key);
+    if (!key) return detail.replaceChildren(el("p", { class: "none" }, "Choose an episode."));
+    let content;
+    try {
+      const e = await store.episode({ key });
+      content = e ? episode(e) : [el("p", { class: "none" }, "This report holds no such episode.")];
+    } catch (error) {
+      content = [el("p", { class: "none" }, `The episode cannot be had: ${error.message}.`)];
+    }
+    if (opened !== key) return;
+    const back = el("button", { type: "button", class: "back" }, "← Back to the list");
+    back.addEventListener("click", close);
+    detail.replaceChildren(back, ...content);
+    detail.scrollTop = 0;
+    draw();
+    if (focus) detail.querySelector("h3")?.focus({ preventScroll: getComputedStyle(back).display === "none" });
+  }
+  function close() {
+    const place = selected;
+    history.replaceState(null, "", location.pathname + location.search);
+    show("", false);
+    rows()[place]?.focus();
+  }
+  const fromHash = () => show(location.hash.slice(1), true);
+  const tag = (text, kind) => text && el("i", { class: `v ${kind}` }, text);
+  const none = (text) => el("span", { class: "none" }, text);
+  const answers = (a, otherwise) => [
+    a.shown.length ? a.shown.map((each, i) => [i ? a.joint : "", el("b", {}, each)]) : none(otherwise),
+    a.more ? el("small", {}, ` and ${a.more} more`) : "",
+  ];
+  const term = (name, ...content) => [el("dt", {}, name), el("dd", {}, ...content)];
+  const pieces = (parts) => parts.map(([text, kind]) => {
+    if (kind === "evidence") return el("mark", { title: "evidence" }, text);
+    if (kind === "lead") return el("mark", { class: "lead", title: "title of an evidence page" }, text);
+    return kind ? el("small", {}, text) : text;
+  });
+  function episode(e) {
+    const { run, hops, kind, reason } = e.head.labels;
+    const about = [run, kind, hops, e.head.length, e.tokens].filter(Boolean).join(" · ");
+    const hop = (h) => el("li", {}, el("bdi", {}, h.text), " → ", answers(h.answers, "none"));
+    const closest = e.proofs > 1 ? el("small", {}, `The closest of ${e.proofs} proofs.`) : "";
+    return [
+      el("h3", { tabindex: "-1" }, e.head.question),
+      el("p", { class: "about" }, tag(reason, e.head.tone), el("bdi", {}, about)),
+      el("dl", {},
+        term("wanted", answers(e.wanted, "no answer is known")),
+        term("given", e.given === null ? none(e.meaning) : el("b", {}, e.given), " ", el("small", {}, `F1 ${e.f1}`)),
+        e.error ? term("error", el("span", { class: "mono" }, e.error)) : [],
+        e.hops.length ? term("hops", el("ol", {}, e.hops.map(hop))) : [],
+        e.facts.length ? term("proof", el("ul", { class: "facts" }, e.facts.map(fact)), closest) : [],
+        term("task", el("span", { class: "mono" }, e.task))),
+      e.facts.length ? graph(e) : "",
+      el("ol", { class: "steps", "aria-label": "steps" }, e.steps.map(step)),
+    ].filter(Boolean);
+  }
+  const cameBy = (f) => f.step ? `read in step ${f.step}` : f.led ? `title seen in step ${f.led}, fact not read`
+    : f.status === "found" ? "title in the question, fact not read" : "never shown";
+  const SIGNS = { read: "✓", found: "◦", missed: "✗" };
+  const fact = (f) => el("li", { class: f.status }, el("bdi", {}, f.text), " ", el("small", {}, cameBy(f)));
+  function step(s, place) {
+    const known = s.potential !== null;
+    const told = [s.reward, known && `potential ${s.potential.toFixed(2)}`].filter(Boolean).join(" · ");
+    const shown = { tabindex: "0", role: "region", "aria-label": `what step ${place + 1} showed` };
+    return el("li", {},
+      el("p", {}, el("b", {}, `${place + 1}`), tag(s.verdict, s.verdict), s.notes.map((note) => tag(note, "note")),
+        el("span", {}, told), known && el("progress", { value: s.potential, "aria-hidden": "true" })),
+      s.thought && el("div", { class: "thought", role: "note", "aria-label": "thought" }, s.thought),
+      el("code", { role: "group", "aria-label": s.tool ? "action" : "text without a call" },
+        s.tool && [el("b", {}, s.tool), " "], s.argument),
+      s.observation.length > 0 && el("pre", shown, pieces(s.observation)));
+  }
+
+  // The proof against the path: steps down the left, those that brought nothing off the line; facts
+  // down the right, each joined to the step that read it, or dashed to the one that showed a title.
+  const GAP = 26, TOP = 30, LETTER = 7;
+  let drawn = null;
+  function graph(e) {
+    drawn = { e, box: el("figure", { class: "graph" }) };
+    return drawn.box;
+  }
+  function clipped(text, room) {
+    return text.length * LETTER <= room ? text : `${text.slice(0, Math.max(1, Math.floor(room / LETTER) - 1))}…`;
+  }
+  function node([x, y], name, sign, text, title, room) {
+    const side = room < 0 ? -1 : 1;
+    return svg("g", { class: name }, svg("title", {}, title), svg("circle", { cx: x, cy: y, r: 8 }),
+      svg("text", { x, y: y + 4, "text-anchor": "middle", class: "sign" }, sign),
+      svg("text", { x: x + side * 14, y: y + 4, "text-anchor": side < 0 ? "end" : "start" },
+        clipped(text, Math.abs(room) - 16)));
+  }
+  const line = (points, name) => svg("polyline", { points: points.map((p) => p.join()).join(" "), class: name });
+  function curve([x1, y1], [x2, y2], name) {
+    const middle = (x1 + x2) / 2;
+    return svg("path", { class: name, d: `M${x1 + 8} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2 - 8} ${y2}` });
+  }
+  function draw() {
+    if (!drawn?.box.isConnected) return;
+    const { e: { steps, facts }, box } = drawn;
+    const width = Math.max(300, box.clientWidth);
+    const height = TOP + GAP * (Math.max(steps.length, facts.length) - 1) + 20;
+    const left = Math.round(width * 0.4), right = Math.round(width * 0.57);
+    const spread = (place, count) => TOP + (count < 2 ? 0 : place * (height - TOP - 20) / (count - 1));
+    const useful = steps.map((s) => s.rose || s.verdict === "supported");
+    const at = steps.map((s, i) => [useful[i] ? left : left - 24, spread(i, steps.length)]);
+    const path = at.filter((point, i) => useful[i]);
+    const goals = facts.map((f, i) => [right, spread(i, facts.length)]);
+    const branch = (i) => line([at[i], at.findLast((point, k) => k < i && useful[k]) ?? path[0]], "branch");
+    const idle = steps.map((s, i) => useful[i] ? 0 : i + 1).filter(Boolean);
+    const words = facts.map((f, i) => `Fact ${i + 1}, ${f.text}: ${cameBy(f)}.`);
+    if (idle.length) words.push(`Brought nothing: step ${idle.join(", ")}.`);
+    const head = (x, text) => svg("text", { x, y: 11, "text-anchor": "middle", class: "head" }, text);
+    const picture = { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words.join(" ") };
+    box.replaceChildren(svg("svg", picture,
+      head(left, "path"), head(right, "proof"), line(path, "spine"), line(goals, "spine"),
+      path.length > 0 && idle.map((number) => branch(number - 1)),
+      facts.map((f, i) => f.led && curve(at[f.led - 1], goals[i], "led")),
+      facts.map((f, i) => f.step && curve(at[f.step - 1], goals[i], "read")),
+      steps.map((s, i) => node(at[i], `step ${s.verdict}`, `${i + 1}`, `${s.tool} ${s.argument}`.trim(),
+        `step ${i + 1}: ${s.verdict}`, -at[i][0])),
+      facts.map((f, i) => node(goals[i], `fact ${f.status}`, SIGNS[f.status], f.text, cameBy(f), width - right))));
+  }
+  new ResizeObserver(draw).observe(detail);
+
+  // Keys, colours, and news of the figures.
+  function endSearch() {
+    search.value = "";
+    search.blur();
+    refresh();
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const typing = event.target.closest("input, select, textarea");
+    const inList = list.contains(event.target);
+    const act = {
+      "/": !typing && (() => { search.focus(); search.select(); }),
+      j: !typing && (() => move(1)),
+      k: !typing && (() => move(-1)),
+      ArrowDown: (inList || event.target === search) && (() => move(1)),
+      ArrowUp: inList && (() => move(-1)),
+      Enter: event.target === search && (() => { selected = -1; move(1); }),
+      Escape: event.target === search ? endSearch : opened && close,
+    }[event.key];
+    if (act) { event.preventDefault(); act(); }
+  });
+  let waiting = 0;
+  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, data.remote ? 200 : 60); });
+  document.getElementById("clear").addEventListener("click", () => {
+    search.value = "";
+    for (const select of selects) select.value = "";
+    refresh();
+  });
+  const theme = document.getElementById("theme"), root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : system.matches;
+  const tell = () => theme.setAttribute("aria-pressed", String(isDark()));
+  theme.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("hopgym-colours", root.dataset.theme); } catch { /* Not kept, then. */ }
+    tell();
+  });
+  try {
+    const kept = localStorage.getItem("hopgym-colours");
+    if (kept === "dark" || kept === "light") root.dataset.theme = kept;
+  } catch { /* A browser may keep nothing for a file. */ }
+  system.addEventListener("change", tell);
+  tell();
+  const idle = () => !opened && !search.value && selects.every((select) => !select.value);
+  async function lookForFigures() {
+    const notice = document.getElementById("notice");
+    try {
+      if ((await ask("state")({})).working) setTimeout(lookForFigures, 500);
+      else if (idle()) location.reload();
+      else notice.replaceChildren(el("a", { href: "" }, "The figures are there: show them."));
+    } catch {
+      notice.textContent = "The server has ended: hopgym view starts it again.";
+    }
+  }
+  if (data.working) lookForFigures();
+  addEventListener("hashchange", fromHash);
+  refresh();
+  if (location.hash.length > 1) fromHash(); else show("", false);
+})();

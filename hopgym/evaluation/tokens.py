@@ -1,0 +1,45 @@
+"""Tokens of a run, as policies that count them report.
+
+In: finished trajectories. Out: sums, and means per episode.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hopgym.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A number of tokens."""
+
+    sum: int
+    """Over all episodes."""
+    mean: float
+    """Per episode, those without any among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of the evaluated episodes; of a kind that no completion reports, None."""
+
+    generated: Total | None
+    prompt: Total | None
+    """What was continued, over all steps: a history that is sent again counts again."""
+
+
+def tokens_in(trajectory: Trajectory) -> tuple[int, int]:
+    """Return the generated tokens of an episode's steps, and those of their prompts."""
+    told = [step.completion for step in trajectory.steps if step.completion is not None]
+    return sum(each.n_tokens for each in told), sum(each.prompt_tokens for each in told)
+
+
+def tokens_over(episodes: Sequence[tuple[int, int]]) -> Tokens | None:
+    """Return the tokens of some episodes, each as `tokens_in` gives them; None without any."""
+    generated, prompt = (_total([each[i] for each in episodes]) for i in (0, 1))
+    return Tokens(generated, prompt) if generated or prompt else None
+
+
+def _total(counts: Sequence[int]) -> Total | None:
+    found = sum(counts)
+    return Total(found, found / len(counts)) if found else None

@@ -1,0 +1,163 @@
+"""A chat-completions server on loopback that answers as badly as it is told to.
+
+Tests load it with `runpy`, outside of any package: `serve()` gives a running `FaultyServer`.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[["Handler"], None]
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+def chat(content: Any = "<answer>blue</answer>", finish: str | None = "stop", **more: Any) -> bytes:
+    """The body of a completion; ``more`` holds further fields of its message or of its choice."""
+    of_choice = ("stop_reason", "matched_stop", "logprobs", "token_ids", "error")
+    choice = {name: more.pop(name) for name in of_choice if name in more}
+    choice |= {"index": 0, "finish_reason": finish}
+    choice["message"] = {"role": "assistant", "content": content, **more}
+    return json.dumps({"object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: "FaultyServer"
+
+    def do_POST(self) -> None:
+        self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.counted = True
+        server = self.server
+        with server.lock:
+            server.bodies.append(self.body)
+            server.headers.append(dict(self.headers))
+            server.paths.append(self.path)
+            server.peers.add(self.client_address)
+            server.in_flight += 1
+            server.most_in_flight = max(server.most_in_flight, server.in_flight)
+            answer = server.script.pop(0) if server.script else server.otherwise
+        try:
+            answer(self)
+        finally:
+            self.uncount()
+
+    def uncount(self) -> None:
+        with self.server.lock:
+            self.server.in_flight -= self.counted
+            self.counted = False
+
+    def send(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        # Once the last byte is out, the client's next request may come before this thread goes on.
+        self.uncount()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class FaultyServer(ThreadingHTTPServer):
+    """Answers with what stands in ``script``, one entry a request, and then with ``otherwise``."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lock = threading.Lock()
+        self.done = threading.Event()
+        self.script: list[Answer] = []
+        self.otherwise: Answer = good()
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.peers: set[Any] = set()
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that hung up
+
+
+@contextmanager
+def serve() -> Iterator[FaultyServer]:
+    """A server in a thread."""
+    server = FaultyServer()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.done.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def good(body: bytes | None = None, after: float = 0.0) -> Answer:
+    def answer(handler: Handler) -> None:
+        handler.server.done.wait(after)
+        handler.send(200, chat() if body is None else body)
+
+    return answer
+
+
+def status(code: int, error: Any = None, **headers: str) -> Answer:
+    body = b"" if error is None else json.dumps(error).encode()
+    return lambda handler: handler.send(code, body, **headers)
+
+
+def stall(handler: Handler) -> None:
+    """Takes the request and says nothing."""
+    handler.close_connection = True
+    handler.server.done.wait(30)
+
+
+def hang_up(handler: Handler) -> None:
+    """Ends the connection without a word."""
+    handler.close_connection = True
+
+
+def cut_body(handler: Handler) -> None:
+    """Ends the connection in the middle of a body."""
+    handler.close_connection = True
+    body = chat()
+    handler.send(200, body[:40], length=len(body))
+
+
+def drip_body(handler: Handler) -> None:
+    """Sends a body, a blank at a time, for ever."""
+    handler.send(200, b"", length=10**6)
+    _drip(handler, b" ")
+
+
+def drip_headers(handler: Handler) -> None:
+    """Sends a header, a letter at a time, for ever."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    _drip(handler, b"x")
+
+
+def _drip(handler: Handler, data: bytes) -> None:
+    handler.close_connection = True
+    until = time.monotonic() + 30
+    with suppress(OSError):
+        while time.monotonic() < until and not handler.server.done.wait(0.02):
+            handler.wfile.write(data)
+            handler.wfile.flush()
