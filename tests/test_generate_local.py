@@ -20,7 +20,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.torch
 
-MAKE = runpy.run_path(str(Path(__file__).with_name("tiny_model.py")))["make_tiny_model"]
+MAKE = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "tiny_model.py"))[
+    "make_tiny_model"
+]
 TEXT = """the mother of Ada Brook is Cleo Dunn who works as a baker and lives in Elmstead her
 brother was born in 1950 friends are Gil Hart and Ivo Jay keep bees é Łódź results 12 <b> [1]"""
 GREEDY = Sampling(temperature=0, max_tokens=12)

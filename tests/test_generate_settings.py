@@ -20,7 +20,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.torch
 
-MAKE = runpy.run_path(str(Path(__file__).with_name("tiny_model.py")))["make_tiny_model"]
+MAKE = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "tiny_model.py"))[
+    "make_tiny_model"
+]
 
 
 @pytest.fixture(scope="module")

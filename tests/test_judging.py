@@ -240,7 +240,9 @@ def test_a_run_without_steps_is_told(file: Path, tmp_path: Path) -> None:
 @pytest.mark.torch
 def test_a_tiny_model_judges(run: Path, file: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    make: Any = runpy.run_path(str(Path(__file__).with_name("tiny_model.py")))["make_tiny_model"]
+    make: Any = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "tiny_model.py"))[
+        "make_tiny_model"
+    ]
     model, out = make(tmp_path / "model"), tmp_path / "judged.jsonl"
     words = (run, "--llm.generator", "local", "--llm.model", model, "--llm.max_tokens", "6")
     result = hopgym(*words, "--llm.device", "cpu", "-n", "3", "--out", out, "--json")

@@ -57,4 +57,4 @@ def test_the_commands_shown_exist() -> None:
 
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     shown = re.findall(r"(?:^|`)hopgym ([\w-]+)", text, re.MULTILINE)
-    assert len(shown) > 8 and set(shown) <= set(VERBS)
+    assert len(shown) > 8 and set(shown) <= {*VERBS, "judge"}  # which another package adds

@@ -216,8 +216,10 @@ def _noted(
     """Yield the trajectories unchanged and note what each comes to."""
     from hopgym.evaluation import METRICS as MEASURES
     from hopgym.evaluation import score_episode
+    from hopgym.evaluation.bootstrap import Interned
     from hopgym.trajectory import ERROR_REASONS
 
+    interned = Interned()
     for trajectory in episodes:
         yield trajectory  # First, as who takes it checks that it is of the source.
         standing.add(trajectory)
@@ -225,7 +227,7 @@ def _noted(
             scored = score_episode(trajectory, source)
             question = scored.task.question
             form = "set" if question.answer_kind == "set" else "single"
-            ratios = {name: MEASURES[name](scored) for name in METRICS}
+            ratios = interned.of({name: MEASURES[name](scored) for name in METRICS})
             rows.append(_Row(question.id, form, question.kind, ratios))
         advance(1)
 

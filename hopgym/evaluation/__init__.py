@@ -9,7 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hopgym.errors import ArgumentError
-from hopgym.evaluation.bootstrap import RESAMPLES, Estimate, Estimates, Ratio, estimate_all
+from hopgym.evaluation.bootstrap import (
+    RESAMPLES,
+    Estimate,
+    Estimates,
+    Interned,
+    Ratio,
+    estimate_all,
+)
 from hopgym.evaluation.metrics import METRICS, ScoredEpisode, hops_named, hops_shown
 from hopgym.evaluation.official import Attempts
 from hopgym.evaluation.samples import Attempt, majority, pass_at, vote_of
@@ -108,6 +115,7 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
     """
     reasons: Counter[str] = Counter()
     rows: list[_Row] = []
+    interned = Interned()
     attempts = Attempts(source)
     for trajectory in trajectories:
         _check_finished(trajectory)
@@ -115,8 +123,8 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
         if trajectory.reason in ERROR_REASONS:
             continue
         episode = score_episode(trajectory, source)
-        attempts.add(trajectory, episode.task)
-        rows.append(_row(episode))
+        attempts.add(episode)
+        rows.append(_row(episode, interned))
     if not reasons:
         raise ArgumentError("trajectories must hold at least one record, got none; run some first")
     rows.sort(key=lambda row: row.key)
@@ -181,7 +189,7 @@ def _task_of(trajectory: Trajectory, source: TaskSource) -> Task:
     return task
 
 
-def _row(episode: ScoredEpisode) -> _Row:
+def _row(episode: ScoredEpisode, interned: Interned) -> _Row:
     trajectory, question = episode.trajectory, episode.task.question
     return _Row(
         key=trajectory.key,
@@ -189,9 +197,9 @@ def _row(episode: ScoredEpisode) -> _Row:
         kind=question.kind,
         attempt=Attempt(question.id, vote_of(question, trajectory.answer), episode.score.em),
         tokens=tokens_in(trajectory),
-        metrics={name: measure(episode) for name, measure in METRICS.items()},
-        shown=hops_shown(episode),
-        named=hops_named(episode),
+        metrics=interned.of({name: measure(episode) for name, measure in METRICS.items()}),
+        shown=interned.of(hops_shown(episode)),
+        named=interned.of(hops_named(episode)),
     )
 
 

@@ -15,11 +15,26 @@ RESAMPLES = 1_000
 """Resamples of an interval."""
 
 _SEED = 0
-_MOST_CELLS = 4_000_000
+_MOST_CELLS = 500_000
 _PERCENTILES = (2.5, 97.5)
 
 Ratio = tuple[float, float]
 """What one episode adds to a metric's numerator and denominator."""
+
+Ratios = Mapping[str, Ratio]
+"""The same by metric."""
+
+
+class Interned:
+    """Keeps equal ratios once: over many episodes few differ, and a run must fit into memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, Ratio], ...], Ratios] = {}
+
+    def of(self, ratios: Ratios) -> Ratios:
+        """Return the ratios equal to these that were seen first."""
+        return self._known.setdefault(tuple(ratios.items()), ratios)
+
 
 ABSENT: Ratio = (0.0, 0.0)
 """Of an episode that lacks what the metric is about."""

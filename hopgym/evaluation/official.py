@@ -7,10 +7,22 @@ benchmarks by kind of question and by hops as well.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hopgym.tasks import Prediction, Task, TaskSource
+from hopgym.evaluation.metrics import ScoredEpisode
+from hopgym.scoring import Score
+from hopgym.tasks import Prediction, TaskSource
 from hopgym.trajectory import Trajectory
 
 Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    sample: int
+    score: Score
+    prediction: Prediction | None
+    """None where the metrics are the means of the scores."""
+    kind: str
+    hops: int
 
 
 @dataclass(slots=True)
@@ -18,16 +30,22 @@ class Attempts:
     """The first attempt at each task, taken in with `add`."""
 
     source: TaskSource
-    _first: dict[str, tuple[int, Prediction, str, int]] = field(default_factory=dict)
+    _first: dict[str, _Attempt] = field(default_factory=dict)
 
-    def add(self, trajectory: Trajectory, task: Task) -> None:
-        """Take in a trajectory of a task; later samples of the same task are passed over."""
+    @property
+    def _averages(self) -> bool:
+        # Then the scores at hand say all, and no question has to be made again.
+        return type(self.source).official is TaskSource.official
+
+    def add(self, episode: ScoredEpisode) -> None:
+        """Take in an episode; later samples of the same task are passed over."""
+        trajectory, question = episode.trajectory, episode.task.question
         known = self._first.get(trajectory.task_id)
-        if known is None or trajectory.sample < known[0]:
-            prediction = prediction_of(trajectory, detailed=self.source.has_script)
-            question = task.question
-            key = (trajectory.sample, prediction, question.kind, question.hop_count)
-            self._first[trajectory.task_id] = key
+        if known is None or trajectory.sample < known.sample:
+            prediction = None if self._averages else prediction_of(trajectory)
+            self._first[trajectory.task_id] = _Attempt(
+                trajectory.sample, episode.score, prediction, question.kind, question.hop_count
+            )
 
     def __len__(self) -> int:
         return len(self._first)
@@ -38,12 +56,12 @@ class Attempts:
 
     def by_kind(self) -> dict[str, Metrics]:
         """Return the metrics by kind of question; empty for sources without a script."""
-        kinds = {i: kind for i, (_, _, kind, _) in self._first.items()}
+        kinds = {i: each.kind for i, each in self._first.items()}
         return {kind: self._group(kinds, kind) for kind in sorted(self._groups(kinds))}
 
     def by_hops(self) -> dict[str, Metrics]:
         """Return the metrics by number of hops; empty for sources without a script."""
-        hops = {i: str(count) for i, (_, _, _, count) in self._first.items()}
+        hops = {i: str(each.hops) for i, each in self._first.items()}
         return {count: self._group(hops, count) for count in sorted(self._groups(hops), key=int)}
 
     def _groups(self, groups: Mapping[str, str]) -> set[str]:
@@ -53,18 +71,20 @@ class Attempts:
         return self._over(sorted(i for i, group in groups.items() if group == wanted))
 
     def _over(self, ids: list[str]) -> dict[str, float]:
-        return self.source.official({i: self._first[i][1] for i in ids}, ids) if ids else {}
+        chosen = {i: self._first[i] for i in ids}
+        if not chosen:
+            return {}
+        if self._averages:
+            return {
+                "em": sum(each.score.em for each in chosen.values()) / len(chosen),
+                "f1": sum(each.score.f1 for each in chosen.values()) / len(chosen),
+            }
+        predictions = {i: each.prediction or Prediction(None) for i, each in chosen.items()}
+        return self.source.official(predictions, ids)
 
 
-def prediction_of(trajectory: Trajectory, *, detailed: bool = True) -> Prediction:
-    """Return what a trajectory comes to for an official scorer.
-
-    Args:
-        trajectory: Finished or not.
-        detailed: Whether to note what was shown and named.
-    """
-    if not detailed:
-        return Prediction(trajectory.answer)
+def prediction_of(trajectory: Trajectory) -> Prediction:
+    """Return what a trajectory comes to for an official scorer."""
     steps = trajectory.steps
     last = steps[-1].action if steps else None
     shown = dict.fromkeys(pair for step in steps for pair in step.shown.sentences)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hopgym.evaluation import Estimates
-from hopgym.evaluation.bootstrap import Ratio, estimate_all
+from hopgym.evaluation.bootstrap import Interned, Ratios, estimate_all
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
@@ -24,7 +24,8 @@ class StepTally:
         self.lengths: Counter[tuple[int, int]] = Counter()
         """Episodes by (the oracle's steps, their own); those with a known oracle."""
         self._source = source
-        self._good: list[tuple[tuple[str, int], dict[str, Ratio]]] = []
+        self._good: list[tuple[tuple[str, int], Ratios]] = []
+        self._interned = Interned()
 
     def over(self, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
         """Yield the trajectories unchanged."""
@@ -53,4 +54,4 @@ class StepTally:
             for number, step in enumerate(steps, start=1)
             if not step.given
         }
-        self._good.append((trajectory.key, good))
+        self._good.append((trajectory.key, self._interned.of(good)))

@@ -1,6 +1,6 @@
 """Prints what keeping states between turns saves the local generator; not a test.
 
-Run from the checkout as ``python tests/measure_local_cache.py [FOLDER]``, where FOLDER holds a
+Run from the checkout as ``python docs/local_cache.py [FOLDER]``, where FOLDER holds a
 model (by default the tiny one). Scripted episodes of eight turns are played in pairs: with states
 kept, and with every turn encoded anew.
 """
@@ -12,18 +12,19 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 TURNS, PAIRS, TOKENS = 8, 5, 24
 
 
 def main() -> None:
+    """Play the pairs and print their ratios."""
     import torch
 
     from hopgym_agents.generate import Sampling
     from hopgym_agents.generate.local import LocalGenerator
 
-    play = runpy.run_path(str(HERE / "test_generate_local.py"))["play"]
-    make = runpy.run_path(str(HERE / "tiny_model.py"))["make_tiny_model"]
+    play = runpy.run_path(str(ROOT / "tests" / "test_generate_local.py"))["play"]
+    make = runpy.run_path(str(ROOT / "examples" / "tiny_model.py"))["make_tiny_model"]
     folder = sys.argv[1] if len(sys.argv) > 1 else make(tempfile.mkdtemp())
     threads = 1 if not torch.cuda.is_available() else None
 

@@ -1,8 +1,10 @@
 """A tiny random model in a folder, with a tokenizer and a chat template; nothing is downloaded.
 
-Tests load this file with ``runpy`` and call ``make_tiny_model``.
+``python examples/tiny_model.py FOLDER`` writes it: a language model that loads, samples and is
+served as any other, knows nothing, and so shows how everything works around one.
 """
 
+import sys
 from pathlib import Path
 
 TEXTS = (
@@ -115,3 +117,9 @@ def _tokenizer():  # type: ignore[no-untyped-def]
     made.chat_template = CHAT_TEMPLATE
     made.model_max_length = 8_192
     return made
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/tiny_model.py FOLDER")
+    print(make_tiny_model(sys.argv[1]))
