@@ -1,16 +1,18 @@
-"""Files of lines that outlive a kill: one writer at a time, and whole files put in place at once.
+"""Files that outlive a kill: one writer at a time, and whole files put in place at once.
 
-In: a path. Out: its lock, held until it is let go or the process ends; or new lines in its place.
+In: a path. Out: its lock, held until it is let go or the process ends; or a new file in its place.
 """
 
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from hopgym.errors import RunFileError
+from hopgym.errors import ArgumentError, RunFileError
+
+_PARTIAL = ".partial"
 
 if sys.platform == "win32":
     import msvcrt
@@ -63,6 +65,38 @@ def lock(path: Path) -> IO[bytes]:
 
 def unlock(path: Path, file: IO[bytes]) -> None:
     """Let a lock go."""
+    beside = path.with_name(f"{path.name}.lock")
     with suppress(OSError):  # Windows keeps a file that is open; the next holder takes it over.
-        path.with_name(f"{path.name}.lock").unlink()
+        # Where the folder was moved away, the lock of that name may be another's by now.
+        if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
+            beside.unlink()
     file.close()
+
+
+@contextmanager
+def whole_file(path: Path, option: str, inputs: Iterable[Path] = ()) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name once the block has ended well, and else is gone.
+
+    Folders are made; a link stays, and the file that it names is written.
+
+    Args:
+        path: The file.
+        option: What names it on the command line, for messages.
+        inputs: The files that are read, none of which it may be.
+
+    Raises:
+        ArgumentError: When it is one of the inputs, a folder or a device.
+    """
+    target = path.resolve()
+    if target in {each.resolve() for each in inputs}:
+        raise ArgumentError(f"{option} must be another file than those read, got {str(path)!r}")
+    if target.exists() and not target.is_file():
+        raise ArgumentError(f"{option} must be a file, got the folder or device {str(path)!r}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + _PARTIAL)
+    try:
+        with partial.open("wb") as file:
+            yield file
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

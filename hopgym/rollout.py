@@ -7,6 +7,7 @@ next, so that a run can be spread over slots and threads, stopped and taken up a
 
 import copy
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,11 +19,10 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 
-from hopgym.actions import replace_surrogates
 from hopgym.env import HopEnv
-from hopgym.errors import HopgymError, require
-from hopgym.policy import Policy, as_policy
-from hopgym.runfile import Header, TrajectoryWriter, as_recorded
+from hopgym.errors import require
+from hopgym.policy import Asker, Policy, as_policy
+from hopgym.runfile import Header, TrajectoryWriter
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.wrappers import hop_env, run_header
 
@@ -57,7 +57,7 @@ def run_episodes(
     What an episode becomes does not depend on slots, threads or the other episodes, only the order
     does. A call of the policy that raises or gives another number of replies than asked for is
     made again for one episode at a time; an episode whose own call raises again ends with
-    AGENT_ERROR.
+    AGENT_ERROR. If a call made again did help, a warning at the end of the run tells of it.
 
     Args:
         env_id: A registered id, or an environment, which is left as it is.
@@ -139,7 +139,7 @@ class _Slot:
     def _stop(self, completion: Completion) -> None:
         """End an episode that goes on no further because of its policy."""
         reason = StopReason.CONTEXT
-        if completion.error:
+        if completion.error and completion.finish_reason != "context":
             api = completion.error.startswith(StopReason.API_ERROR)
             reason = StopReason.API_ERROR if api else StopReason.AGENT_ERROR
         self._env.stop(reason)
@@ -165,13 +165,16 @@ def _run(
         jobs = (job for job in pairs if job not in done)
         record = writer.write if writer else lambda trajectory: None
         places = [_Slot(env) for _ in range(min(slots, len(indices) * len(samples)))]
+        ask = Asker(policy)
         play = _play_in_threads if _concurrency(policy) > 1 else _play
-        for finished in play(policy, places, jobs, record):
+        for finished in play(ask, places, jobs, record):
             yield from finished
+    if ask.forgiven:
+        warnings.warn(ask.told, stacklevel=2)
 
 
 def _play(
-    policy: Policy,
+    ask: Asker,
     slots: Sequence[_Slot],
     jobs: Iterator[tuple[int, int]],
     record: Callable[[Trajectory], None],
@@ -179,7 +182,7 @@ def _play(
     """Ask for all episodes under way at once; yield what ended at each turn."""
     busy = [slot for slot in slots if slot.begin(jobs)]
     while busy:
-        replies = _ask(policy, [slot.prefix for slot in busy])
+        replies = ask([slot.prefix for slot in busy])
         for slot, reply in zip(busy, replies, strict=True):
             slot.take(reply)
         finished = [slot.prefix for slot in busy if slot.prefix.reason]
@@ -190,13 +193,13 @@ def _play(
 
 
 def _play_in_threads(
-    policy: Policy,
+    ask: Asker,
     slots: Sequence[_Slot],
     jobs: Iterator[tuple[int, int]],
     record: Callable[[Trajectory], None],
 ) -> Iterator[list[Trajectory]]:
     """Ask for each episode by itself as soon as it waits; yield each that ends."""
-    callers = _Callers(policy, min(_concurrency(policy), len(slots)))
+    callers = _Callers(ask, min(_concurrency(ask.policy), len(slots)))
     try:
         under_way = sum(callers.ask(slot) for slot in slots if slot.begin(jobs))
         while under_way:
@@ -218,8 +221,8 @@ class _Callers:
     They do not hold the process up at its end: after Ctrl-C nobody waits for a slow server.
     """
 
-    def __init__(self, policy: Policy, count: int) -> None:
-        self._policy, self._count = policy, count
+    def __init__(self, ask: Asker, count: int) -> None:
+        self._ask, self._count = ask, count
         self._waiting = SimpleQueue[_Slot | None]()
         self._done = SimpleQueue[tuple[_Slot, str | Completion | BaseException]]()
         self._closed = False
@@ -232,7 +235,7 @@ class _Callers:
         return True
 
     def answered(self) -> tuple[_Slot, str | Completion]:
-        """Wait for a reply; return it with its slot. What is no `Exception` is raised again."""
+        """Wait for a reply; return it with its slot. Ctrl-C is raised again."""
         slot, reply = self._done.get()
         if isinstance(reply, BaseException):
             raise reply
@@ -247,50 +250,9 @@ class _Callers:
     def _call(self) -> None:
         while (slot := self._waiting.get()) is not None and not self._closed:
             try:
-                self._done.put((slot, _ask_alone(self._policy, slot.prefix, 2)))
+                self._done.put((slot, self._ask([slot.prefix])[0]))
             except BaseException as error:
                 self._done.put((slot, error))
-
-
-def _ask(policy: Policy, prefixes: Sequence[Trajectory]) -> Sequence[str | Completion]:
-    if not getattr(policy, "batched", True):
-        return [_ask_alone(policy, prefix, 2) for prefix in prefixes]
-    try:
-        return _replies(policy, prefixes)
-    except Exception:
-        return [_ask_alone(policy, prefix, 1) for prefix in prefixes]
-
-
-def _ask_alone(policy: Policy, prefix: Trajectory, tries: int) -> str | Completion:
-    try:
-        return _replies(policy, [prefix])[0]
-    except Exception as error:
-        return _ask_alone(policy, prefix, tries - 1) if tries > 1 else _failed(error)
-
-
-def _replies(policy: Policy, prefixes: Sequence[Trajectory]) -> list[str | Completion]:
-    """Return one usable reply for each episode; raise what the policy raises."""
-    replies = policy(prefixes)
-    if isinstance(replies, str) or len(replies) != len(prefixes):
-        actual = "a string" if isinstance(replies, str) else f"{len(replies)}"
-        raise HopgymError(f"a policy must return a list of {len(prefixes)} replies, got {actual}")
-    return [_usable(reply) for reply in replies]
-
-
-def _usable(reply: object) -> str | Completion:
-    if isinstance(reply, str):
-        return reply
-    if not isinstance(reply, Completion):
-        return _failed(TypeError(f"a reply must be a string or a Completion, got {reply!r:.200}"))
-    try:
-        text, error = replace_surrogates(reply.text), replace_surrogates(reply.error)
-        return as_recorded(replace(reply, text=text, error=error))
-    except Exception as problem:
-        return _failed(problem)
-
-
-def _failed(error: Exception) -> Completion:
-    return Completion("", error=replace_surrogates(f"agent_error: {type(error).__name__}: {error}"))
 
 
 def _concurrency(policy: Policy) -> int:

@@ -141,7 +141,13 @@ class TrajectoryWriter:
             )
         as_recorded(trajectory)
         line = msgspec.json.encode(trajectory) + b"\n"
-        written = self._file.write(line)
+        try:
+            written = self._file.write(line)
+        except OSError as error:
+            raise RunFileError(
+                f"{self.path} must take {len(line)} bytes, the system took none ({error.strerror})"
+                "; make room on its disk, and run the same command again"
+            ) from error
         if written != len(line):
             # What comes after half a line would make the file corrupt, not just short.
             self._file.truncate(self._file.tell() - written)

@@ -54,7 +54,10 @@ class Completion:
     """``stop``, ``length``, ``refused``, ``context``, ..., or ``privileged`` for an oracle's step
     that used a title not shown, which never enters training data."""
     error: str = ""
-    """Why there is no reply, as ``agent_error: ...`` or ``api_error: ...``; empty for a reply."""
+    """Why there is no reply, as ``agent_error: ...`` or ``api_error: ...``; empty for a reply.
+
+    With the finish reason ``context``, what told that the context is full, if anything did.
+    """
     prompt_tokens: int = 0
     """Tokens of what was continued."""
 
@@ -100,7 +103,7 @@ class Trajectory:
     steps: tuple[Step, ...] = ()
     reason: StopReason = StopReason.RUNNING
     error: str = ""
-    """What went wrong, for the error reasons."""
+    """What went wrong, for the error reasons, and who said that the context is full."""
     oracle_steps: int = -1
     """The oracle's number of steps; -1 until the episode has ended."""
     is_success: bool = False

@@ -2,7 +2,7 @@
 
 import functools
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
@@ -40,6 +40,29 @@ def dotted(prefixes: "abc.Sequence[trajectory.Trajectory]") -> list[str]:  # noq
 Prefixes = Sequence[Trajectory]
 
 
+def listed(prefixes: list[Trajectory]) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+def listed_before(prefixes: "typing.List['Trajectory']") -> list[str]:  # noqa: UP006
+    return [ANSWER] * len(prefixes)
+
+
+def iterable(prefixes: "abc.Iterable[Trajectory]") -> list[str]:  # noqa: F821
+    return [ANSWER for _ in prefixes]
+
+
+def collection(prefixes: Collection["Trajectory"]) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+def marked(prefixes) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+marked.batched = True  # type: ignore[attr-defined]
+
+
 def aliased(prefixes: "Prefixes") -> list[str]:
     return [ANSWER] * len(prefixes)
 
@@ -58,7 +81,10 @@ class Many:
         return [ANSWER] * len(prefixes)
 
 
-BATCHED = (real, quoted, unknown_names, inner_quotes, older, dotted, aliased, wrapped)
+BATCHED = (
+    *(real, quoted, unknown_names, inner_quotes, older, dotted, aliased, wrapped),
+    *(listed, listed_before, iterable, collection, marked),
+)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +104,7 @@ class Writer:
         return ANSWER
 
 
-def listed(text: list[Trajectory]) -> str:
+def words(text: list[str]) -> str:
     return ANSWER
 
 
@@ -90,7 +116,7 @@ def bare(text) -> str:
     return ANSWER
 
 
-@pytest.mark.parametrize("function", [Writer(), listed, other, bare, lambda text: ANSWER])
+@pytest.mark.parametrize("function", [Writer(), words, other, bare, lambda text: ANSWER])
 def test_all_other_functions_take_one_transcript(env: HopEnv, function: Callable) -> None:
     policy = as_policy(function)
     assert policy is not function and as_policy(policy) is policy
@@ -116,6 +142,35 @@ def test_a_function_of_text_gets_the_transcript_once(env: HopEnv) -> None:
     # Only the call that raises is made twice.
     assert played["q3", 0].reason is StopReason.AGENT_ERROR
     assert len(texts) == 3 * 2 + 2
+
+
+def returns_a_list(prefixes) -> list[str]:
+    return [ANSWER]
+
+
+async def returns_later(text: str) -> str:
+    return ANSWER
+
+
+async def returns_many_later(prefixes: Sequence[Trajectory]) -> list[str]:
+    return [ANSWER] * len(prefixes)
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (returns_a_list, "annotate the first parameter Sequence[Trajectory]"),
+        (returns_later, "async functions are not supported: give a plain function"),
+        (lambda text: returns_later(text), "async functions are not supported"),
+        (returns_many_later, "async functions are not supported"),
+    ],
+)
+def test_what_is_returned_instead_of_a_reply_is_told(
+    env: HopEnv, function: Callable, told: str
+) -> None:
+    played = list(run_episodes(env, as_policy(function), range(2)))
+    assert [each.reason for each in played] == [StopReason.AGENT_ERROR] * 2
+    assert all(told in each.error for each in played)
 
 
 def test_a_function_of_text_may_be_seeded(env: HopEnv) -> None:

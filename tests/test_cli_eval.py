@@ -14,6 +14,10 @@ from typer.testing import CliRunner, Result
 
 from hopgym import read_trajectories
 from hopgym.cli.app import app
+from hopgym.cli.folder import DECISIVE, begin
+from hopgym.cli.secrets import words_without_secrets
+from hopgym.errors import RunFileError
+from hopgym.linefile import lock, unlock
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("--size", "10", "--questions_per_world", "20")
@@ -219,18 +223,45 @@ def test_tokens_are_told_as_sums_and_means() -> None:
     assert tokens == {"generated": {"sum": 28, "mean": 7.0}, "prompt": {"sum": 40, "mean": 10.0}}
 
 
-def test_keys_stay_out_of_the_folder() -> None:
-    import hopgym.cli.folder as folders
-
-    words = [
-        "--llm.api_key",
-        "s3",
-        "--llm.api-key=s3",
-        "--llm.max_tokens",
-        "9",
-        "--llm.key_env",
-        "K",
-    ]
-    kept = folders.without_secrets(words)
+def test_keys_stay_out_of_commands() -> None:
+    shown = ["--llm.max_tokens", "9", "--llm.api_key_env", "K", "--llm.tokenizer=t", "[1, 2]"]
+    secret = ["--llm.api_key", "s3", "--A.TOKEN=s3", "--llm.extra", '{"a": [{"hf_token": "s3"}]}']
+    kept = words_without_secrets([*secret, *shown])
     assert "s3" not in " ".join(kept)
-    assert kept[-4:] == words[-4:]
+    assert kept[-6:] == shown
+    assert kept[4] == '{"a": [{"hf_token": "(hidden)"}]}'
+
+
+def test_keys_of_ones_own_agents_stay_out_of_all_that_is_written(tmp_path: Path) -> None:
+    Path("keyed.py").write_text(
+        "class Agent:\n"
+        "    def __init__(self, api_key='', nested=None):\n"
+        "        pass\n"
+        "    def __call__(self, prefixes):\n"
+        "        return ['<answer>x</answer>' for _ in prefixes]\n"
+        "    batched = True\n"
+    )
+    words = ("eval", "People-v0", *SMALL, "--policy", "keyed:Agent", "-n", "2", "--out", "r")
+    nested = ("--keyed:Agent.nested", '{"token": "sk-NESTED"}')
+    first = ran(*words, "--keyed:Agent.api_key", "sk-ONE", *nested)
+    # Another key is no other agent.
+    again = ran(*words, "--keyed:Agent.api_key", "sk-TWO", *nested)
+    assert "2 of 2" in again.stdout + again.stderr
+    written = [each.read_text() for each in Path("r").rglob("*") if each.is_file()]
+    for text in (*written, first.stdout, first.stderr, again.stdout, again.stderr):
+        assert "sk-" not in text
+
+
+def test_a_run_that_is_played_is_neither_moved_nor_written_over(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    config = dict.fromkeys((*DECISIVE, "config"), "x") | {"schema": 1, "slots": 4}
+    begun = begin(folder, config, fresh=False)
+    held = lock(begun.episodes)
+    for fresh in (True, False):
+        with pytest.raises(RunFileError, match="one writer at a time"):
+            begin(folder, config | {"slots": 1}, fresh=fresh)
+    assert json.loads(begun.config.read_text())["slots"] == 4
+    assert not (tmp_path / "r.1").exists()
+    unlock(begun.episodes, held)
+    begin(folder, config | {"slots": 1}, fresh=True)
+    assert json.loads((tmp_path / "r.1" / "config.json").read_text())["slots"] == 4

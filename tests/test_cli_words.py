@@ -79,7 +79,8 @@ def test_an_agent_that_always_fails(agents: Path) -> None:
 
 def test_an_agent_that_fails_at_first(agents: Path) -> None:
     words = ("--policy", "flaky_agent:once", *SMALL, "--slots", "1")
-    result = run("rollout", "People-v0", *words, "--out", str(agents / "run.jsonl"))
+    with pytest.warns(UserWarning, match="^1 call of the policy failed .* ValueError: cold"):
+        result = run("rollout", "People-v0", *words, "--out", str(agents / "run.jsonl"))
     assert result.exit_code == 0, result.output
     assert "of 6 episodes ended in an error of the policy" in result.stderr
     assert "ValueError: cold" in result.stderr

@@ -123,6 +123,7 @@ def runs(tmp_path: Path) -> Mapping[str, Path]:
     play("settings", ConstantPolicy("river 1"), max_steps=3)
     play("later", ConstantPolicy("river 5"), range(4, 6))
     play("broken", as_policy(breaks_on_harrow))
+    play("failed", as_policy(breaks))
     return paths
 
 
@@ -131,6 +132,10 @@ def read_and_answer(transcript: str) -> str:
     number = TOWNS.index(town)
     known = f"{town} lies on river {number}." in transcript
     return f"<answer>river {number}</answer>" if known else f"<lookup>{town}</lookup>"
+
+
+def breaks(transcript: str) -> str:
+    raise ValueError("no")
 
 
 def breaks_on_harrow(transcript: str) -> str:
@@ -174,7 +179,7 @@ def test_compare_as_json(runs: Mapping[str, Path]) -> None:
 def test_other_settings_are_told(runs: Mapping[str, Path]) -> None:
     result = run(runs["first"], runs["settings"])
     assert result.exit_code == 0
-    assert "max_steps: None in first, 3 in settings" in result.stdout
+    assert "max_steps: the default in first, 3 in settings" in result.stdout
 
 
 def test_episodes_in_error_are_left_out_and_told(runs: Mapping[str, Path]) -> None:
@@ -183,6 +188,15 @@ def test_episodes_in_error_are_left_out_and_told(runs: Mapping[str, Path]) -> No
     assert "5 common tasks" in result.stdout
     assert "only errors of its policy there: 1 tasks." in result.stdout
     assert "won 1: q0" in result.stdout and "lost 1: q1" in result.stdout
+
+
+def test_runs_without_an_episode_to_compare_are_refused(runs: Mapping[str, Path]) -> None:
+    for words in [(), ("--common",)]:
+        result = run(runs["first"], runs["failed"], *words)
+        assert result.exit_code == 2 and result.stdout == ""
+        assert "failed: expected tasks that it and first both played without" in result.stderr
+        assert "6 in first (0 episodes" in result.stderr
+        assert "0 in failed (6 episodes ended in an error" in result.stderr
 
 
 def test_other_tasks_are_refused(runs: Mapping[str, Path]) -> None:

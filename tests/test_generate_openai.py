@@ -1,12 +1,14 @@
 """`OpenAIGenerator` against a real server on loopback that fails in every way servers do."""
 
 import copy
+import gzip
 import runpy
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -90,13 +92,33 @@ def test_after_the_last_try_there_is_an_error(server: Any) -> None:
     assert "ReadTimeout" in only(generator(server, retries=0, timeout=0.1)).error
 
 
+def test_a_reply_without_end_is_not_read_to_its_end(server: Any) -> None:
+    sent = []
+
+    def flood(handler: Any) -> None:
+        handler.close_connection = True
+        handler.send(200, b"", length=1 << 40)
+        with suppress(OSError):
+            while len(sent) < 1_000:
+                sent.append(handler.wfile.write(b"x" * (1 << 20)))
+
+    bomb = gzip.compress(bytes(64 << 20))
+    packed = lambda handler: handler.send(200, bomb, Content_Encoding="gzip")  # noqa: E731
+    for fault in (flood, packed):
+        server.script = [fault]
+        assert "more than 16 MiB" in only(generator(server, retries=0)).error
+        server.script = [fault]
+        assert only(generator(server)).text == ANSWER
+    assert len(sent) < 100
+
+
 def test_a_server_that_is_not_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and not listening
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         reply = only(OpenAIGenerator("tiny", url, retries=1, backoff=0.01))
-    assert reply.error.startswith("api_error: ConnectError")
-    assert reply.error.endswith("after 2 tries")
+    told = "connection refused, after 2 tries (--llm.base_url)"
+    assert reply.error == f"api_error: {url}: {told}"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +156,9 @@ def test_a_redirect_is_told_not_followed(server: Any) -> None:
 )
 def test_a_prompt_too_long_ends_with_context(server: Any, error: Any) -> None:
     server.otherwise = status(400, error)
-    assert only(generator(server)) == Completion("", finish_reason="context")
+    reply = only(generator(server))
+    assert reply == Completion("", finish_reason="context", error=reply.error)
+    assert reply.error.startswith("HTTP 400: ")
     assert len(server.bodies) == 1
 
 

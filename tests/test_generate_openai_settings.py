@@ -68,12 +68,12 @@ def test_seeds_depend_on_seed_and_key_alone(server: Any) -> None:
     generate = generator(server, Sampling(seed=5), concurrency=1)
     other = copy.copy(generate)
     other.sampling = replace(generate.sampling, seed=6)
-    for each in (generate, generate, other):
+    for each in (generate, generate, other, generator(server, Sampling(seed=0), concurrency=1)):
         each(requests)
     seeds = [body["seed"] for body in server.bodies]
     assert seeds[:4] == seeds[4:8]
-    assert len({*seeds[:4], *seeds[8:]}) == 8
-    only(generator(server, Sampling(seed=0)))
+    assert len({*seeds[:4], *seeds[8:]}) == 12
+    only(generator(server, extra={"seed": None}))
     assert "seed" not in server.bodies[-1]
 
 
@@ -118,13 +118,19 @@ def test_fingerprint_names_what_decides_the_answers(server: Any) -> None:
     assert generator(server, Sampling(seed=3), extra={"min_p": 0.1}, retries=9).fingerprint == told
     far = OpenAIGenerator("tiny", "https://api.example.com/v1")
     assert "api.example.com" in far.fingerprint
+    # A server that takes any name for its only model is told by its address alone.
+    other = OpenAIGenerator("tiny", "https://api.example.com:81/v1")
+    assert other.fingerprint != far.fingerprint
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"base_url": "localhost:8000"}, "base_url"),
-        ({"base_url": "http://me:secret@host/v1"}, "without user"),
+        ({"base_url": "localhost:8000"}, "base_url needs http:// or https:// in front"),
+        ({"base_url": "me:secret@host/v1"}, "needs http:// or https:// in front"),
+        ({"base_url": "http://me:secret@host/v1"}, "give the key as --llm.api_key_env VARIABLE"),
+        ({"base_url": "http://host/v1?key=secret"}, "without a query"),
+        ({"base_url": "http://"}, "must look like http://localhost:8000/v1"),
         ({"concurrency": 0}, "concurrency"),
         ({"timeout": 0}, "timeout"),
         ({"retries": -1}, "retries"),

@@ -1,6 +1,7 @@
 """What servers answer, read as completions."""
 
 import json
+import math
 import runpy
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,30 @@ def test_tokens_and_logprobs_where_the_server_gives_them() -> None:
     bare = json.loads(chat("ab", **more))
     del bare["usage"]
     assert completion_of(json.dumps(bare).encode(), ()).n_tokens == 2
+
+
+@pytest.mark.parametrize("told", [math.inf, math.nan, -5, 1e300, "7", True, None, [3], {}])
+def test_odd_figures_do_not_spoil_a_reply(told: Any) -> None:
+    more = {"logprobs": {"content": [{"logprob": told}]}, "token_ids": [5, told]}
+    odd = json.loads(chat("ab", **more))
+    odd["usage"] = {"completion_tokens": told, "prompt_tokens": told}
+    reply = completion_of(json.dumps(odd).encode(), ())
+    n_logprobs = len(reply.logprobs)
+    assert (reply.text, reply.token_ids, reply.prompt_tokens) == ("ab", (), 0)
+    assert (reply.n_tokens, n_logprobs) == ((1, 1) if told in (-5, 1e300) else (0, 0))
+    for key in ("usage", "logprobs", "token_ids"):
+        odd = json.loads(chat("ab"))
+        (odd if key == "usage" else odd["choices"][0])[key] = told
+        assert completion_of(json.dumps(odd).encode(), ()).text == "ab"
+
+
+def test_arguments_may_hold_tags() -> None:
+    arguments = json.dumps({"query": "<tool_call> a </think> b </tool_call>"})
+    call = {"function": {"name": "search", "arguments": arguments}}
+    said = read(None, "tool_calls", tool_calls=[call]).text
+    action = dialect_named("json").parse(said, {"search": "query"}).action
+    assert isinstance(action, Action)
+    assert (action.tool, action.argument) == ("search", "<tool_call> a </think> b </tool_call>")
 
 
 def test_odd_characters_do_not_spoil_a_reply() -> None:

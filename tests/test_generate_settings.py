@@ -216,6 +216,11 @@ def test_models_that_cannot_be_used_are_told(folder: str, tmp_path: Path) -> Non
         LocalGenerator(mamba)
     with pytest.raises(DataError, match=f"tokenizer must be a folder.*{tmp_path.name}"):
         LocalGenerator(str(tmp_path))
+    told = "folder with a model or an id of the Hub such as Qwen/Qwen3-0.6B, got 'nosuch'"
+    with pytest.raises(ArgumentError, match=f"model: expected a {told}"):
+        LocalGenerator("nosuch")
+    with pytest.raises(DataError, match=r"model must be a folder.*, got '/no/such/folder'"):
+        LocalGenerator("/no/such/folder")
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(DataError, match=f"model must be a folder.*{tmp_path.name}"):
         LocalGenerator(str(tmp_path))

@@ -1,5 +1,6 @@
 """What `VLLMGenerator` hands to vLLM, against a stand-in with the names and types of its API."""
 
+import json
 import sys
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from hopgym.errors import HopgymError
-from hopgym_agents.generate import Request, Sampling
+from hopgym_agents.generate import Request, Sampling, Turn
 from hopgym_agents.generate.vllm import VLLMGenerator
 
 
@@ -50,8 +51,36 @@ class RequestOutput:
     outputs: list[CompletionOutput]
 
 
+class Tokenizer:
+    """One token a letter, and a template that writes settings, tools and all messages."""
+
+    chat_template = "a template"
+
+    def apply_chat_template(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        tools: list[dict[str, Any]] | None,
+        add_generation_prompt: bool,
+        tokenize: bool,
+        date_string: str,
+        enable_thinking: bool = True,
+    ) -> str:
+        assert add_generation_prompt and not tokenize
+        if any(message["content"] == "bad" for message in messages):
+            raise ValueError("this template knows no such role")
+        said = "".join(f"[{message['role']}]{message['content']}" for message in messages)
+        return f"{enable_thinking} {json.dumps(tools)} {said}[assistant]"
+
+    def __call__(self, text: str, **_: bool) -> dict[str, list[int]]:
+        return {"input_ids": [ord(letter) for letter in text]}
+
+    def decode(self, token_ids: list[int], **_: bool) -> str:
+        return "".join(map(chr, token_ids))
+
+
 class LLM:
-    """Says a user's last words, one token a letter; takes no prompt above 20 letters."""
+    """Says a user's last words, one token a letter; takes no last words above 20 letters."""
 
     calls: list[dict[str, Any]]
 
@@ -59,24 +88,23 @@ class LLM:
         self.options = (model, tensor_parallel_size, logprobs_mode)
         self.calls = []
 
-    def chat(
+    def get_tokenizer(self) -> Tokenizer:
+        return Tokenizer()
+
+    def generate(
         self,
-        messages: list[list[dict[str, Any]]],
+        prompts: list[dict[str, list[int]]],
         sampling_params: list[SamplingParams],
-        use_tqdm: bool = True,
         *,
-        tools: list[dict[str, Any]] | None = None,
-        chat_template_kwargs: dict[str, Any] | None = None,
+        use_tqdm: bool = True,
     ) -> list[RequestOutput]:
         assert not use_tqdm
-        assert all(type(one) is list for one in messages)
-        assert len(messages) == len(sampling_params)
-        self.calls.append({"params": sampling_params, "tools": tools, "kw": chat_template_kwargs})
-        said = [one[-1]["content"] for one in messages]
+        assert len(prompts) == len(sampling_params) > 0
+        texts = [Tokenizer().decode(prompt["prompt_token_ids"]) for prompt in prompts]
+        self.calls.append({"params": sampling_params, "texts": texts})
+        said = [text.removesuffix("[assistant]").rpartition("]")[2] for text in texts]
         if any(len(text) > 20 for text in said):
             raise ValueError("The decoder prompt is longer than the maximum model length of 20.")
-        if "bad" in said:
-            raise ValueError("this template knows no such role")
         return [RequestOutput([1] * len(text), [self._output(text)]) for text in said]
 
     def _output(self, text: str) -> CompletionOutput:
@@ -106,7 +134,7 @@ def test_sampling_reaches_the_engine() -> None:
     generate([asked("a", key=(0, 0, 0)), asked("b", key=(0, 1, 0))])
     assert generate._engine.options == ("a/model", 2, "processed_logprobs")
     ((call),) = generate._engine.calls
-    assert (call["tools"], call["kw"]) == (None, settings)
+    assert call["texts"][0] == "False null [user]a[assistant]"
     first, second = call["params"]
     assert first.seed != second.seed
     assert replace(first, seed=0) == replace(second, seed=0)
@@ -124,12 +152,21 @@ def test_completions_have_ids_and_the_sampled_tokens_logprobs() -> None:
     assert (long.finish_reason, empty.finish_reason) == ("length", "empty")
 
 
-def test_requests_go_together_where_their_tools_are_the_same() -> None:
+def test_histories_are_the_tokens_of_the_encoder() -> None:
     tools = ({"type": "function", "function": {"name": "search"}},)
+    turns = (Turn("look", (), "seen"),)
+    messages = tuple(
+        {"role": role, "content": said}
+        for role, said in (("user", "a"), ("assistant", "look"), ("user", "seen"))
+    )
     generate = VLLMGenerator("m")
-    requests = [asked("a"), asked("b", tools=tools), asked("c"), asked("d", tools=tools)]
-    assert [reply.text for reply in generate(requests)] == list("abcd")
-    assert [call["tools"] for call in generate._engine.calls] == [None, list(tools)]
+    request = Request(messages, tools, 1, turns)
+    first, last = generate([asked("a"), request])
+    assert (first.text, last.text) == ("a", "seen")
+    ((call),) = generate._engine.calls
+    assert call["texts"][1] == Tokenizer().decode(generate.encoder.encode(request))
+    assert call["texts"][1].endswith("[user]a[assistant]look[user]seen[assistant]")
+    assert json.dumps(tools) in call["texts"][1]
     assert generate([]) == []
 
 
@@ -137,8 +174,9 @@ def test_a_request_that_fails_spoils_no_other() -> None:
     requests = [asked("a"), asked("x" * 21), asked("bad"), asked("b")]
     good, long, bad, other = VLLMGenerator("m")(requests)
     assert (good.text, other.text) == ("a", "b")
-    assert (long.finish_reason, long.error) == ("context", "")
-    assert bad.error == "agent_error: ValueError: this template knows no such role"
+    assert (long.finish_reason, "maximum model length" in long.error) == ("context", True)
+    assert bad.error.startswith("agent_error: ArgumentError: the chat template of")
+    assert "this template knows no such role" in bad.error
 
 
 def test_fingerprint_names_what_decides_the_answers() -> None:

@@ -44,7 +44,7 @@ class RuleJudge:
 
 
 def perfect(key: tuple[int, int, int], good: bool) -> str:
-    return "It helps, so GOOD." if good else "GOOD it is not: **BAD**"
+    return "It helps, so GOOD." if good else "GOOD at first sight. So:\n**BAD**"
 
 
 def flipped(key: tuple[int, int, int]) -> bool:
@@ -171,7 +171,17 @@ def test_steps_without_trusted_verdicts_are_not_audited(source: Any) -> None:
     ("text", "mark"),
     [
         ("The call helps. GOOD", "GOOD"),
-        ("At first GOOD, but then it repeats: BAD.", "BAD"),
+        ("At first GOOD, but then it repeats: BAD.", "unparsed"),
+        ("At first it looks GOOD. But then it repeats: BAD.", "BAD"),
+        ("NOT GOOD", "unparsed"),
+        ("GOOD call.\nThis isn't a GOOD one.", "unparsed"),
+        ("It isn’t really GOOD", "unparsed"),
+        ("It is not what I hoped for, yet GOOD", "GOOD"),  # the negation is of something else
+        ("I'd say GOOD or BAD", "unparsed"),
+        ("GOOD or BAD? It repeats.\n**Verdict:** BAD", "BAD"),
+        ("NOT GOOD, NOT BAD\n\nFinal answer: `good`\n---\n", "GOOD"),
+        ("It helps, so it is good.", "GOOD"),
+        ("All in all it is not good.", "unparsed"),
         ("BAD? No. **GOOD**\n", "GOOD"),
         ("verdict: good.", "GOOD"),
         ("GOODNESS! This is a bad call indeed", "unparsed"),
@@ -191,11 +201,14 @@ def test_marks_are_read(text: str, mark: str) -> None:
 @given(st.text(st.sampled_from("GODBAgodba<>/think \n*."), max_size=60))
 def test_any_text_has_a_mark(text: str) -> None:
     assert read_mark(text) in Mark
-    assert read_mark(f"{text} GOOD") is Mark.GOOD or "<think>" in text
+    assert read_mark(f"{text}\nGOOD") is Mark.GOOD or "<think>" in text
+    assert read_mark(f"{text}\nnot GOOD") is not Mark.GOOD
+    assert read_mark(f"{text}\nI'd say GOOD or BAD") is Mark.UNPARSED
 
 
 def test_marks_are_read_in_linear_time() -> None:
-    for text in ("good ." * 100_000, "bad" + "." * 500_000 + "x", "<think>" * 100_000):
+    for text in ("good ." * 100_000, "bad" + "." * 500_000 + "x", "<think>" * 100_000,
+                 "GOOD " * 100_000, ". " * 300_000 + "!" * 300_000):  # fmt: skip
         began = time.perf_counter()
         read_mark(text)
         assert time.perf_counter() - began < 2
@@ -260,3 +273,27 @@ def test_threads_judge_the_same_within_their_number(played: list[Trajectory]) ->
     some = played[:20]
     assert judged(some, slow, concurrency=4) == judged(some, perfect)
     assert 1 < most <= 4
+
+
+def test_stopping_ends_the_calls_under_way(played: list[Trajectory]) -> None:
+    class Stalling:
+        concurrency, fingerprint = 4, "stalling"
+
+        def __init__(self) -> None:
+            self.closed = threading.Event()
+            self.answered = 0
+
+        def __call__(self, requests: Sequence[Request]) -> list[Completion]:
+            self.answered += 1
+            if self.answered > 1:
+                assert self.closed.wait(30), "nobody closed the generator"
+            return [Completion("GOOD") for _ in requests]
+
+        def close(self) -> None:
+            self.closed.set()
+
+    stalling = Stalling()
+    judging = judge_steps(stalling, (step for each in played for step in steps_of(each)))
+    next(judging)
+    judging.close()  # type: ignore[attr-defined]
+    assert stalling.closed.is_set()

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -145,7 +146,7 @@ def test_another_judge_or_run_or_text_is_refused(file: Path, tmp_path: Path) -> 
     out = tmp_path / "judged.jsonl"
     judge_run(Judge(file), file, out)
     before = out.read_bytes()
-    with pytest.raises(RunFileError, match="another run or by another judge"):
+    with pytest.raises(RunFileError, match=r"another judge: then exact, now other; .* --out FILE"):
         judge_run(Judge(file, fingerprint="other"), file, out)
     # The same command played again from nothing, with a policy that is not the same twice.
     again = tmp_path / "again.jsonl"
@@ -163,10 +164,12 @@ def test_another_judge_or_run_or_text_is_refused(file: Path, tmp_path: Path) -> 
 class _AlwaysGood(BaseHTTPRequestHandler):
     """Answers chat completions as OpenAI's API writes them."""
 
+    said = "It may help.\nGOOD"
+
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert asked["temperature"] == 0 and "<last_message>" in asked["messages"][0]["content"]
-        message = {"role": "assistant", "content": "It may help.\nGOOD"}
+        message = {"role": "assistant", "content": self.said}
         body = {
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 50, "completion_tokens": 4, "total_tokens": 54},
@@ -211,6 +214,40 @@ def test_the_verb_over_http(run: Path, file: Path, server: str) -> None:
     for words_in in ("Exact verdicts by the judge's", "positives", "100.0%", "kappa"):
         assert words_in in printed.stdout
     assert "The verdicts are exact." in " ".join(printed.stdout.split())
+
+
+def test_what_cannot_be_read_is_shown(
+    run: Path, file: Path, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("httpx")
+    said = f"{'Well, ' * 200}I'd say GOOD or BAD"
+    monkeypatch.setattr(_AlwaysGood, "said", said)
+    out = tmp_path / "judged.jsonl"
+    words = (run, "--llm.model", "m", "--llm.base_url", server, "-n", "4", "--out", out)
+    printed = hopgym(*words)
+    assert printed.exit_code == 0, printed.stderr
+    steps = steps_in(file, 4)
+    told = " ".join(printed.stdout.split())
+    assert f"{steps} texts could not be read as GOOD or BAD, such as" in told
+    assert told.count("I'd say GOOD or BAD") == 3 and told.count("Well,") < 100
+    assert "No text of the judge could be read" in told and "no verdicts" not in told
+    plain = json.loads(hopgym(*words, "--json").stdout)
+    assert plain["audits"]["all"]["unparsed"] == steps and plain["unparsed_texts"] == [said] * 3
+
+
+def test_a_judge_that_only_fails_says_so(run: Path, file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("httpx")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and not listening
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        result = hopgym(
+            run, "--llm.model", "m", "--llm.base_url", url, "--llm.retries", "0", "-n", "2",
+            "--out", tmp_path / "judged.jsonl",
+        )  # fmt: skip
+    assert result.exit_code == 1
+    assert "0 steps of 2 tasks judged." in result.stdout and "verdicts" not in result.stdout
+    failed = f"the judge failed on {steps_in(file, 2)} steps, 0 are judged. The first error is"
+    assert f"{failed} api_error: {url}: connection refused" in result.stderr
 
 
 @pytest.mark.parametrize(

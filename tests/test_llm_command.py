@@ -89,6 +89,35 @@ def test_wrong_options_are_told(env: HopEnv, options: dict[str, Any], message: s
         policy_of(env, **options)
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"api_key": "hush"}, {"APIKey": "hush"}, {"X-Api-Key": "hush"}, {"auth_token": "hush"},
+        {"Authorization": "Bearer hush"}, {"extra_headers": {"x": "hush"}}, {"headers": "hush"},
+        {"a": [{"b": {"client_secret": "hush"}}]}, {"Password": "hush"},
+    ],
+)  # fmt: skip
+def test_secrets_among_the_fields_are_refused_and_not_shown(
+    env: HopEnv, extra: dict[str, Any]
+) -> None:
+    with pytest.raises(ArgumentError, match=r"no secret, .* --llm.api_key_env VARIABLE") as caught:
+        policy_of(env, extra=extra)
+    assert "hush" not in str(caught.value)
+    with pytest.raises(ArgumentError, match="llm cannot take extra: expected `object") as caught:
+        policy_of(env, extra=f"{extra}"[:-1])  # no JSON, so a text
+    assert "hush" not in str(caught.value)
+
+
+def test_fields_that_only_look_like_secrets_are_taken(env: HopEnv) -> None:
+    extra = {
+        "max_tokens": None, "max_completion_tokens": 4, "return_token_ids": True,
+        "skip_special_tokens": False, "stop_token_ids": [3], "author": "me",
+        "prompt_cache_key": "x",
+    }  # fmt: skip
+    generate: Any = policy_of(env, extra=extra).generate
+    assert generate.chosen.extra == extra
+
+
 def test_a_template_that_cannot_be_filled_in_is_told_before_a_run(
     env: HopEnv, tmp_path: Path
 ) -> None:

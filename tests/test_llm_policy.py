@@ -238,6 +238,7 @@ def test_too_few_replies_are_asked_for_again(env: HopEnv) -> None:
             return super().__call__(requests)[:1]
 
     generate = Forgetful()
-    played = list(run_episodes(env, LLMPolicy(generate), range(4)))
+    with pytest.warns(UserWarning, match="generate must be 4 replies, got 1"):
+        played = list(run_episodes(env, LLMPolicy(generate), range(4)))
     assert {each.reason for each in played} == {StopReason.ANSWER}
     assert generate.calls == [4, 1, 1, 1, 1]

@@ -182,6 +182,21 @@ def test_native_calls_say_what_the_text_said(source: TaskSource) -> None:
     assert rendered.messages[1]["content"] == "<think>who?</think>I search."
 
 
+def test_native_leaves_the_list_of_calls_to_the_schemas(source: TaskSource) -> None:
+    prefix = played(source, [], "json", max_steps=6)
+    (message,) = render(prefix, NATIVE).messages
+    lines = prefix.prompt.split("\n")
+    listed = [line for line in lines if line.startswith("- <tool_call>")]
+    assert len(listed) == len(prefix.tools) == len(render(prefix, NATIVE).tools)
+    said = [line.replace(" turns:", " turns.") for line in lines if line not in listed]
+    assert message["content"].split("\n") == said
+    assert prefix.question in said[0] and "in at most 6 turns." in message["content"]
+    bare = replace(prefix, prompt=f"Question: {prefix.question}")
+    assert render(bare, NATIVE).messages[0]["content"] == bare.prompt
+    at_once = played(source, [], "json", mode="closed_book")
+    assert render(at_once, NATIVE).messages[0]["content"] == at_once.prompt
+
+
 def test_native_schemas_name_what_the_parser_reads(source: TaskSource) -> None:
     prefix = played(source, [], "json")
     prefix = replace(prefix, env_kwargs={"ask_support": True})

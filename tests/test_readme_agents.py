@@ -21,13 +21,6 @@ def lines_of(heading: str) -> list[str]:
     return text.split("```text\n")[1].split("```")[0].splitlines()
 
 
-def hotpot_file() -> None:
-    """Write the file that docs/data.md writes."""
-    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-    code = page.split("```python\n")[1].split("env = gym.make")[0]
-    exec(compile(code, "data.md", "exec"), {})
-
-
 def view(words: list[str]) -> str:
     command = [sys.executable, "-m", "hopgym.cli", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -44,7 +37,6 @@ def test_every_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     pytest.importorskip("transformers")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    hotpot_file()
     said: dict[str, str] = {}
     for line in lines_of("Language models as agents"):
         program, *words = shlex.split(line)

@@ -24,13 +24,13 @@ TAGS = {
     *("h1", "h2", "h3", "p", "div", "span", "b", "i", "bdi", "small", "code", "mark", "article"),
     *("dl", "dt", "dd", "ol", "table", "thead", "tbody", "tr", "th", "td", "kbd", "noscript"),
     *("details", "summary", "svg", "g", "text", "rect", "path", "circle", "figure", "figcaption"),
-    *("script", "button", "input"),
+    *("script", "button", "input", "a"),
 }
 ATTRIBUTES = {
     *("class", "lang", "charset", "name", "content", "http-equiv", "scope", "data-title", "open"),
     *("viewbox", "preserveaspectratio", "width", "height", "x", "y", "d", "dy", "cx", "cy", "r"),
     *("transform", "text-anchor", "stroke-width", "aria-hidden", "aria-label", "aria-pressed"),
-    *("id", "role", "type", "placeholder", "autocomplete", "spellcheck"),
+    *("id", "href", "role", "type", "placeholder", "autocomplete", "spellcheck"),
 }
 
 

@@ -95,6 +95,7 @@ def test_filters_narrow_the_list(report: Watched) -> None:
     assert set(page.locator("#list .v").all_inner_texts()) == {"lucky"}
     page.get_by_label("hops").select_option("1 hop")
     report.status("0 of 140 episodes")
+    assert report.text("#list") == "No episode matches."
     page.get_by_role("button", name="Clear").click()
     report.status("140 episodes")
     page.get_by_label("has a step").select_option("good")
@@ -165,6 +166,49 @@ def test_links_lead_to_an_episode(browser: Any, url: str) -> None:
         report.wait("document.getElementById('detail').textContent.includes('no such episode')")
 
 
+IN_VIEW = """(() => {
+    const { top, bottom } = document.querySelector("#detail > :not(.back)").getBoundingClientRect();
+    return top >= 0 && bottom <= innerHeight;
+})()"""
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_what_a_link_names_is_in_view(browser: Any, url: str, width: int) -> None:
+    looks = {"viewport": {"width": width, "height": 700}}
+    for key, words in (("mine/q3/29", "Elmstead"), ("mine/q9/0", "holds no such episode")):
+        with opened(browser, f"{url}#{key}", **looks) as report:
+            report.wait(f"document.getElementById('detail').textContent.includes({words!r})")
+            report.wait(IN_VIEW)
+
+
+def test_the_way_back_leads_through_the_opened_episodes(report: Watched) -> None:
+    page = report.page
+    links = [str(link.get_attribute("href")) for link in page.locator("#list a").all()[:3]]
+    for link in links[:2]:
+        page.locator(f'#list a[href="{link}"]').click()
+        page.wait_for_selector("#detail h3")
+    page.keyboard.press("j")
+    report.wait(f"location.hash === {links[2]!r}")
+    for link in (links[1], links[0]):
+        page.go_back()
+        current = "document.querySelector('#list a[aria-current=true]')?.getAttribute('href')"
+        report.wait(f"location.hash === {link!r} && {current} === {link!r}")
+    page.go_back()
+    report.wait("document.getElementById('detail').textContent === 'Choose an episode.'")
+
+
+def test_a_run_chosen_closes_an_episode_of_another(report: Watched) -> None:
+    page = report.page
+    page.locator(f'#list a[href="{LUCKY}"]').click()
+    page.wait_for_selector("#detail h3")
+    page.get_by_label("run").select_option("mine")
+    report.status("120 of 140 episodes")
+    assert page.locator("#detail h3").count() == 1
+    page.get_by_label("run").select_option("unknown")
+    report.status("20 of 140 episodes")
+    assert report.text("#detail") == "Choose an episode." and "#" not in page.url
+
+
 def test_colours_follow_the_system_and_the_switch(browser: Any, url: str) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
     light, dark = "rgb(251, 251, 250)", "rgb(20, 22, 24)"
@@ -187,8 +231,16 @@ def test_on_a_phone_list_and_episode_take_turns(browser: Any, url: str) -> None:
         page = report.page
         width = "document.documentElement.scrollWidth"
         assert page.evaluate(width) == 360
+        broken = """[...document.querySelectorAll(".meanings dt")].filter((each) =>
+            each.offsetHeight > 1.9 * parseFloat(getComputedStyle(each).fontSize)).length"""
+        assert page.evaluate(broken) == 0
+        page.get_by_role("link", name="Episodes", exact=True).click()
+        assert page.locator("#search").bounding_box()["y"] < 740
         page.locator(f'#list a[href="{LUCKY}"]').click()
         page.wait_for_selector("#detail .graph svg")
+        edge = page.locator(".graph svg").bounding_box()["x"]
+        boxes = [text.bounding_box() for text in page.locator(".graph text").all()]
+        assert min(box["x"] for box in boxes) >= edge
         assert not page.locator("#list").is_visible()
         assert page.evaluate(width) == 360
         assert page.locator("#detail h3").bounding_box()["y"] >= 0

@@ -128,6 +128,31 @@ def test_a_folder_is_a_run_with_its_floors(
     assert [(row["run"], row["role"]) for row in rows] == [("attempt", ""), ("guess", "floor")]
 
 
+def test_a_folder_of_runs_is_refused_by_their_names(
+    files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    from hopgym.cli.report import report, view
+
+    for name in ("guess", "mine"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        files[name].rename(tmp_path / "runs" / name / "episodes.jsonl")
+    for verb in (view, lambda paths: report(paths, tmp_path / "x.html")):
+        with pytest.raises(DataError, match=r"got one that holds .*runs/guess, .*runs/mine; name"):
+            verb([tmp_path / "runs"])
+
+
+def test_the_page_of_a_folder_says_what_was_run(files: Mapping[str, Path], tmp_path: Path) -> None:
+    from hopgym.cli.report import report
+
+    folder = tmp_path / "attempt"
+    folder.mkdir()
+    files["mine"].rename(folder / "episodes.jsonl")
+    (folder / "config.json").write_text('{"policy": "mine", "seed": 7, "command": "hopgym eval X"}')
+    report([folder], tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "<dt>seed</dt><dd>7</dd><dt>command</dt><dd><code>hopgym eval X</code></dd>" in page
+
+
 def test_view_without_a_run_takes_the_latest(
     files: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

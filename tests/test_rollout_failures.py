@@ -3,17 +3,24 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hopgym.env import HopEnv
-from hopgym.rollout import Completion, run_episodes
+from hopgym.rollout import Completion, as_policy, run_episodes
 from hopgym.runfile import read_trajectories
 from hopgym.trajectory import StopReason, Trajectory
 
 LOOKUP, ANSWER = "<lookup>Ada Brook</lookup>", "<answer>baker</answer>"
+
+
+def forgiven(calls: str, first: str) -> AbstractContextManager[object]:
+    """Expect one warning, of calls that went well when they were made again."""
+    told = f"^{calls} of the policy failed and, made again, went well; the first: {first}"
+    return pytest.warns(UserWarning, match=told)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -24,7 +31,8 @@ def test_only_the_episode_that_raises_ends(env: HopEnv, concurrency: int) -> Non
         return [ANSWER if prefix.steps else LOOKUP for prefix in prefixes]
 
     fail.concurrency = concurrency  # type: ignore[attr-defined]
-    played = {each.key: each for each in run_episodes(env, fail, range(4))}
+    with forgiven("1 call", "ValueError: no") if concurrency == 1 else nullcontext():
+        played = {each.key: each for each in run_episodes(env, fail, range(4))}
     assert played["q1", 0].reason is StopReason.AGENT_ERROR
     assert played["q1", 0].error == "ValueError: no �"
     assert [step.text for step in played["q1", 0].steps] == [LOOKUP]
@@ -44,7 +52,8 @@ def test_one_failure_of_a_call_is_forgiven(env: HopEnv, concurrency: int) -> Non
         return [ANSWER] * len(prefixes)
 
     flaky.concurrency = concurrency  # type: ignore[attr-defined]
-    played = list(run_episodes(env, flaky, range(4), slots=1))
+    with forgiven("4 calls", "OSError: try again"):
+        played = list(run_episodes(env, flaky, range(4), slots=1))
     assert [each.reason for each in played] == [StopReason.ANSWER] * 4
 
 
@@ -53,7 +62,23 @@ def test_a_wrong_number_of_replies_is_asked_for_again_one_by_one(env: HopEnv, co
     def policy(prefixes: Sequence[Trajectory]) -> list[str]:
         return [ANSWER] * (1 if len(prefixes) == 1 else count)
 
-    assert {each.reason for each in run_episodes(env, policy, range(4))} == {StopReason.ANSWER}
+    with forgiven("1 call", f"HopgymError: a policy must return a list of 4 replies, got {count}"):
+        played = list(run_episodes(env, policy, range(4)))
+    assert [each.reason for each in played] == [StopReason.ANSWER] * 4
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_an_agent_that_leaves_is_one_that_raises(env: HopEnv, concurrency: int) -> None:
+    def leave(transcript: str) -> str:
+        if "founded" in transcript:
+            raise SystemExit("no key")
+        return ANSWER
+
+    leave.concurrency = concurrency  # type: ignore[attr-defined]
+    played = {each.key: each for each in run_episodes(env, as_policy(leave), range(4))}
+    assert played["q3", 0].reason is StopReason.AGENT_ERROR
+    assert played["q3", 0].error == "SystemExit: no key"
+    assert {played[f"q{i}", 0].reason for i in (0, 1, 2)} == {StopReason.ANSWER}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The audit of a judge as tables for the terminal; they fit 100 columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hopgym.cli.screen import new_table
@@ -31,6 +31,8 @@ _RATES_MEAN = (
     "False positives: called GOOD, of the steps that are BAD. False negatives: called BAD, of the "
     "steps that are GOOD. 95% bootstrap intervals over tasks; unparsed steps are left out."
 )
+_NOTHING_READ = "No text of the judge could be read: there is nothing to hold against the verdicts."
+_SHORT = 160
 _NOT_AUDITED = "These steps have no verdicts to hold the judge against."
 
 
@@ -60,9 +62,27 @@ def trust_in(evidence_source: str, audit: Audit) -> str:
         evidence_source: How far the verdicts can be trusted.
         audit: Of all steps.
     """
+    if audit.unparsed == audit.steps:
+        return _NOTHING_READ
     if not audit.audited:
         return _NOT_AUDITED
     return f"{_RATES_MEAN} {_TRUST.get(evidence_source, '')}".strip()
+
+
+def unread(audit: Audit, texts: Sequence[str]) -> Iterator[str]:
+    """Yield lines on what of a judge could not be read; none where all could.
+
+    Args:
+        audit: Of all steps.
+        texts: Some of what could not be read.
+    """
+    if audit.unparsed:
+        noun = "text" if audit.unparsed == 1 else "texts"
+        yield f"{audit.unparsed:,} {noun} could not be read as GOOD or BAD, such as"
+    for text in texts:
+        # Its end is where the word should stand.
+        shown = text if len(text) <= _SHORT else f"…{text[-_SHORT:]}"
+        yield f"  {shown!r}"
 
 
 def _cell(estimate: Estimate | None, name: str) -> "Text":

@@ -5,9 +5,13 @@ conversation anew promises no such thing: templates trim texts and drop the thin
 turns, and text that was sampled as some tokens may be read back as others. So a history is put
 together from pieces that are never rendered or tokenised again: the opening, then for every turn
 the action's own tokens and what the template writes from the action's end to the next one's begin.
+
+Only the template writes control tokens: where a text spells one, as a page may, to end the turn
+and speak for another, it is spelt out in ordinary tokens.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -21,6 +25,7 @@ from hopgym_agents.prompts import PLAIN, Style, request_of
 _ACTION, _OBSERVATION = "hopgymACTION", "hopgymOBSERVATION"
 _DUMMY_QUESTION: Message = {"role": "user", "content": "?"}
 _DUMMY_ACTION: Message = {"role": "assistant", "content": _ACTION}
+_MARKS = re.compile(r"(hopgymCONTROL\d+E)")
 _REMEMBERED = 4_096
 
 # Llama's templates write the day into the opening: it must not change under an episode.
@@ -50,6 +55,9 @@ class ChatEncoder:
         self.style = style
         self._settings = {**_SETTINGS, **(settings or {})}
         self._name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
+        added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+        control = sorted((each.content for each in added if each.special), key=len, reverse=True)
+        self._control = {f"hopgymCONTROL{number}E": each for number, each in enumerate(control)}
         # Rendering and tokenising a text again at every step would cost more than all else here.
         self._remembered_opening = lru_cache(_REMEMBERED)(self._opening)
         self._remembered_reply = lru_cache(_REMEMBERED)(self._reply)
@@ -82,7 +90,8 @@ class ChatEncoder:
         return pieces
 
     def _opening(self, messages: str, tools: str) -> tuple[int, ...]:
-        conversation, schemas = json.loads(messages), json.loads(tools)
+        conversation = [self._guarded(message) for message in json.loads(messages)]
+        schemas = json.loads(tools)
         text = self._render(conversation, schemas)
         for message in conversation:
             if message["content"].strip() not in text:
@@ -99,7 +108,7 @@ class ChatEncoder:
         return self._tokens(turn.text)
 
     def _reply(self, message: str, tools: str) -> tuple[int, ...]:
-        conversation = [_DUMMY_QUESTION, _DUMMY_ACTION, json.loads(message)]
+        conversation = [_DUMMY_QUESTION, _DUMMY_ACTION, self._guarded(json.loads(message))]
         return self._tokens(self._render(conversation, json.loads(tools)).partition(_ACTION)[2])
 
     def _check(self, role: str) -> None:
@@ -134,8 +143,24 @@ class ChatEncoder:
             "'plain' (user and assistant alone), or give the tokenizer a template that can"
         ) from cause
 
+    def _guarded(self, message: Message) -> Message:
+        """Return a message with a mark for every control token that its text spells."""
+        content: str = message["content"]
+        for mark, control in self._control.items():
+            content = content.replace(control, mark)
+        return {**message, "content": content}
+
     def _tokens(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        """Return the tokens of a text, those of marks spelt out."""
+        token_ids = list[int]()
+        for part in _MARKS.split(text):
+            token_ids += self.tokenizer(
+                self._control.get(part, part),
+                add_special_tokens=False,
+                verbose=False,
+                split_special_tokens=part in self._control,
+            )["input_ids"]
+        return tuple(token_ids)
 
     def _text(self, token_ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(

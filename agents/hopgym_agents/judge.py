@@ -46,8 +46,13 @@ answer is BAD.
 Give your reasons in a few sentences. Then end with one word, GOOD or BAD."""
 """What the judge is asked."""
 
-_STANDING_ALONE = re.compile(r"\b(GOOD|BAD)\b")
-_LAST_WORD = re.compile(r"\b(good|bad)\W*\Z", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_SENTENCE_END = re.compile(r"[.!?][*_\"'”)\]]{0,3}\s|\n")
+_WORDS = frozenset({"GOOD", "BAD"})
+_LEADS = frozenset({"my", "the", "final", "verdict", "answer", "judgement", "judgment", "is"})
+"""What may stand before the word on a line of its own, as in ``Final verdict: GOOD``."""
+_NEGATIONS = frozenset({"not", "never", "no", "hardly", "cannot"})
+_NEGATED_WITHIN = 3
 
 
 class Mark(StrEnum):
@@ -56,7 +61,7 @@ class Mark(StrEnum):
     GOOD = "GOOD"
     BAD = "BAD"
     UNPARSED = "unparsed"
-    """Its text holds neither word."""
+    """Its text holds neither word, or leaves open which one it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +119,24 @@ def judge_request(prefix: Trajectory, style: Style = PLAIN) -> Request:
 def read_mark(text: str) -> Mark:
     """Return the verdict that a judge's text ends with; any text has one, if only UNPARSED.
 
-    The last GOOD or BAD that stands alone in capitals counts; without one, a last word that is
-    either in any spelling. What is thought between ``<think>`` and ``</think>`` does not count.
+    A last line that is GOOD or BAD alone counts, in any spelling and also behind ``verdict:`` or
+    ``answer:``; else the last sentence that holds one in capitals; else a last word that is either
+    in any spelling. A sentence that holds both, or a negation right before, says neither. What is
+    thought between ``<think>`` and ``</think>`` does not count.
     """
     said = text.rpartition("</think>")[2].partition("<think>")[0]
-    found = _STANDING_ALONE.findall(said) or _LAST_WORD.findall(said)
-    return Mark(found[-1].upper()) if found else Mark.UNPARSED
+    lines = [words for line in said.splitlines() if (words := _WORD.findall(line))]
+    if not lines:
+        return Mark.UNPARSED
+    *before, last = lines[-1]
+    if last.upper() in _WORDS and {word.lower() for word in before} <= _LEADS:
+        return Mark(last.upper())
+    sentences = [words for part in _SENTENCE_END.split(said) if (words := _WORD.findall(part))]
+    for words in reversed(sentences):
+        if not _WORDS.isdisjoint(words):
+            return _mark_in(words)
+    *before, last = sentences[-1]
+    return _mark_in([*before, last.upper()])
 
 
 def judge_steps(
@@ -144,6 +161,21 @@ def digest_of(request: Request) -> str:
     """Return the hex digest of what a judge is asked, which tells one question from another."""
     written = json.dumps(request.messages, ensure_ascii=True)
     return hashlib.sha256(written.encode()).hexdigest()[:16]
+
+
+def _mark_in(words: Sequence[str]) -> Mark:
+    """Return the one mark that the words of a sentence hold, not negated."""
+    places = [place for place, word in enumerate(words) if word in _WORDS]
+    if len({words[place] for place in places}) != 1:
+        return Mark.UNPARSED
+    for place in places:
+        if any(_negates(word) for word in words[max(place - _NEGATED_WITHIN, 0) : place]):
+            return Mark.UNPARSED
+    return Mark(words[places[0]])
+
+
+def _negates(word: str) -> bool:
+    return word.lower() in _NEGATIONS or word.lower().endswith(("n't", "n’t"))
 
 
 def _judged(generate: Generate, prefixes: Sequence[Trajectory], style: Style) -> list[Judgement]:
@@ -183,6 +215,10 @@ def _in_threads(
             done, asked = wait(asked, return_when=FIRST_COMPLETED)
             for future in done:
                 yield from future.result()
+    except BaseException:
+        # The interpreter waits for its threads at the end: calls under way must fail, not retry.
+        getattr(generate, "close", lambda: None)()
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

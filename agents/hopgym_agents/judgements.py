@@ -5,8 +5,8 @@ In: judgements, as they come. Out: a file that the same judge on the same run go
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -22,14 +22,23 @@ Key = tuple[str, int, int]
 _NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def judgements_header(run: Header, judge: str) -> Header:
+@dataclass(frozen=True, slots=True)
+class JudgementsHeader(Header):
+    """The first line of a file of judgements; its words are for messages alone."""
+
+    judge: str = ""
+    """Fingerprint of the generator that judges; empty in files of older versions."""
+
+
+def judgements_header(run: Header, judge: str) -> JudgementsHeader:
     """Return the header of the judgements of a run.
 
     Args:
         run: Header of the run's trajectory file.
         judge: Fingerprint of the generator that judges.
     """
-    return Header.of({"run": run.config, "judge": judge}, run.source)
+    made = Header.of({"run": run.config, "judge": judge}, run.source)
+    return JudgementsHeader(made.schema, made.config, made.source, made.code, judge)
 
 
 def read_judgements(path: str | os.PathLike[str]) -> Iterator[Judgement]:
@@ -41,6 +50,13 @@ def read_judgements(path: str | os.PathLike[str]) -> Iterator[Judgement]:
     read_header(path)
     for _, judgement in _records(Path(path)):
         yield judgement
+
+
+def texts_of(path: str | os.PathLike[str], keys: Collection[Key]) -> list[str]:
+    """Return the texts of some judgements of a file, in its order."""
+    if not keys:
+        return []
+    return [each.text for each in read_judgements(path) if each.key in keys]
 
 
 class JudgementWriter:
@@ -57,7 +73,7 @@ class JudgementWriter:
         DataError: When it is no file of judgements, or a line is corrupt.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
+    def __init__(self, path: str | os.PathLike[str], header: JudgementsHeader) -> None:
         self.path = Path(path).resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.path)
@@ -101,7 +117,7 @@ class JudgementWriter:
         self.close()
 
 
-def _take_up(path: Path, header: Header) -> dict[Key, Judgement]:
+def _take_up(path: Path, header: JudgementsHeader) -> dict[Key, Judgement]:
     """Make a file ready to be appended to, under its lock; return what it holds."""
     if not path.exists() or not path.stat().st_size:
         replace_lines(path, [msgspec.json.encode(header) + b"\n"])
@@ -109,11 +125,10 @@ def _take_up(path: Path, header: Header) -> dict[Key, Judgement]:
     found = read_header(path)
     if (found.config, found.source) != (header.config, header.source):
         raise RunFileError(
-            f"{path} was written for another run or by another judge (hash {found.config[:8]}, "
-            f"now {header.config[:8]}); give the old options again or another file (--out)"
+            f"{path} must hold judgements of the same run and judge, {_differing(path, header)}; "
+            "give the old options again, or another file as --out FILE"
         )
-    with path.open("rb") as file:
-        first = file.readline().removesuffix(b"\n") + b"\n"
+    first = _first_line(path)
     kept, size = {}, len(first)
     for line, judgement in _records(path):
         kept[judgement.key] = replace(judgement, text="")
@@ -121,6 +136,26 @@ def _take_up(path: Path, header: Header) -> dict[Key, Judgement]:
     if size != path.stat().st_size:
         replace_lines(path, [first, *(line for line, _ in _records(path))])
     return kept
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline().removesuffix(b"\n") + b"\n"
+
+
+def _differing(path: Path, header: JudgementsHeader) -> str:
+    """Return in words what tells the judgements of a file from those of a header."""
+    found = msgspec.json.decode(_first_line(path), type=JudgementsHeader)
+    if found.source == header.source and found.judge and found.judge != header.judge:
+        old, new = found.judge.split(), header.judge.split()
+        alone = (
+            " ".join(w for w in a if w not in b).strip(",") for a, b in ((old, new), (new, old))
+        )
+        was, now = (part or "nothing more" for part in alone)
+        return f"got another judge: then {was}, now {now}"
+    if found.judge:
+        return "got those of another run"
+    return f"got another of the two (hash {found.config[:8]}, now {header.config[:8]})"
 
 
 def _records(path: Path) -> Iterator[tuple[bytes, Judgement]]:

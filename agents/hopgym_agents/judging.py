@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hopgym_agents.prompts import Style
 
 _OPTIONS = "llm."
+_TEXTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,11 @@ class Judged:
     """Message of the first of them; empty for none."""
     tokens: Mapping[str, int]
     """Sums over all judged steps, ``generated`` and ``prompt``; 0 where none are told."""
+    unparsed_texts: Sequence[str]
+    """What the judge wrote where it could not be read, of the first few such steps."""
     audits: Mapping[str, "Audit"]
-    """Of all steps and by tool, as `hopgym_agents.audit.audits` gives them."""
+    """Of all steps and by tool, as `hopgym_agents.audit.audits` gives them; each counts what could
+    not be read as ``unparsed``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -191,12 +195,17 @@ def _summed(
 ) -> Judged:
     """Return what all judgements on some episodes come to."""
     from hopgym_agents.audit import audits, marked
+    from hopgym_agents.judge import Mark
+    from hopgym_agents.judgements import texts_of
 
     found, generated, prompt = [], 0, 0
+    unread: set[tuple[str, int, int]] = set()
     for episode in episodes:
         for position in range(len(episode.steps)):
             if kept := writer.kept.get((*episode.key, position)):
                 found.append(marked(episode, position, kept.mark))
+                if kept.mark is Mark.UNPARSED and len(unread) < _TEXTS:
+                    unread.add(kept.key)
                 generated, prompt = generated + kept.n_tokens, prompt + kept.prompt_tokens
     return Judged(
         run=str(episodes.path),
@@ -206,6 +215,7 @@ def _summed(
         errors=len(errors),
         first_error=errors[0] if errors else "",
         tokens={"generated": generated, "prompt": prompt},
+        unparsed_texts=texts_of(writer.path, unread),
         audits=audits(found),
     )
 
@@ -239,12 +249,14 @@ def _beside(file: Path) -> Path:
 
 def _print(judged: Judged) -> None:
     from hopgym.cli.screen import console
-    from hopgym_agents.audit_table import confusion_table, rates_table, trust_in
+    from hopgym_agents.audit_table import confusion_table, rates_table, trust_in, unread
 
     whole = next(iter(judged.audits.values()))
     out = console(markup=False)  # The name of a model may hold brackets.
     out.print(f"{judged.judge} on {judged.run}", style="bold", soft_wrap=True)
     out.print(f"{whole.steps:,} steps of {judged.tasks:,} tasks judged.", soft_wrap=True)
+    if not whole.steps:  # What failed is told on stderr.
+        return
     for kind, tokens in judged.tokens.items():
         if tokens:
             out.print(f"{kind} tokens: {tokens:,}, {tokens / whole.steps:,.1f} a step")
@@ -254,6 +266,8 @@ def _print(judged: Judged) -> None:
         out.print()
     out.print(rates_table(judged.audits))
     out.print(trust_in(judged.evidence_source, whole), style="dim", width=100)
+    for line in unread(whole, judged.unparsed_texts):
+        out.print(line, width=100)
     out.print()
 
 

@@ -56,8 +56,8 @@ def write_tool_calls(content: str | None, calls: Sequence[Mapping[str, Any]]) ->
         if not isinstance(function, Mapping):
             function = {}
         named = {"name": function.get("name"), "arguments": function.get("arguments")}
-        # An argument that holds the end of a call must not end it.
-        written = json.dumps(named, ensure_ascii=False).replace(_CALL_END, "\\u003c/tool_call>")
+        # An argument that holds a tag, such as the end of a call, must not be taken for one.
+        written = json.dumps(named, ensure_ascii=False).replace("<", "\\u003c")
         parts.append(f"{_CALL}\n{written}\n{_CALL_END}")
     return "\n".join(parts)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, ValidationError, convert
 
+from hopgym.cli.secrets import is_secret
 from hopgym.errors import ArgumentError, did_you_mean
 from hopgym_agents.generate import Generate, Sampling
 
@@ -86,6 +87,9 @@ TAKEN_BY: Mapping[str, tuple[str, ...]] = {
 """The generators that take an option, where not all do."""
 
 
+_FREE = ("extra", "chat_settings", "engine")
+
+
 def read_options(options: Mapping[str, Any]) -> LLMOptions:
     """Return options by name as checked ones.
 
@@ -99,11 +103,15 @@ def read_options(options: Mapping[str, Any]) -> LLMOptions:
             raise ArgumentError(f"llm takes {', '.join(known)}, got {name!r}{hint}")
     if not options.get("model"):
         raise ArgumentError("llm needs a model, got none; give its name (--llm.model NAME)")
+    for name in _FREE:
+        _refuse_secrets(name, options.get(name))
     try:
         chosen = convert(dict(options), LLMOptions)
     except ValidationError as error:
         what, _, name = str(error).partition(" - at `$.")
-        told = f"{name.rstrip('`')} = {options.get(name.rstrip('`'))!r}"
+        name = name.rstrip("`")
+        # What was to be an object may hold a key all the same: it is not shown.
+        told = name if name in _FREE else f"{name} = {options.get(name)!r}"
         raise ArgumentError(f"llm cannot take {told}: {what[0].lower()}{what[1:]}") from error
     if chosen.generator not in GENERATORS:
         hint = did_you_mean(chosen.generator, GENERATORS)
@@ -138,6 +146,22 @@ def generator_from(options: LLMOptions | Mapping[str, Any], stop: tuple[str, ...
         chosen.temperature, chosen.top_p, chosen.top_k, chosen.max_tokens, stop, chosen.seed
     )
     return GENERATORS[chosen.generator](chosen, sampling)
+
+
+def _refuse_secrets(option: str, value: object) -> None:
+    """Refuse keys and passwords, which would be kept with the run and printed."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if is_secret(str(name)):
+                raise ArgumentError(
+                    f"llm.{option} is kept with the run and must hold no secret, got one under "
+                    f"{name!r}; put the key into an environment variable and give the variable's "
+                    "name as --llm.api_key_env VARIABLE"
+                )
+            _refuse_secrets(option, inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_secrets(option, inner)
 
 
 def _refuse_idle(chosen: LLMOptions, options: Mapping[str, Any]) -> None:

@@ -58,8 +58,8 @@ SYSTEM = Style("system", _words("system"))
 """The same, with the instructions as the system message; some chat templates refuse one."""
 SWIRL = Style("swirl", _words("swirl"))
 """SWiRL's rules around them: one call or an answer a turn, in few words, none asked twice."""
-NATIVE = Style("native", native=True)
-"""The environment's own words, with the tools as schemas and actions as calls."""
+NATIVE = Style("native", _words("native"), native=True)
+"""The environment's own words without the list of calls: tools are schemas, actions are calls."""
 
 STYLES: Mapping[str, Style] = {style.name: style for style in (PLAIN, SYSTEM, SWIRL, NATIVE)}
 """The presets by name."""

@@ -57,6 +57,8 @@ def compare_runs(
     elif not shared:
         names = ", ".join(run.name for run in kept)
         raise DataError(f"runs must have tasks in common, got {names}, which all share none")
+    for other in others:
+        _check_finished(first, other, shared)
     source = source_of(first.path, first.record)
     on_shared = [[each for each in run.episodes if each.task_id in shared] for run in kept]
     figures = figures_by_task(on_shared, source)
@@ -86,7 +88,9 @@ def _differing(first: "KeptRun", other: "KeptRun") -> str:
         return f"the id, {first.record.env_id or 'none'} and {other.record.env_id or 'none'}"
     changed = _settings(first, other)
     if changed:
-        return ", ".join(f"{name} ({old!r} and {new!r})" for name, (old, new) in changed.items())
+        return ", ".join(
+            f"{name} ({_given(old)} and {_given(new)})" for name, (old, new) in changed.items()
+        )
     versions = {first.header.code, other.header.code}
     if len(versions) > 1:
         return f"the version of hopgym, {first.header.code} and {other.header.code}"
@@ -115,6 +119,27 @@ def _check_tasks(first: "KeptRun", other: "KeptRun") -> None:
         f"{shared:,}, {alone:,} more were played in {first.name} alone and {others_alone:,} in "
         f"{other.name} alone; {mend}"
     )
+
+
+def _check_finished(first: "KeptRun", other: "KeptRun", shared: frozenset[str]) -> None:
+    """Refuse two runs without a task that both played without an error."""
+    finished = [{each.task_id for each in run.episodes} & shared for run in (first, other)]
+    if finished[0] & finished[1]:
+        return
+    counts = " and ".join(
+        f"{len(tasks):,} in {run.name} ({run.errors:,} episodes ended in an error of the policy)"
+        for run, tasks in zip((first, other), finished, strict=True)
+    )
+    raise DataError(
+        f"{other.name}: expected tasks that it and {first.name} both played without an error, got "
+        f"none: of {len(shared):,} common tasks, {counts}; run the same command again to play "
+        "those anew"
+    )
+
+
+def _given(value: object) -> str:
+    """Return the value of a setting in words; None stands for one that was not given."""
+    return "the default" if value is None else repr(value)
 
 
 def _plain(kept: "Sequence[KeptRun]", compared: "Sequence[Comparison]") -> dict[str, Any]:
@@ -155,7 +180,7 @@ def _print(first: "KeptRun", other: "KeptRun", comparison: "Comparison", shared:
 
     tell(f"{other.name} against {first.name}: {comparison.tasks:,} common tasks", "bold")
     for name, (old, new) in _settings(first, other).items():
-        tell(f"{name}: {old!r} in {first.name}, {new!r} in {other.name}")
+        tell(f"{name}: {_given(old)} in {first.name}, {_given(new)} in {other.name}")
     if left_out := shared - comparison.tasks:
         tell(f"Left out, as a run has only errors of its policy there: {left_out:,} tasks.")
     out.print(_whole_table(first.name, other.name, comparison))

@@ -11,8 +11,8 @@ import typer
 from hopgym.cli.arguments import write_arguments
 from hopgym.cli.datasets import dataset_named, one_word, source_class
 from hopgym.cli.screen import console, new_table, print_json, progress, say, say_wrote
-from hopgym.cli.writing import whole_file
 from hopgym.errors import ArgumentError, DataError, did_you_mean
+from hopgym.linefile import whole_file
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -4,7 +4,9 @@ In: an id, a policy, a number of tasks. Out: the folder of a run (`hopgym.cli.fo
 """
 
 import shlex
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +65,7 @@ def evaluate_policy(
     2,4. Options of the policy are given with its name: --llm.model NAME. The floors read nothing:
     guess knows the last relation and the world's values.
     """
-    from hopgym.cli.runs import Run, first_tasks
+    from hopgym.cli.runs import Run, first_tasks, say_one_at_a_time
 
     words, options = policy_options([env_id, *ctx.args], policy)
     env = make_env("", words)
@@ -74,6 +76,7 @@ def evaluate_policy(
 
         show_dry_run(env, playing, run.episodes, as_json=as_json)
         return
+    say_one_at_a_time(ctx, playing, run)
     folder = _begin(ctx, env, playing, run, options, out, fresh)
     _evaluate(ctx, env, playing, folder, _runs(run, folder), as_json)
 
@@ -98,7 +101,8 @@ def _evaluate(
     if as_json and results:
         print_json(summary)
     elif results:
-        print_results(env, results, next(iter(runs.values())), summary["timing"])
+        now = _timing({}, board)
+        print_results(env, results, next(iter(runs.values())), now, summary["timing"])
     stopped = stopped or bool(interrupts.count)
     _say_end(ctx, folder, board, stopped=stopped, written=bool(results))
     if stopped:
@@ -106,7 +110,7 @@ def _evaluate(
     from hopgym.cli.runs import say_errors
 
     own = next(iter(results.values())).standing
-    say_errors(own.errors, own.first_error, own.evaluated)
+    say_errors(own.errors, own.first_error, own.evaluated, own.unfit)
 
 
 def _begin(
@@ -120,9 +124,11 @@ def _begin(
 ) -> "Folder":
     """Return the folder of a run, ready to be played into."""
     from hopgym.cli import folder
+    from hopgym.cli.secrets import words_without_secrets
     from hopgym.rollout import header_of
 
-    header = header_of(env, playing, run.seed)
+    with redirect_stdout(sys.stderr):  # An agent may print when it is seeded.
+        header = header_of(env, playing, run.seed)
     config = folder.config_of(
         env,
         header,
@@ -133,7 +139,7 @@ def _begin(
         samples=run.samples,
         seed=run.seed,
         slots=run.slots,
-        command=shlex.join(["hopgym", *folder.without_secrets(ctx.find_root().obj or [])]),
+        command=shlex.join(["hopgym", *words_without_secrets(ctx.find_root().obj or [])]),
     )
     path = out or folder.default_path(config["id"], run.policy, header)
     return folder.begin(path, config, fresh=fresh)
@@ -185,6 +191,7 @@ def _write(
     from hopgym.cli.folder import read_summary, write_json
     from hopgym.cli.runs import Episodes
     from hopgym.report import write_report
+    from hopgym.report.about import about_folder
 
     plain = {name: result.to_dict() for name, result in results.items()}
     policy = next(iter(runs))
@@ -194,7 +201,9 @@ def _write(
     summary = {"policy": policy} | own | {"timing": timing, "floors": floors}
     write_json(folder.summary, summary)
     with progress("report"):
-        write_report({name: Episodes(runs[name]) for name in results}, env.source, folder.report)
+        episodes = {name: Episodes(runs[name]) for name in results}
+        about = {policy: about_folder(folder.path)}
+        write_report(episodes, env.source, folder.report, about=about)
     return summary
 
 
@@ -214,6 +223,8 @@ def _timing(before: Any, board: "Board") -> dict[str, float]:
 def _say_end(
     ctx: typer.Context, folder: "Folder", board: "Board", *, stopped: bool, written: bool
 ) -> None:
+    from hopgym.cli.secrets import words_without_secrets
+
     row = board.rows[0] if board.rows else None
     if stopped and row is not None:
         say(f"{row.standing.episodes:,} of {row.total:,} episodes of {row.name} are there.")
@@ -222,6 +233,7 @@ def _say_end(
         paths |= {"figures": folder.summary, "report": folder.report}
         then["read it"] = shlex.join(["hopgym", "view", str(folder.path)])
     again = "" if stopped else "  (a larger -n adds tasks)"
-    words = [word for word in (ctx.find_root().obj or []) if word != "--fresh"]
+    given = words_without_secrets(ctx.find_root().obj or [])
+    words = [word for word in given if word != "--fresh"]
     then["go on with"] = f"{shlex.join(['hopgym', *words])}{again}"
     say_wrote(paths, then)

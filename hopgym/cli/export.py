@@ -14,8 +14,8 @@ import typer
 from hopgym.cli.arguments import make, resolve_id, write_arguments
 from hopgym.cli.datasets import as_given, dataset_named, own_names
 from hopgym.cli.screen import progress, say, say_wrote
-from hopgym.cli.writing import whole_file
 from hopgym.errors import ArgumentError, DataError, did_you_mean
+from hopgym.linefile import whole_file
 
 if TYPE_CHECKING:
     from hopgym.benchmarks.entries import Entry

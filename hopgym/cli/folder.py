@@ -6,6 +6,7 @@ folder of another run is refused, and one that is to be played anew moved aside,
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from hopgym.cli.kept_runs import EPISODES
 from hopgym.cli.screen import say
-from hopgym.cli.writing import whole_file
+from hopgym.cli.secrets import without_secrets
 from hopgym.errors import ArgumentError, DataError, RunFileError
+from hopgym.linefile import lock, unlock, whole_file
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -24,9 +26,7 @@ LATEST = Path("runs") / "latest"
 """A text file that holds the path of the folder of the last evaluation begun here."""
 
 _SCHEMA = 1
-_DECISIVE = ("id", "env_kwargs", "policy", "options", "fingerprint", "seed", "source")
-_SECRET = re.compile(r"(^|_)(api_?key|key|password|secret|auth|authorization|access_token)$")
-_HIDDEN = "(hidden)"
+DECISIVE = ("id", "env_kwargs", "policy", "options", "fingerprint", "seed", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +83,21 @@ def config_of(
     Args:
         env: What is played.
         header: Of the file of the episodes.
-        options: Of the policy; keys and passwords are left out.
+        options: Of the policy; keys and passwords are hidden.
         run: Policy, fingerprint, tasks, samples, seed, slots and command.
     """
     from hopgym.settings import from_anywhere
 
     kwargs = from_anywhere(env.spec.kwargs) if env.spec else {}
-    shown = {name: _HIDDEN if _is_secret(name) else value for name, value in options.items()}
     return {
         "schema": _SCHEMA,
         "id": env.spec.id if env.spec else env.source.name,
         "env_kwargs": kwargs,
-        "options": shown,
+        "options": without_secrets(options),
         **run,
         "config": header.config,
         "source": header.source,
     }
-
-
-def without_secrets(words: list[str]) -> list[str]:
-    """Return the words of a command line without the values of keys and passwords."""
-    kept, hide = list[str](), False
-    for word in words:
-        name, equals, _ = word.removeprefix("--").partition("=")
-        secret = word.startswith("--") and _is_secret(name.rpartition(".")[2].replace("-", "_"))
-        kept.append(_HIDDEN if hide else f"--{name}={_HIDDEN}" if secret and equals else word)
-        hide = secret and not equals
-    return kept
 
 
 def begin(path: Path, config: Mapping[str, Any], *, fresh: bool) -> Folder:
@@ -121,7 +109,7 @@ def begin(path: Path, config: Mapping[str, Any], *, fresh: bool) -> Folder:
         fresh: Whether a folder that exists is moved aside first.
 
     Raises:
-        RunFileError: When it holds another run.
+        RunFileError: When it holds another run, or is being played into.
         DataError: When its ``config.json`` was not written by an evaluation.
     """
     from hopgym.cli.machine import describe_environment
@@ -129,6 +117,9 @@ def begin(path: Path, config: Mapping[str, Any], *, fresh: bool) -> Folder:
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"--out must be a folder, got the file {str(path)!r}")
     folder = Folder(path)
+    if path.exists():
+        # Whoever plays into it would go on writing, wherever it is moved.
+        unlock(folder.episodes, lock(folder.episodes))
     before = _read(folder.config)
     if before is not None:
         _check_config(folder.config, before)
@@ -172,7 +163,7 @@ def _read(path: Path) -> Any:
 
 
 def _check_config(path: Path, found: Any) -> None:
-    if not isinstance(found, dict) or not {"schema", "config", *_DECISIVE} <= found.keys():
+    if not isinstance(found, dict) or not {"schema", "config", *DECISIVE} <= found.keys():
         raise DataError(
             f"{path}: expected the config.json of an evaluation, got another file of that name; "
             "give a folder of its own (--out)"
@@ -182,7 +173,12 @@ def _check_config(path: Path, found: Any) -> None:
 def _refuse_another(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     if all(found[name] == wanted[name] for name in ("config", "source")):
         return
-    differing = [name for name in _DECISIVE if found[name] != wanted[name]]
+    differing = [name for name in DECISIVE if found[name] != wanted[name]]
+    if differing == ["fingerprint"] and (file := _changed_agent(found, wanted)):
+        raise RunFileError(
+            f"{file} has changed since this run was begun: --fresh plays all of it again, or give "
+            "another --out"
+        )
     # Of the digests that follow from arguments, only those that nothing else explains are of use.
     told = [name for name in differing if name not in ("fingerprint", "source")] or differing
     words = ", ".join(f"{name} was {found[name]!r:.80}, is {wanted[name]!r:.80}" for name in told)
@@ -190,6 +186,16 @@ def _refuse_another(path: Path, found: Mapping[str, Any], wanted: Mapping[str, A
         f"{path} must hold this run, holds another one ({words}); give the old arguments again, "
         "another folder (--out), or --fresh, which moves it aside"
     )
+
+
+def _changed_agent(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Path | None:
+    """Return the file of an agent of one's own, if its content is all that is another one now."""
+    before, now = (str(each["fingerprint"]).rpartition(" ")[0] for each in (found, wanted))
+    name = str(wanted["policy"])
+    module = sys.modules.get(name.partition(":")[0].removesuffix(".py"))
+    file = getattr(module, "__file__", None)
+    own = ":" in name and before == now and now.startswith(f"{name} ")
+    return _from_here(Path(file)) if own and file else None
 
 
 def _move_aside(folder: Folder) -> None:
@@ -217,10 +223,6 @@ def _from_here(path: Path) -> Path:
     """Return a path seen from the working directory where it is below, else from anywhere."""
     whole, here = path.resolve(), Path.cwd().resolve()
     return whole.relative_to(here) if whole.is_relative_to(here) else whole
-
-
-def _is_secret(name: str) -> bool:
-    return _SECRET.search(name) is not None
 
 
 def _stem(policy: str) -> str:

@@ -7,11 +7,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from hopgym.cli.secrets import without_secrets
 from hopgym.errors import ArgumentError, HopgymError
 
 if TYPE_CHECKING:
@@ -33,16 +35,19 @@ def own_policy(name: str, options: Mapping[str, Any]) -> "Policy":
         ArgumentError: When it cannot be imported or made, is nothing that acts, or takes no
             options.
     """
-    module, found = _load(name)
-    if isinstance(found, type):
-        found = _made(name, found, options)
-    else:
-        refuse_options(name, options)
+    with redirect_stdout(sys.stderr):  # What it prints is no result.
+        module, found = _load(name)
+        if isinstance(found, type):
+            found = _made(name, found, options)
+        else:
+            refuse_options(name, options)
     if not callable(found) and not callable(getattr(found, "act", None)):
         raise ArgumentError(
             f"policy must name a function, or an object that can be called or has act, got {name!r}"
         )
-    return _OwnPolicy(found, f"{name} {json.dumps(options, sort_keys=True)} {_digest(module)}")
+    # Another key makes no other agent, and no file may hold one.
+    told = json.dumps(without_secrets(options), sort_keys=True)
+    return _OwnPolicy(found, f"{name} {told} {_digest(module)}")
 
 
 def refuse_options(name: str, options: Mapping[str, Any]) -> None:
@@ -58,7 +63,9 @@ class _OwnPolicy:
     def __init__(self, agent: Any, fingerprint: str) -> None:
         from hopgym.rollout import as_policy
 
-        self._policy = as_policy(agent if callable(agent) else agent.act)
+        act = agent if callable(agent) else agent.act
+        many = getattr(agent, "batched", None) is True
+        self._policy: Policy = act if many else as_policy(act)
         # So that no file holds the episodes of two agents, or of one before and after a change.
         self.fingerprint: str = getattr(agent, "fingerprint", "") or fingerprint
         self.concurrency: int = getattr(agent, "concurrency", 1)

@@ -14,6 +14,7 @@ import typer
 from hopgym.cli.arguments import make, resolve_id
 from hopgym.cli.screen import Advance, print_json, progress, say, say_wrote
 from hopgym.errors import ArgumentError, DataError, require
+from hopgym.linefile import whole_file
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hopgym.trajectory import Trajectory
 
 _FLOORS = "floors"
+_MOST_NAMED = 10
 
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN...", help="Trajectory files, or folders of runs.")
@@ -55,9 +57,9 @@ def report(
         print_json({"runs": _rows(files)})
         return
     with _told(files) as (source, trajectories):
-        page = render_report(trajectories, source, episodes=episodes)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(page)
+        page = render_report(trajectories, source, episodes=episodes, about=_about(files))
+    with whole_file(out, "--out") as file:
+        file.write(page)
     say_wrote({"report": out}, {"in a browser": f"hopgym view {out}"})
 
 
@@ -109,7 +111,7 @@ def _served(paths: Sequence[Path], port: int) -> "Iterator[PageServer]":
     env = _env_of(files)
     title = env.spec.id if env.spec else ""
     with (
-        closing(LiveReport(files, env.source, title)) as live,
+        closing(LiveReport(files, env.source, title, _about(files))) as live,
         PageServer(live.routes, port) as server,
     ):
         live.work_out(lambda: _read(files))
@@ -200,12 +202,37 @@ def _files(paths: Sequence[Path]) -> dict[str, Path]:
     """
     from hopgym.cli.kept_runs import named_files
 
+    for path in paths:
+        _refuse_many(path)
     named = named_files(paths)
     floors: dict[str, Path] = {}
     for path in paths:
         for floor in sorted((path / _FLOORS).glob("*.jsonl")):
             floors.setdefault(floor.stem, floor)
     return named | {name: path for name, path in floors.items() if name not in named}
+
+
+def _refuse_many(path: Path) -> None:
+    """Raise for a folder that is no run itself but holds some."""
+    from hopgym.cli.kept_runs import EPISODES
+
+    held = [] if (path / EPISODES).is_file() else sorted(path.glob(f"*/{EPISODES}"))
+    if held:
+        names = ", ".join(str(each.parent) for each in held[:_MOST_NAMED])
+        more = f" and {len(held) - _MOST_NAMED} more" if len(held) > _MOST_NAMED else ""
+        raise DataError(
+            f"{path}: expected the folder of one run with {EPISODES}, got one that holds "
+            f"{names}{more}; name one or more of these"
+        )
+
+
+def _about(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Return what was run, of those runs that are folders with a ``config.json``."""
+    from hopgym.cli.kept_runs import EPISODES
+    from hopgym.report.about import about_folder
+
+    folders = {name: file.parent for name, file in files.items() if file.name == EPISODES}
+    return {name: about_folder(folder) for name, folder in folders.items()}
 
 
 def _env_of(files: Mapping[str, Path]) -> "HopEnv":

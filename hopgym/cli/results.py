@@ -132,7 +132,11 @@ def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "T
 
 
 def print_results(
-    env: "HopEnv", results: Mapping[str, Results], run: "Run", timing: Mapping[str, float]
+    env: "HopEnv",
+    results: Mapping[str, Results],
+    run: "Run",
+    now: Mapping[str, float],
+    in_all: Mapping[str, float],
 ) -> None:
     """Print what a policy comes to, with the floors, on stdout.
 
@@ -140,7 +144,9 @@ def print_results(
         env: What was played.
         results: By the names of the runs; that of the policy may be missing.
         run: The policy's.
-        timing: Its ``seconds``, ``episodes`` and ``episodes_per_second``.
+        now: The ``seconds`` of playing in this call, its ``episodes`` and
+            ``episodes_per_second``.
+        in_all: The same of this call and those before it.
     """
     from hopgym.cli.policies import FLOORS
     from hopgym.report.official import official_table, official_text, unjudged_line
@@ -167,12 +173,17 @@ def print_results(
         for table in official_text(official, out.width):
             out.print(table)
             out.print()
-    for line in (*_lines(own, timing), *env.source.remarks, *unjudged_line(own.whole)):
+    for line in (
+        *_lines(own),
+        _time_line(own, run, now, in_all),
+        *env.source.remarks,
+        *unjudged_line(own.whole),
+    ):
         out.print(line, soft_wrap=True)
 
 
-def _lines(own: Results, timing: Mapping[str, float]) -> list[str]:
-    """Return reasons, figures over attempts, tokens and time in words, a line each."""
+def _lines(own: Results) -> list[str]:
+    """Return reasons, figures over attempts and tokens in words, a line each."""
     from hopgym.report.table import cell
 
     whole = own.whole
@@ -188,11 +199,25 @@ def _lines(own: Results, timing: Mapping[str, float]) -> list[str]:
         kinds = (("generated", whole.tokens.generated), ("in prompts", whole.tokens.prompt))
         told = (f"{t.sum:,} {n} in all, {t.mean:,.1f} per episode" for n, t in kinds if t)
         lines.append(f"tokens: {'; '.join(told)}")
-    count, seconds = timing["episodes"], timing["seconds"]
-    rate = timing["episodes_per_second"]
-    if count:
-        lines.append(f"time: {seconds:,.1f} s for {count:,} episodes, {rate:,.1f} a second")
     return lines
+
+
+def _time_line(
+    own: Results, run: "Run", now: Mapping[str, float], in_all: Mapping[str, float]
+) -> str:
+    """Return in words how long playing took, in this call and in all where there were others."""
+    if now["episodes"]:
+        told = _time(now)
+    else:
+        complete = own.standing.episodes >= run.episodes
+        told = "nothing was left to play" if complete else "nothing was played"
+    earlier = in_all["episodes"] > now["episodes"]
+    return f"time: {told}; in all {_time(in_all)}" if earlier else f"time: {told}"
+
+
+def _time(timing: Mapping[str, float]) -> str:
+    rate = timing["episodes_per_second"]
+    return f"{timing['seconds']:,.1f} s for {timing['episodes']:,} episodes, {rate:,.1f} a second"
 
 
 def _figures(own: "Estimates", floors: Sequence["Estimates"]) -> list[Any]:

@@ -32,15 +32,17 @@ def rollout(
     """
     from hopgym.cli.live import Board
     from hopgym.cli.policies import policy_named
-    from hopgym.cli.runs import Run, first_tasks, play, say_errors
+    from hopgym.cli.runs import Run, first_tasks, play, say_errors, say_one_at_a_time
 
     words, options = policy_options([env_id, *ctx.args], policy)
     env = make_env("", words)
     run = Run(policy, first_tasks(env, tasks), out, samples, slots, seed)
+    playing = policy_named(policy, env, options)
+    say_one_at_a_time(ctx, playing, run)
     board = Board(env.settings.score)
     try:
         with board:
-            row = play(env, policy_named(policy, env, options), run, board)
+            row = play(env, playing, run, board)
     except KeyboardInterrupt:
         done = sum(each.standing.evaluated for each in board.rows)
         say(f"Stopped with {done:,} of {run.episodes:,} episodes.")
@@ -55,4 +57,4 @@ def rollout(
         "check it": shlex.join(["hopgym", "replay", str(out)]),
     }
     say_wrote({"trajectories": out}, further)
-    say_errors(errors, row.standing.first_error, done)
+    say_errors(errors, row.standing.first_error, done, row.standing.unfit)

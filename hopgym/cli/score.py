@@ -15,8 +15,8 @@ import typer
 from hopgym.cli.arguments import takes_arguments
 from hopgym.cli.datasets import check_own, dataset_named, one_word, scorer, source_class
 from hopgym.cli.screen import console, new_table, print_json, say, say_wrote
-from hopgym.cli.writing import whole_file
 from hopgym.errors import DataError
+from hopgym.linefile import whole_file
 
 if TYPE_CHECKING:
     from rich.table import Table

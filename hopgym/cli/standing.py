@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from hopgym.evaluation.tokens import tokens_in
 from hopgym.report.endings import ending_of
-from hopgym.trajectory import ERROR_REASONS, Trajectory
+from hopgym.trajectory import ERROR_REASONS, StopReason, Trajectory
 
 _Z = 1.959964
 """Standard normal quantile of a two-sided 95% interval."""
@@ -33,6 +33,8 @@ class Standing:
     """All that ended, errors of the policy among them."""
     errors: int = 0
     """Those that ended in an error of the policy or its server."""
+    unfit: int = 0
+    """Those that ended with reason context before the first action: the prompt did not fit."""
     successes: int = 0
     reward: float = 0.0
     """Sum of the outcome rewards: of F1, or of exact matches where the environment pays them."""
@@ -56,6 +58,7 @@ class Standing:
             self.errors += 1
             self.first_error = self.first_error or error_of(trajectory)
             return
+        self.unfit += trajectory.reason is StopReason.CONTEXT and not trajectory.steps
         self.successes += trajectory.is_success
         self.reward += trajectory.steps[-1].outcome_reward if trajectory.steps else 0.0
 

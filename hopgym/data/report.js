@@ -1,22 +1,11 @@
 // The episode browser of a report. Every text of a model or a tool becomes a text node: no markup
-// is ever made from one, and links lead to a "#" of this page alone.
-"use strict";
+// is ever made from one, and links lead to a "#" of this page alone. "report.graph.js" stands above.
 (() => {
   const PAGE = 100;
   const data = JSON.parse(document.getElementById("data").textContent);
   const [browser, list, detail, search, status] =
     ["browser", "list", "detail", "search", "status"].map((id) => document.getElementById(id));
   document.documentElement.classList.add("js");
-
-  // Elements: attributes by name, children as nodes or texts; empty ones are left out.
-  const build = (make) => (tag, attributes = {}, ...children) => {
-    const node = make(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children.flat(Infinity).filter(Boolean));
-    return node;
-  };
-  const el = build((tag) => document.createElement(tag));
-  const svg = build((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
 
   // Where the episodes come from: the page itself, or the server that gave it.
   const haystacks = new Map();
@@ -51,7 +40,11 @@
     const all = el("option", { value: "" }, `${filter.title}: all`);
     const options = filter.options.map((value) => el("option", { value }, value));
     const select = el("select", { "aria-label": filter.title, name: filter.name }, all, ...options);
-    select.addEventListener("change", refresh);
+    select.addEventListener("change", () => {
+      const other = select.name === "run" && select.value && select.value !== shown;
+      if (opened && other) leave();
+      refresh();
+    });
     if (filter.options.length > 1) document.getElementById("filters").append(select);
     return select;
   });
@@ -59,11 +52,11 @@
   more.addEventListener("click", () => load(rows().length));
   const rows = () => [...list.querySelectorAll("a")];
   const keyOf = (link) => link.getAttribute("href").slice(1);
-  let total = 0, asked = 0, opened = "", selected = -1;
+  let total = 0, asked = 0, opened = "", shown = "", selected = -1;
 
   function row(head) {
     const { run, hops, kind } = head.labels;
-    const about = [data.filters[0].options.length > 1 && run, kind, hops, head.length];
+    const about = [data.filters[0].options.length > 1 && run, kind, hops, head.length, head.attempt];
     return el("li", {}, el("a", { href: `#${head.key}` },
       el("i", { class: `v ${head.tone}` }, head.labels.reason), " ",
       el("span", { class: "q" }, head.question), " ",
@@ -81,6 +74,7 @@
       more.remove();
       total = found.total;
       list.append(...found.heads.map(row));
+      if (!total) list.append(el("li", { class: "none" }, "No episode matches."));
       if (rows().length < total) list.append(el("li", {}, more));
       const held = data.remote ? data.total : data.episodes.length;
       const narrowed = total === held ? "" : ` of ${held.toLocaleString("en")}`;
@@ -106,37 +100,51 @@
     if (!link) return;
     selected = rows().indexOf(link);
     link.focus();
-    if (opened) { history.replaceState(null, "", `#${keyOf(link)}`); show(keyOf(link), false); }
+    if (!opened || keyOf(link) === opened) return;
+    history.pushState(null, "", `#${keyOf(link)}`);
+    show(keyOf(link), false);
   }
 
   // One episode.
   async function show(key, focus) {
     opened = key;
+    shown = "";
     browser.classList.toggle("open", Boolean(key));
     mark(key);
     if (!key) return detail.replaceChildren(el("p", { class: "none" }, "Choose an episode."));
-    let content;
+    let content, run = "";
     try {
       const e = await store.episode({ key });
+      run = e?.head.labels.run ?? "";
       content = e ? episode(e) : [el("p", { class: "none" }, "This report holds no such episode.")];
     } catch (error) {
       content = [el("p", { class: "none" }, `The episode cannot be had: ${error.message}.`)];
     }
     if (opened !== key) return;
+    shown = run;
     const back = el("button", { type: "button", class: "back" }, "← Back to the list");
     back.addEventListener("click", close);
     detail.replaceChildren(back, ...content);
     detail.scrollTop = 0;
     draw();
-    if (focus) detail.querySelector("h3")?.focus({ preventScroll: getComputedStyle(back).display === "none" });
+    if (!focus) return;
+    detail.querySelector("h3")?.focus({ preventScroll: true });
+    // Whole where it fits; on a phone, where it takes the place of the list, from its start.
+    browser.scrollIntoView({ block: getComputedStyle(back).display === "none" ? "nearest" : "start" });
   }
   function close() {
     const place = selected;
-    history.replaceState(null, "", location.pathname + location.search);
-    show("", false);
+    leave();
     rows()[place]?.focus();
   }
-  const fromHash = () => show(location.hash.slice(1), true);
+  function leave() {
+    history.replaceState(null, "", location.pathname + location.search);
+    show("", false);
+  }
+  function fromHash() {
+    const key = location.hash.slice(1);
+    show(key === "episodes" ? "" : key, true);  // That one leads to the list.
+  }
   const tag = (text, kind) => text && el("i", { class: `v ${kind}` }, text);
   const none = (text) => el("span", { class: "none" }, text);
   const answers = (a, otherwise) => [
@@ -151,7 +159,7 @@
   });
   function episode(e) {
     const { run, hops, kind, reason } = e.head.labels;
-    const about = [run, kind, hops, e.head.length, e.tokens].filter(Boolean).join(" · ");
+    const about = [run, kind, hops, e.head.length, e.head.attempt, e.tokens].filter(Boolean).join(" · ");
     const hop = (h) => el("li", {}, el("bdi", {}, h.text), " → ", answers(h.answers, "none"));
     const closest = e.proofs > 1 ? el("small", {}, `The closest of ${e.proofs} proofs.`) : "";
     return [
@@ -168,9 +176,6 @@
       el("ol", { class: "steps", "aria-label": "steps" }, e.steps.map(step)),
     ].filter(Boolean);
   }
-  const cameBy = (f) => f.step ? `read in step ${f.step}` : f.led ? `title seen in step ${f.led}, fact not read`
-    : f.status === "found" ? "title in the question, fact not read" : "never shown";
-  const SIGNS = { read: "✓", found: "◦", missed: "✗" };
   const fact = (f) => el("li", { class: f.status }, el("bdi", {}, f.text), " ", el("small", {}, cameBy(f)));
   function step(s, place) {
     const known = s.potential !== null;
@@ -185,55 +190,6 @@
       s.observation.length > 0 && el("pre", shown, pieces(s.observation)));
   }
 
-  // The proof against the path: steps down the left, those that brought nothing off the line; facts
-  // down the right, each joined to the step that read it, or dashed to the one that showed a title.
-  const GAP = 26, TOP = 30, LETTER = 7;
-  let drawn = null;
-  function graph(e) {
-    drawn = { e, box: el("figure", { class: "graph" }) };
-    return drawn.box;
-  }
-  function clipped(text, room) {
-    return text.length * LETTER <= room ? text : `${text.slice(0, Math.max(1, Math.floor(room / LETTER) - 1))}…`;
-  }
-  function node([x, y], name, sign, text, title, room) {
-    const side = room < 0 ? -1 : 1;
-    return svg("g", { class: name }, svg("title", {}, title), svg("circle", { cx: x, cy: y, r: 8 }),
-      svg("text", { x, y: y + 4, "text-anchor": "middle", class: "sign" }, sign),
-      svg("text", { x: x + side * 14, y: y + 4, "text-anchor": side < 0 ? "end" : "start" },
-        clipped(text, Math.abs(room) - 16)));
-  }
-  const line = (points, name) => svg("polyline", { points: points.map((p) => p.join()).join(" "), class: name });
-  function curve([x1, y1], [x2, y2], name) {
-    const middle = (x1 + x2) / 2;
-    return svg("path", { class: name, d: `M${x1 + 8} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2 - 8} ${y2}` });
-  }
-  function draw() {
-    if (!drawn?.box.isConnected) return;
-    const { e: { steps, facts }, box } = drawn;
-    const width = Math.max(300, box.clientWidth);
-    const height = TOP + GAP * (Math.max(steps.length, facts.length) - 1) + 20;
-    const left = Math.round(width * 0.4), right = Math.round(width * 0.57);
-    const spread = (place, count) => TOP + (count < 2 ? 0 : place * (height - TOP - 20) / (count - 1));
-    const useful = steps.map((s) => s.rose || s.verdict === "supported");
-    const at = steps.map((s, i) => [useful[i] ? left : left - 24, spread(i, steps.length)]);
-    const path = at.filter((point, i) => useful[i]);
-    const goals = facts.map((f, i) => [right, spread(i, facts.length)]);
-    const branch = (i) => line([at[i], at.findLast((point, k) => k < i && useful[k]) ?? path[0]], "branch");
-    const idle = steps.map((s, i) => useful[i] ? 0 : i + 1).filter(Boolean);
-    const words = facts.map((f, i) => `Fact ${i + 1}, ${f.text}: ${cameBy(f)}.`);
-    if (idle.length) words.push(`Brought nothing: step ${idle.join(", ")}.`);
-    const head = (x, text) => svg("text", { x, y: 11, "text-anchor": "middle", class: "head" }, text);
-    const picture = { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words.join(" ") };
-    box.replaceChildren(svg("svg", picture,
-      head(left, "path"), head(right, "proof"), line(path, "spine"), line(goals, "spine"),
-      path.length > 0 && idle.map((number) => branch(number - 1)),
-      facts.map((f, i) => f.led && curve(at[f.led - 1], goals[i], "led")),
-      facts.map((f, i) => f.step && curve(at[f.step - 1], goals[i], "read")),
-      steps.map((s, i) => node(at[i], `step ${s.verdict}`, `${i + 1}`, `${s.tool} ${s.argument}`.trim(),
-        `step ${i + 1}: ${s.verdict}`, -at[i][0])),
-      facts.map((f, i) => node(goals[i], `fact ${f.status}`, SIGNS[f.status], f.text, cameBy(f), width - right))));
-  }
   new ResizeObserver(draw).observe(detail);
 
   // Keys, colours, and news of the figures.
@@ -293,5 +249,6 @@
   if (data.working) lookForFigures();
   addEventListener("hashchange", fromHash);
   refresh();
-  if (location.hash.length > 1) fromHash(); else show("", false);
+  show("", false);
+  if (location.hash.length > 1) fromHash();
 })();

@@ -4,7 +4,7 @@ In: evaluations and counts by run. Out: frozen views with lengths in percent, re
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hopgym.evaluation import Estimate, Estimates, Evaluation, Total
 from hopgym.report.endings import ENDINGS, Ending
@@ -22,6 +22,8 @@ class Bar:
     interval: str
     drawn: tuple[str, str, str] | None
     """Mean, low and high in percent of the width; None where there is no estimate."""
+    count: str = ""
+    """Episodes it is over, in words; empty where it stands elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,11 @@ def _group(groups: Mapping[str, Mapping[str, Estimates]], name: str, title: str)
     found: Callable[[str], Estimate | None] = lambda run: groups[run].get(name, {}).get("success")  # noqa: E731
     estimates = {run: found(run) for run in groups}
     counts = {estimate.n for estimate in estimates.values() if estimate is not None}
-    same = f"{counts.pop():,} each" if len(counts) == 1 else ""
-    return Group(title, same, tuple(bar(run, each) for run, each in estimates.items()))
+    bars = [bar(run, each) for run, each in estimates.items()]
+    if len(counts) == 1:
+        return Group(title, f"{counts.pop():,} each", tuple(bars))
+    told = (f"n {each.n:,}" if each else "" for each in estimates.values())
+    return Group(title, "", tuple(replace(b, count=n) for b, n in zip(bars, told, strict=True)))
 
 
 def _stack(run: str, counts: Mapping[str, int], endings: list[Ending]) -> Stack:

@@ -15,7 +15,7 @@ from hopgym.report.proof import FactView, facts_of
 from hopgym.report.table import ABSENT
 from hopgym.report.wording import counted, hops_words, shortened
 from hopgym.tasks import Task, TaskSource
-from hopgym.trajectory import Completion, Step, Trajectory
+from hopgym.trajectory import Completion, Step, StopReason, Trajectory
 from hopgym.verdicts import Verdict
 
 _MOST_ANSWERS = 50
@@ -49,6 +49,8 @@ class Head:
     question: str
     length: str
     """Steps, the oracle's steps and regret, in words."""
+    attempt: str
+    """In words, from the second on; empty for the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ def head_of(run: str, trajectory: Trajectory, of_task: tuple[str, str]) -> Head:
     verdicts = tuple(dict.fromkeys(step.verdict.value for step in trajectory.steps))
     labels = Labels(run, *of_task, ending.name, verdicts)
     question, length = shortened(trajectory.question), _length(trajectory)
-    return Head(key_of(run, trajectory), labels, ending.tone, question, length)
+    attempt = f"attempt {trajectory.sample + 1}" if trajectory.sample else ""
+    return Head(key_of(run, trajectory), labels, ending.tone, question, length, attempt)
 
 
 def episode_view(run: str, trajectory: Trajectory, source: TaskSource, room: int) -> EpisodeView:
@@ -164,7 +167,7 @@ def episode_view(run: str, trajectory: Trajectory, source: TaskSource, room: int
     return EpisodeView(
         head=head_of(run, trajectory, task_labels(task)),
         task=trajectory.task_id + sample,
-        meaning=ending_of(trajectory).meaning,
+        meaning=ending_of(trajectory).meaning + _cut_off(trajectory),
         tokens=_token_words(*tokens_in(trajectory)),
         wanted=AnswersView.of(question.answers, "; " if question.answer_kind == "set" else " or "),
         given=None if answer is None else shortened(answer),
@@ -179,6 +182,15 @@ def episode_view(run: str, trajectory: Trajectory, source: TaskSource, room: int
         ),
         error=shortened(trajectory.error),
     )
+
+
+def _cut_off(trajectory: Trajectory) -> str:
+    """Return the hint that an episode's texts were malformed for want of tokens, where so."""
+    if trajectory.reason is not StopReason.MALFORMED:
+        return ""
+    unread = (step.completion for step in trajectory.steps if step.action is None)
+    cut_off = any(each is not None and each.finish_reason == "length" for each in unread)
+    return "; cut off at max_tokens" if cut_off else ""
 
 
 def _length(trajectory: Trajectory) -> str:
@@ -218,8 +230,9 @@ def _completion_notes(completion: Completion | None) -> list[str]:
     if completion is None:
         return []
     finish = completion.finish_reason
+    told = f"finish: {shortened(finish, 100)}" if finish not in ("", "stop") else ""
     tokens = _token_words(completion.n_tokens, completion.prompt_tokens)
-    return [note for note in (shortened(finish, 100) if finish != "stop" else "", tokens) if note]
+    return [note for note in (told, tokens) if note]
 
 
 def _token_words(generated: int, prompt: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock, Thread
 
+from hopgym.report.about import About
 from hopgym.report.browser import WHOLE_ROOM, BrowserData
 from hopgym.report.episodes import Labels, episode_view, task_labels
 from hopgym.report.index import EpisodeIndex, Query
@@ -34,18 +35,25 @@ class LiveReport:
         files: Trajectory file by name of the run.
         source: Where their tasks come from; used by one thread at a time.
         title: Of the page until the figures are there.
+        about: What was run; see `hopgym.report.write_report`.
 
     Raises:
         DataError: When a file is no trajectory file or a line is corrupt.
     """
 
-    def __init__(self, files: Mapping[str, Path], source: TaskSource, title: str = "") -> None:
+    def __init__(
+        self,
+        files: Mapping[str, Path],
+        source: TaskSource,
+        title: str = "",
+        about: About | None = None,
+    ) -> None:
         self._index = EpisodeIndex(files)
         self._source = source
         self._one_at_a_time = Lock()
         self._working = True
-        self._title = title
-        self._page = render_page((), source, self._data(), title=title, notice=_WORKING)
+        self._title, self._about = title, about
+        self._page = self._without_figures(self._data(), _WORKING)
 
     @property
     def routes(self) -> Mapping[str, Route]:
@@ -76,12 +84,18 @@ class LiveReport:
             with runs() as (source, trajectories):
                 noted = {run: self._noting(each, source) for run, each in trajectories.items()}
                 figures = figures_of(noted, source)
-                page = render_page(figures, source, replace(self._data(), working=False))
+                data = replace(self._data(), working=False)
+                page = render_page(figures, source, data, about=self._about)
         except Exception as error:  # Nobody waits for this thread: the page must tell.
             notice = f"The figures could not be worked out: {error}"
             data = replace(self._data(), working=False)
-            page = render_page((), self._source, data, title=self._title, notice=notice)
+            page = self._without_figures(data, notice)
         self._page, self._working = page, False
+
+    def _without_figures(self, data: BrowserData, notice: str) -> bytes:
+        return render_page(
+            (), self._source, data, title=self._title, notice=notice, about=self._about
+        )
 
     def _noting(
         self, trajectories: Iterable[Trajectory], source: TaskSource

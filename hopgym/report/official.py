@@ -23,7 +23,7 @@ class OfficialTable:
     scoring: str
     """What they follow."""
     unit: str
-    """``percent`` or ``fraction``."""
+    """``percent`` or ``shares of 1``."""
     groups: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     """A metric's name, and its value for each group."""
@@ -40,7 +40,7 @@ def official_table(evaluation: Evaluation, source: TaskSource) -> OfficialTable 
         (metric, tuple(_cell(values.get(metric), places) for values in printed.values()))
         for metric in evaluation.official
     )
-    unit = "percent" if source.percent else "fraction"
+    unit = "percent" if source.percent else "shares of 1"
     return OfficialTable(source.scoring, unit, tuple(groups), rows)
 
 

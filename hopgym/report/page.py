@@ -19,7 +19,9 @@ from typing import Any
 from hopgym import __version__
 from hopgym.errors import ArgumentError, require
 from hopgym.evaluation import Evaluation, evaluate
+from hopgym.linefile import whole_file
 from hopgym.report import charts, plots
+from hopgym.report.about import About, about_rows
 from hopgym.report.browser import BrowserData, chosen_views, filters_of
 from hopgym.report.endings import Watch
 from hopgym.report.official import official_table, unjudged_line
@@ -64,7 +66,14 @@ class RunFigures:
     tally: StepTally
 
 
-def write_report(runs: Runs, source: TaskSource, path: Path, *, episodes: int = EPISODES) -> None:
+def write_report(
+    runs: Runs,
+    source: TaskSource,
+    path: Path,
+    *,
+    episodes: int = EPISODES,
+    about: About | None = None,
+) -> None:
     """Write one HTML file on finished runs; equal runs give equal bytes.
 
     Args:
@@ -75,25 +84,29 @@ def write_report(runs: Runs, source: TaskSource, path: Path, *, episodes: int = 
         path: The file, made with its folders.
         episodes: The most episodes to show one by one, failures first, 0 or more. The runs share
             them equally.
+        about: What was run, such as policy and options: texts by label, by name of the run.
+            `hopgym.report.about.about_folder` gives those of a folder.
 
     Raises:
         ArgumentError: When there are no runs, or one cannot be evaluated.
         DataError: When a file is no trajectory file.
     """
-    page = render_report(runs, source, episodes=episodes)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(page)
+    page = render_report(runs, source, episodes=episodes, about=about)
+    with whole_file(Path(path), "path") as file:
+        file.write(page)
 
 
-def render_report(runs: Runs, source: TaskSource, *, episodes: int = EPISODES) -> bytes:
+def render_report(
+    runs: Runs, source: TaskSource, *, episodes: int = EPISODES, about: About | None = None
+) -> bytes:
     """Return what `write_report` writes."""
     require(episodes >= 0, "episodes", "a whole number from 0", episodes)
     figures = figures_of(runs, source, keep=episodes)
     views = chosen_views({run.name: run.watch for run in figures}, source, episodes)
     total = sum(run.watch.endings.total() for run in figures)
     filters = filters_of((view.head.labels for view in views), runs)
-    return render_page(figures, source, BrowserData(False, False, total, filters, views))
+    data = BrowserData(False, False, total, filters, views)
+    return render_page(figures, source, data, about=about)
 
 
 def figures_of(runs: Runs, source: TaskSource, *, keep: int = 0) -> list[RunFigures]:
@@ -114,6 +127,7 @@ def render_page(
     *,
     title: str = "",
     notice: str = "",
+    about: About | None = None,
 ) -> bytes:
     """Return the page as UTF-8 HTML.
 
@@ -123,10 +137,11 @@ def render_page(
         data: Of the episode browser.
         title: What stands above them; by default the ids of the runs' environments.
         notice: What stands in the place of the figures where there are none.
+        about: What was run, by name of the run; see `write_report`.
     """
     from markupsafe import Markup
 
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = _asset("report.css"), _script()
     html = (
         _environment()
         .get_template("report.html.j2")
@@ -136,6 +151,7 @@ def render_page(
             evidence=source.evidence_source,
             trust=_TRUST[source.evidence_source],
             notice=notice,
+            about=about_rows(about or {}),
             policy=content_policy(remote=data.remote),
             style=Markup(style),
             script=Markup(script),
@@ -155,7 +171,7 @@ def content_policy(*, remote: bool) -> str:
     """Return the page's content security policy; only a served page may ask its own server."""
     allowed = "; connect-src 'self'" if remote else ""
     return (
-        f"default-src 'none'; script-src {_digest(_asset('report.js'))}; "
+        f"default-src 'none'; script-src {_digest(_script())}; "
         f"style-src {_digest(_asset('report.css'))}{allowed}; base-uri 'none'; form-action 'none'"
     )
 
@@ -177,6 +193,11 @@ def _read(
 def _asset(name: str) -> str:
     """Return a file of the page that stands in it as it is."""
     return files("hopgym.data").joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _script() -> str:
+    """Return the page's script: what the graph of an episode needs, then the browser of them."""
+    return _asset("report.graph.js") + _asset("report.js")
 
 
 def _digest(text: str) -> str:

@@ -7,6 +7,7 @@ needs of them.
 import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from hopgym.errors import ArgumentError, DataError
@@ -30,8 +31,12 @@ class Weights:
     """Folder or id of a LoRA adapter (peft) to put on the model."""
 
 
-def load_tokenizer(tokenizer: Any) -> Any:
+def load_tokenizer(tokenizer: Any, model: Any = None) -> Any:
     """Return the tokenizer of a folder or an id of the Hub; a loaded one as it is.
+
+    Args:
+        tokenizer: The folder, id or tokenizer; None for that of the model.
+        model: The folder or id of the model, checked where it is the first to be looked up.
 
     Raises:
         ArgumentError: When transformers is not installed.
@@ -41,14 +46,19 @@ def load_tokenizer(tokenizer: Any) -> Any:
         raise ArgumentError(
             "a local model needs the package transformers; pip install 'hopgym[train]' brings it"
         )
-    if not isinstance(tokenizer, str):
-        return tokenizer
+    if isinstance(model, str):
+        _check_name(model)
+    name = model if tokenizer is None else tokenizer
+    if not isinstance(name, str):
+        return name
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(tokenizer)
+        return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as problem:
-        raise _cannot_load("tokenizer", tokenizer, problem) from problem
+        # Where there is nothing of that name, it is the model that is missing.
+        its_own = tokenizer is not None or Path(name).is_dir()
+        raise _cannot_load("tokenizer" if its_own else "model", name, problem) from problem
 
 
 def load_model(model: Any, weights: Weights, threads: int | None = None) -> Any:
@@ -70,8 +80,22 @@ def load_model(model: Any, weights: Weights, threads: int | None = None) -> Any:
     made = _loaded(model, weights) if isinstance(model, str) else model
     _check_states(made)
     if weights.adapter:
-        made = _adapted(made, weights.adapter)
+        made = add_adapter(made, weights.adapter)
     return made.eval()
+
+
+def add_adapter(model: Any, adapter: str, *, trainable: bool = False) -> Any:
+    """Return a model with a LoRA adapter on it, which takes gradients if it is trainable.
+
+    Raises:
+        DataError: When the adapter cannot be loaded or is one for another model.
+    """
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise _cannot_load("adapter", adapter, problem) from problem
 
 
 def digest_of(model: Any) -> str:
@@ -82,6 +106,15 @@ def digest_of(model: Any) -> str:
         some = [] if weight.is_meta else weight.detach().flatten()[:_SAMPLED].float().tolist()
         digest.update(f"{name} {tuple(weight.shape)} {some}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _check_name(model: str) -> None:
+    """Refuse what can be no name of a model, before the Hub is asked for it."""
+    if "/" not in model and not Path(model).is_dir():
+        raise ArgumentError(
+            "model: expected a folder with a model or an id of the Hub such as Qwen/Qwen3-0.6B, "
+            f"got {model!r}"
+        )
 
 
 def _loaded(name: str, weights: Weights) -> Any:
@@ -103,15 +136,6 @@ def _loaded(name: str, weights: Weights) -> Any:
         )
     except (OSError, ValueError, ImportError) as problem:
         raise _cannot_load("model", name, problem) from problem
-
-
-def _adapted(model: Any, adapter: str) -> Any:
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, adapter)
-    except (OSError, ValueError) as problem:
-        raise _cannot_load("adapter", adapter, problem) from problem
 
 
 def _cannot_load(what: str, name: str, problem: Exception) -> DataError:

@@ -77,7 +77,7 @@ class LocalGenerator:
         require(cached_tokens >= 0, "cached_tokens", "a whole number from 0", cached_tokens)
         alone = tokenizer is None and not isinstance(model, str)
         require(not alone, "tokenizer", "given with a loaded model", tokenizer)
-        self._tokenizer = load_tokenizer(model if tokenizer is None else tokenizer)
+        self._tokenizer = load_tokenizer(tokenizer, model)
         # Before the weights, which may take long: a template that cannot be used is told at once.
         self.encoder = ChatEncoder(self._tokenizer, settings=chat_settings)
         loaded = load_model(model, Weights(device, dtype, load_in_4bit, adapter), threads)

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,11 +30,12 @@ class OpenAIGenerator:
     again (`RetryingClient.post`); what still fails comes back as ``api_error: ...``, a prompt
     too long for the model as finish reason ``context``. `close` ends it, also while it is called.
 
-    A seed of 0 is not sent; any other gives each request one of its own, by its key, so runs
-    repeat as far as the server keeps to it. ``top_k`` is sent above 0 only, since some servers
-    refuse it. ``transformers serve`` samples only where the model's generation config says
-    ``do_sample``. Stop texts are sent and put back, see `hopgym_agents.generate.replies`. A copy
-    (`copy.copy`) with another ``sampling`` shares connections and the cap.
+    Each request is sent a seed of its own, by ``sampling.seed`` and its key, so runs repeat as far
+    as the server keeps to it; for a server that refuses seeds, ``extra`` takes ``{"seed": None}``.
+    ``top_k`` is sent above 0 only, since some refuse it. ``transformers serve`` samples only where
+    the model's generation config says ``do_sample``. Stop texts are sent and put back, see
+    `hopgym_agents.generate.replies`. A copy (`copy.copy`) with another ``sampling`` shares
+    connections and the cap.
 
     Args:
         model: Its name at the server.
@@ -79,10 +81,12 @@ class OpenAIGenerator:
         self.sampling = sampling
         self.concurrency = concurrency
         self._extra = dict(extra or {})
-        # A port on this machine changes from one start of a server to the next.
-        self._place = "loopback" if _is_loopback(host) else host
+        # All of it: two ports of a machine may serve two models under one name.
+        self._place = base_url.rstrip("/")
         self._client = RetryingClient(
-            f"{base_url.rstrip('/')}/chat/completions",
+            f"{self._place}/chat/completions",
+            place=self._place,
+            option="--llm.base_url",
             key=_key(api_key, api_key_env),
             trust_env=not _is_loopback(host),  # no proxy stands between a machine and itself
             concurrency=concurrency,
@@ -93,7 +97,7 @@ class OpenAIGenerator:
 
     @property
     def fingerprint(self) -> str:
-        """Model, host, sampling and extra fields, without the key."""
+        """Model, address, sampling and extra fields, without the key."""
         extra = f" {json.dumps(self._extra, sort_keys=True)}" if self._extra else ""
         return f"openai {self.model} at {self._place}, {self.sampling}{extra}"
 
@@ -118,13 +122,12 @@ class OpenAIGenerator:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
+            "seed": seed_of(sampling, request),
         }
         if sampling.top_k:
             body["top_k"] = sampling.top_k
         if sampling.stop:
             body["stop"] = sampling.stop
-        if sampling.seed:
-            body["seed"] = seed_of(sampling, request)
         if request.tools:
             body["tools"] = request.tools
         body |= self._extra
@@ -136,7 +139,7 @@ class OpenAIGenerator:
             return self._client.post(body, partial(completion_of, stop=self.sampling.stop))
         except RequestFailed as failure:
             if is_about_context(str(failure)):
-                return Completion("", finish_reason="context")
+                return Completion("", finish_reason="context", error=str(failure))
             return Completion("", error=f"api_error: {failure}")
 
 
@@ -149,18 +152,19 @@ def _key(api_key: str | None, variable: str | None) -> str:
 
 
 def _host_of(base_url: str) -> str:
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query
-        if usable and parts.port != 0 and not parts.username and not parts.password:
-            return str(parts.hostname)
-    except ValueError:
-        pass
     # What is wrong may hold a password: it is not shown.
-    raise ArgumentError(
-        "base_url must look like http://localhost:8000/v1, without user, password or query; "
-        "a key goes into api_key"
-    )
+    if not base_url.lower().startswith(("http://", "https://")):
+        raise ArgumentError("base_url needs http:// or https:// in front: http://localhost:8000/v1")
+    if "@" in base_url:
+        raise ArgumentError(
+            "base_url must have no user and password in it; put the key into an environment "
+            "variable and give the key as --llm.api_key_env VARIABLE"
+        )
+    with suppress(ValueError):
+        parts = urlsplit(base_url)
+        if parts.hostname and parts.port != 0 and not parts.query:
+            return parts.hostname
+    raise ArgumentError("base_url must look like http://localhost:8000/v1, without a query")
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,6 +18,7 @@ from hopgym_agents.generate.retrying import UnusableReply, told_by
 from hopgym_agents.native import write_tool_calls
 
 _THINK_END = "</think>"
+_MOST_TOKENS = 10**12
 _CONTEXT = re.compile(
     r"context[ _-]?(length|size|window)|maximum (model|prompt|sequence|input) length"
     r"|max_model_len|prompt (is )?too long|inputs` tokens \+ `max_new_tokens",
@@ -33,14 +34,6 @@ class _Message(msgspec.Struct):
     tool_calls: list[dict[str, Any]] | None = None
 
 
-class _Token(msgspec.Struct):
-    logprob: float
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[_Token] | None = None
-
-
 class _Choice(msgspec.Struct):
     message: _Message
     finish_reason: str | None = None
@@ -48,19 +41,14 @@ class _Choice(msgspec.Struct):
     """What ended it, as vLLM says: a stop text, or a token's id or null for the model's own end."""
     matched_stop: Any = msgspec.UNSET
     """The same, as SGLang says."""
-    logprobs: _Logprobs | None = None
-    token_ids: list[int] | None = None
+    logprobs: Any = None
+    token_ids: Any = None
     error: Any = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | float | None = None
-    completion_tokens: int | float | None = None
 
 
 class _Reply(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 def completion_of(content: bytes, stop: Sequence[str]) -> Completion:
@@ -91,13 +79,14 @@ def completion_of(content: bytes, stop: Sequence[str]) -> Completion:
         text = f"<think>{thought}{_THINK_END}{text}"
     # A server that wrote on behind the stop text gives tokens that the text does not have.
     token_ids, logprobs = _tokens(choice) if len(said) >= len(whole) else ((), ())
-    usage = reply.usage or _Usage()
+    # What is told beside the text is no reason to throw the text away.
+    usage = reply.usage if isinstance(reply.usage, dict) else {}
     return Completion(
         replace_surrogates(text),
         token_ids,
         logprobs,
-        n_tokens=int(usage.completion_tokens or len(token_ids) or len(logprobs)),
-        prompt_tokens=int(usage.prompt_tokens or 0),
+        n_tokens=_count(usage.get("completion_tokens")) or len(token_ids) or len(logprobs),
+        prompt_tokens=_count(usage.get("prompt_tokens")),
         finish_reason=_finish(choice, said),
     )
 
@@ -153,11 +142,26 @@ def _closing(said: str, stop: Sequence[str]) -> str:
 
 
 def _tokens(choice: _Choice) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Return ids and log-probabilities as far as the server gives them."""
-    listed = (choice.logprobs.content if choice.logprobs else None) or []
-    logprobs = tuple(token.logprob for token in listed)
-    finite = all(math.isfinite(logprob) for logprob in logprobs)
-    return tuple(choice.token_ids or ()), logprobs if finite else ()
+    """Return ids and log-probabilities as far as the server gives them, whole or not at all."""
+    listed = choice.logprobs.get("content") if isinstance(choice.logprobs, dict) else None
+    tokens = listed if isinstance(listed, list) else []
+    logprobs: list[Any] = [
+        token.get("logprob") if isinstance(token, dict) else None for token in tokens
+    ]
+    token_ids = choice.token_ids if isinstance(choice.token_ids, list) else []
+    return (
+        tuple(token_ids) if all(type(each) is int and each >= 0 for each in token_ids) else (),
+        tuple(map(float, logprobs)) if all(map(_is_finite, logprobs)) else (),
+    )
+
+
+def _count(told: Any) -> int:
+    """Return a number of tokens, 0 where the server tells none that can be one."""
+    return int(told) if _is_finite(told) and 0 <= told < _MOST_TOKENS else 0
+
+
+def _is_finite(told: Any) -> bool:
+    return type(told) in (int, float) and math.isfinite(told)
 
 
 def _finish(choice: _Choice, said: str) -> str:

@@ -20,6 +20,8 @@ from hopgym_agents.generate.deadlines import Deadlines
 
 CONNECT_SECONDS = 10.0
 """Longest wait for a connection, in seconds, where the whole request may take longer."""
+LARGEST_REPLY = 16 << 20
+"""Most bytes of a reply, unpacked; what is longer is no completion."""
 LONGEST_PAUSE = 60.0
 """Longest wait that a server can ask for, and longest random one, in seconds."""
 
@@ -42,9 +44,10 @@ class UnusableReply(HopgymError):
 class _Trouble(Exception):
     """A try that failed and may do better later."""
 
-    def __init__(self, message: str, asked: float = 0.0) -> None:
+    def __init__(self, message: str, asked: float = 0.0, mend: str = "") -> None:
         super().__init__(message)
         self.asked = asked
+        self.mend = mend
 
 
 class RetryingClient:
@@ -55,6 +58,8 @@ class RetryingClient:
 
     Args:
         url: Where to post, http or https.
+        place: What a server that cannot be reached is called in messages; by default the URL.
+        option: What names the server, told with them.
         key: Sent as a bearer token; taken out of every message that a failure carries.
         trust_env: Whether proxies and certificates named in the environment are used.
         concurrency: Most requests in flight, over all threads. A request that waits for its next
@@ -72,6 +77,8 @@ class RetryingClient:
         self,
         url: str,
         *,
+        place: str = "",
+        option: str = "",
         key: str = "",
         trust_env: bool = True,
         concurrency: int = 16,
@@ -95,6 +102,7 @@ class RetryingClient:
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
         )
         self._url, self._key = httpx.URL(url), key
+        self._place, self._mend = place or url, f" ({option})" if option else ""
         self._retries, self._backoff = retries, backoff
         self._deadlines = Deadlines(timeout)
         self._deadlines.watch(self._client)
@@ -120,7 +128,7 @@ class RetryingClient:
                 if tries <= self._retries and not self._closed.wait(pause):
                     continue
                 after = "1 try" if tries == 1 else f"{tries} tries"
-                raise self._failure(f"{trouble}, after {after}") from None
+                raise self._failure(f"{trouble}, after {after}{trouble.mend}") from None
         raise AssertionError("unreachable: the last try returns or raises")
 
     def close(self) -> None:
@@ -136,19 +144,33 @@ class RetryingClient:
             raise self._failure("the generator is closed")
         self._deadlines.begin()
         try:
-            response = self._client.post(self._url, content=body)
+            with self._client.stream("POST", self._url, content=body) as response:
+                content = self._whole(response)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            message = f"{self._place}: {_no_connection(error)}"
+            raise _Trouble(message, mend=self._mend) from error
         except (httpx.RequestError, RuntimeError) as error:  # the latter from a closed client
-            raise _Trouble(f"{type(error).__name__}: {error}") from error
+            raise _Trouble(f"{self._place}: {type(error).__name__}: {error}") from error
         if response.is_success:
             try:
-                return read(response.content)
+                return read(content)
             except UnusableReply as error:
                 raise _Trouble(str(error)) from error
-        raise self._refusal(response)
+        raise self._refusal(response, content)
 
-    def _refusal(self, response: Any) -> Exception:
+    def _whole(self, response: Any) -> bytes:
+        """Return a reply's body; of one without end, no more is read than fits into memory."""
+        content = bytearray()
+        for part in response.iter_bytes():
+            content += part
+            if len(content) > LARGEST_REPLY:
+                mebibytes = LARGEST_REPLY >> 20
+                raise _Trouble(f"{self._place}: a reply of more than {mebibytes} MiB")
+        return bytes(content)
+
+    def _refusal(self, response: Any, content: bytes) -> Exception:
         status = response.status_code
-        message, codes = told_by(response.content)
+        message, codes = told_by(content)
         if not message:
             message = response.headers.get("location", "") or response.reason_phrase
         named = "".join(f" [{code}]" for code in sorted(codes))
@@ -206,6 +228,13 @@ def told_by(content: bytes) -> tuple[str, frozenset[str]]:
     message = error.get("message") or error.get("detail") or text
     codes = (error.get("code"), error.get("type"))
     return str(message)[:_TOLD_CHARS], frozenset(code for code in codes if isinstance(code, str))
+
+
+def _no_connection(error: Exception) -> str:
+    told = str(error)
+    if "refused" in told.lower():  # Its number and words are each system's own.
+        return "connection refused"
+    return f"no connection ({told or type(error).__name__})"
 
 
 def _usable(key: str) -> str:

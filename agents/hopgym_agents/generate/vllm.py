@@ -1,7 +1,8 @@
 """Generation by vLLM's offline engine, on GPUs of this machine.
 
-Written to the public API of vLLM 0.12 and later (`LLM.chat`, `SamplingParams`, `RequestOutput`),
-and tested against a stand-in with its names and types; it has not been run on a real engine.
+Written to the public API of vLLM 0.12 and later (`LLM.generate`, `SamplingParams`,
+`RequestOutput`), and tested against a stand-in with its names and types; it has not been run on a
+real engine. The engine is given token ids, never messages: it would render a history anew.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from hopgym.errors import HopgymError
 from hopgym.trajectory import Completion
+from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.replies import is_about_context
 from hopgym_agents.generate.seeding import seed_of
@@ -34,8 +36,12 @@ class VLLMGenerator:
         engine_options: Of `vllm.LLM`, such as ``tensor_parallel_size``, ``max_model_len``,
             ``gpu_memory_utilization`` or ``quantization``.
 
+    Attributes:
+        encoder: What turns requests into the tokens that the engine is given.
+
     Raises:
         HopgymError: Where vllm is not installed.
+        ArgumentError: When the model's tokenizer has no chat template that can be used.
     """
 
     concurrency = 1
@@ -61,6 +67,7 @@ class VLLMGenerator:
         self._options = {"logprobs_mode": "processed_logprobs"} | engine_options
         self._vllm = vllm
         self._engine: Any = vllm.LLM(model=model, **self._options)
+        self.encoder = ChatEncoder(self._engine.get_tokenizer(), settings=self._template_kwargs)
 
     @property
     def fingerprint(self) -> str:
@@ -70,29 +77,34 @@ class VLLMGenerator:
 
     def __call__(self, requests: Sequence[Request]) -> list[Completion]:
         """Return one completion for each request, in their order."""
-        by_tools: dict[str, list[int]] = {}
+        prompts = dict[int, list[int]]()
+        replies = dict[int, Completion]()
         for at, request in enumerate(requests):
-            by_tools.setdefault(repr(request.tools), []).append(at)
-        completions: dict[int, Completion] = {}
-        for places in by_tools.values():
-            asked = [requests[at] for at in places]
-            completions.update(zip(places, self._with_one_set_of_tools(asked), strict=True))
-        return [completions[at] for at in range(len(requests))]
+            try:
+                prompts[at] = self.encoder.encode(request)
+            except Exception as problem:
+                replies[at] = _failed(problem)
+        made = self._continued(list(prompts.values()), [requests[at] for at in prompts])
+        replies.update(zip(prompts, made, strict=True))
+        return [replies[at] for at in range(len(requests))]
 
-    def _with_one_set_of_tools(self, requests: Sequence[Request]) -> list[Completion]:
+    def _continued(
+        self, prompts: Sequence[list[int]], requests: Sequence[Request]
+    ) -> list[Completion]:
+        if not prompts:
+            return []
         try:
-            outputs = self._engine.chat(
-                [list(request.messages) for request in requests],
+            outputs = self._engine.generate(
+                [{"prompt_token_ids": prompt} for prompt in prompts],
                 [self._params(request) for request in requests],
                 use_tqdm=False,
-                tools=list(requests[0].tools) or None,
-                chat_template_kwargs=self._template_kwargs or None,
             )
         except ValueError as error:
             # One request that the engine cannot take (a prompt too long for it) fails all of them.
             if len(requests) == 1:
                 return [_failed(error)]
-            return [self._with_one_set_of_tools([request])[0] for request in requests]
+            alone = zip(prompts, requests, strict=True)
+            return [self._continued([prompt], [request])[0] for prompt, request in alone]
         return [_completion(output) for output in outputs]
 
     def _params(self, request: Request) -> Any:
@@ -109,9 +121,9 @@ class VLLMGenerator:
         )
 
 
-def _failed(error: ValueError) -> Completion:
+def _failed(error: Exception) -> Completion:
     if is_about_context(str(error)):
-        return Completion("", finish_reason="context")
+        return Completion("", finish_reason="context", error=str(error))
     return Completion("", error=f"agent_error: {type(error).__name__}: {error}")
 
 
