@@ -87,8 +87,13 @@ def test_a_key_is_sent_and_shown_nowhere(
     for options in ({"api_key": key}, {"api_key_env": "MY_KEY"}):
         generate = generator(server, **options)
         assert only(generate).error == "api_error: HTTP 401: Incorrect API key: ***"
+        for before in (480, 490):
+            server.script = [status(401, {"error": {"message": "x" * before + key}})]
+            assert "sk-" not in only(generate).error
+            server.script = [FAULTY["good"](b"<" * (before - 410) + key.encode())]
+            assert "sk-" not in only(generator(server, retries=0, **options)).error
         assert key not in generate.fingerprint + repr(vars(generate)) + caplog.text
-    assert [each["Authorization"] for each in server.headers] == [f"Bearer {key}"] * 2
+    assert [each["Authorization"] for each in server.headers] == [f"Bearer {key}"] * 10
 
 
 def test_proxies_are_not_asked_for_this_machine(

@@ -145,6 +145,7 @@ def test_the_server_answers_its_own_paths_alone(files: dict[str, Path], env: Hop
         assert ask("/episode?key=none")[1] == b"null"
         assert json.loads(ask("/episodes?text=%ff%00")[1])["total"] == 0
         assert ask("/episodes?start=x")[0].status == 400
+        assert ask("http://[")[0].status == 400
         assert ask("/episodes?" + "&".join("a=1" for _ in range(99)))[0].status == 400
         for path in ("/../etc/passwd", "/episodes/../state", "/favicon.ico", "//episodes/x"):
             assert ask(path)[0].status == 404

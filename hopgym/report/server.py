@@ -101,12 +101,12 @@ class _Handler(BaseHTTPRequestHandler):
         if host not in (_LOOPBACK, "localhost"):
             self.send_error(403)
             return
-        url = urlsplit(self.path)
-        route = cast(PageServer, self.server).routes.get(url.path)
-        if route is None:
-            self.send_error(404)
-            return
         try:
+            url = urlsplit(self.path)
+            route = cast(PageServer, self.server).routes.get(url.path)
+            if route is None:
+                self.send_error(404)
+                return
             reply = route(dict(parse_qsl(url.query, max_num_fields=20)))
         except ValueError:
             self.send_error(400)

@@ -121,9 +121,10 @@ def _loaded(name: str, weights: Weights) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    quantised = None
+    # Nothing said, not None, leaves a checkpoint that is quantised already as it is.
+    quantised = dict[str, Any]()
     if weights.load_in_4bit:
-        quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        quantised["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
@@ -131,11 +132,28 @@ def _loaded(name: str, weights: Weights) -> Any:
         )
     place = weights.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            name, dtype=weights.dtype, device_map=place, quantization_config=quantised
+        made = AutoModelForCausalLM.from_pretrained(
+            name, dtype=weights.dtype, device_map=place, **quantised
         )
-    except (OSError, ValueError, ImportError) as problem:
+    except (OSError, ValueError, ImportError, RuntimeError) as problem:
         raise _cannot_load("model", name, problem) from problem
+    if getattr(made, "is_loaded_in_4bit", False):
+        _keep_unpacked(made)
+    return made
+
+
+def _keep_unpacked(model: Any) -> None:
+    """Keep bitsandbytes from packing 4-bit weights anew for a CPU's AVX512-BF16 instructions.
+
+    It does so for good at the first forward pass in eval mode. What is packed computes in bfloat16
+    whatever was asked for, so that a model says other things than in training; and it passes no
+    gradient on: adapters would learn from wrong ones, with no more than a warning.
+    """
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for part in model.modules():
+        if isinstance(part, Linear4bit):
+            part.support_avx512bf16_for_cpu = False
 
 
 def _cannot_load(what: str, name: str, problem: Exception) -> DataError:

@@ -166,7 +166,8 @@ class RetryingClient:
             if len(content) > LARGEST_REPLY:
                 mebibytes = LARGEST_REPLY >> 20
                 raise _Trouble(f"{self._place}: a reply of more than {mebibytes} MiB")
-        return bytes(content)
+        # Before anything cuts a message, and with it a key that a server repeats.
+        return bytes(content).replace(self._key.encode(), b"***") if self._key else bytes(content)
 
     def _refusal(self, response: Any, content: bytes) -> Exception:
         status = response.status_code
