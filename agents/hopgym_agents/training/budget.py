@@ -1,0 +1,90 @@
+"""Budgets: what a run has spent, and when that is enough.
+
+In: what each batch costs, and limits. Out: the sums so far, over all sessions of a run.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+_Limit = Annotated[float, Meta(gt=0)] | None
+_Count = Annotated[int, Meta(ge=1)] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has cost so far. Work that a kill undid and that was done again counts once."""
+
+    generated_tokens: int = 0
+    """Sampled from a model by the run itself."""
+    gradient_tokens: int = 0
+    """Tokens that a loss was put on, each time that it was."""
+    environment_steps: int = 0
+    """Taken by the run itself."""
+    distinct_worlds: int = 0
+    """Behind all that was learnt from."""
+    cpu_seconds: float = 0.0
+    """Of this process, all of its threads together."""
+    wall_seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON, seconds to the millisecond."""
+        return {each.name: round(getattr(self, each.name), 3) for each in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Most of each that a run may spend; it ends with the batch that gets there."""
+
+    generated_tokens: _Count = None
+    gradient_tokens: _Count = None
+    environment_steps: _Count = None
+    distinct_worlds: _Count = None
+    cpu_seconds: _Limit = None
+    wall_seconds: _Limit = None
+
+    def reached(self, spent: Spent) -> str:
+        """Return the name of a limit that has been reached; empty where none has."""
+        for each in fields(self):
+            limit = getattr(self, each.name)
+            if limit is not None and getattr(spent, each.name) >= limit:
+                return each.name
+        return ""
+
+
+class Meter:
+    """Adds up what a run costs, seconds of its sessions among it.
+
+    Args:
+        before: What earlier sessions had spent when they wrote the checkpoint that is gone on from.
+    """
+
+    def __init__(self, before: Spent | None = None) -> None:
+        self._counts: dict[str, float] = {}
+        self.start(before or Spent())
+
+    def start(self, before: Spent) -> None:
+        """Begin a session behind what was spent before it."""
+        self._counts = {each.name: getattr(before, each.name) for each in fields(before)}
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    def add(self, **counts: int) -> None:
+        """Count something that was spent, by the names of `Spent`."""
+        for name, count in counts.items():
+            self._counts[name] += count
+
+    @property
+    def spent(self) -> Spent:
+        """The sums at this moment."""
+        found: dict[str, Any] = dict(self._counts)
+        found["cpu_seconds"] += round(time.process_time() - self._cpu, 3)
+        found["wall_seconds"] += round(time.monotonic() - self._wall, 3)
+        return Spent(**found)
+
+
+def read_spent(value: Mapping[str, Any]) -> Spent:
+    """Return what `Spent.to_dict` wrote, other keys left out."""
+    return Spent(**{each.name: value[each.name] for each in fields(Spent)})

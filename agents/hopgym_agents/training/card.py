@@ -1,0 +1,76 @@
+"""The model card: what a trained model is, written by the run that made it.
+
+In: a run and its result. Out: ``README.md`` in the model's folder.
+"""
+
+import json
+import shlex
+from pathlib import Path
+
+from hopgym import __version__
+from hopgym.cli.arguments import write_arguments
+from hopgym_agents.training.result import Checked, Trained, play_options
+
+
+def write_card(folder: Path, checked: Checked, trained: Trained) -> None:
+    """Write the card of a model into its folder."""
+    (folder / "README.md").write_text(card(checked, trained), encoding="utf-8")
+
+
+def card(checked: Checked, trained: Trained) -> str:
+    """Return the card as Markdown: base, data, budget, scores, use."""
+    config, data, spent = checked.config, checked.data, trained.spent
+    method = checked.identity["method"]
+    settings = "\n".join(f"- {name}: {json.dumps(value)}" for name, value in config.trl.items())
+    costs = "\n".join(
+        f"| {name.replace('_', ' ')} | {value:,} |" for name, value in spent.to_dict().items()
+    )
+    return f"""---
+base_model: {json.dumps(config.model)}
+tags: [hopgym, {method}]
+---
+
+# {Path(config.out).name}
+
+Trained by `hopgym train {method}` (hopgym {__version__}) from `{config.model}`
+(digest {checked.identity["model"]}), {config.precision.kind},
+{checked.trained_parameters:,} of {checked.parameters:,} parameters, seed {config.seed}.
+
+## Data
+
+{data.kept:,} of the {data.episodes:,} episodes of `{data.run}` (filter `{config.filter}`, actions
+by weight `{config.weight}`, style `{config.style}`): {checked.actions:,} actions in
+{checked.rows:,} rows, {checked.tokens:,} tokens, {checked.gradient_tokens:,} of them with a loss.
+Tasks of `{data.env_id}`, source {data.source}, rows {data.digest}.
+
+## Budget
+
+{trained.steps:,} steps of {config.batch} rows; ended by {trained.ended_by.replace("_", " ")}.
+
+| spent by this run | |
+|---|---|
+{costs}
+
+{settings or "TRL's settings are the defaults of the method."}
+
+## Scores
+
+Training loss {trained.first_loss:.3f} at the first point of the log, {trained.last_loss:.3f} at the
+last. Not evaluated by this run.
+
+## Use
+
+```sh
+{play_command(checked, trained)}
+```
+"""
+
+
+def play_command(checked: Checked, trained: Trained) -> str:
+    """Return the command that evaluates what was trained on other tasks of the same kind."""
+    kwargs = {**checked.data.env_kwargs}
+    if kwargs.get("split", "train") == "train" and checked.data.env_id.startswith("hopgym/People"):
+        kwargs["split"] = "dev"
+    options = play_options(checked.config, trained.model)
+    words = write_arguments({"policy": "llm", **options, **kwargs})
+    return shlex.join(["hopgym", "eval", checked.data.env_id, *words])

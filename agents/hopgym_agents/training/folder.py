@@ -1,0 +1,163 @@
+"""The folder of a run: what it is of, its log, its checkpoints; whole after any kill.
+
+In: a folder, and what decides the run. Out: where to go on from. A checkpoint counts only once what
+it had cost stands in it, which is written last; lines of the log behind it are done again.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hopgym.errors import DataError, RunFileError
+from hopgym.linefile import lock, replace_lines, unlock
+from hopgym_agents.training.budget import Spent, read_spent
+
+PROGRESS = "progress.jsonl"
+"""The log: a JSON object a line, with ``step`` and all that had been spent."""
+MODEL = "model"
+"""Folder of what came of the run."""
+CHECKPOINTS = "checkpoints"
+
+_RUN, _SPENT, _RESULT = "run.json", "spent.json", "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A point that a run goes on from."""
+
+    path: Path
+    step: int
+    spent: Spent
+
+
+class RunFolder:
+    """A run on disk.
+
+    Args:
+        path: The folder, made when it is first written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = path / MODEL
+        self.checkpoints = path / CHECKPOINTS
+        self.progress = path / PROGRESS
+
+    def check(self, identity: Mapping[str, Any]) -> None:
+        """Raise unless the folder is new, empty, or of the very run that a mapping describes.
+
+        Raises:
+            RunFileError: When it is another run's, or holds something else.
+        """
+        file = self.path / _RUN
+        if not is_leader():  # The leader may be writing to it.
+            return
+        if not file.is_file():
+            kept = [each.name for each in self.path.iterdir()] if self.path.is_dir() else []
+            held = sorted(name for name in kept if not name.endswith((".lock", ".tmp")))
+            if held or (self.path.exists() and not self.path.is_dir()):
+                raise RunFileError(
+                    f"{self.path} must be a new or empty folder, or that of the same run, got one "
+                    f"with {', '.join(held) or 'a file'}; give another --out"
+                )
+            return
+        there = _read(file)
+        plain = json.loads(json.dumps(identity))
+        names = [name for name in {**plain, **there} if plain.get(name) != there.get(name)]
+        if names:
+            told = "; ".join(f"{n} {there.get(n)!r}, not {plain.get(n)!r}" for n in names)
+            raise RunFileError(
+                f"{self.path} must be of the run that is to go on, got that of another: {told}; "
+                "give another --out, or the options it was begun with"
+            )
+
+    @contextmanager
+    def opened(self, identity: Mapping[str, Any]) -> Iterator[None]:
+        """Hold the folder as its only writer, for the run that a mapping describes.
+
+        Raises:
+            RunFileError: As `check` does, and when another process has it open.
+        """
+        if not is_leader():
+            yield
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        held = lock(self.progress)
+        try:
+            self.check(identity)
+            _write(self.path / _RUN, identity)
+            yield
+        finally:
+            unlock(self.progress, held)
+
+    def last(self) -> Checkpoint | None:
+        """Return the last whole checkpoint."""
+        whole = [
+            each for each in self.checkpoints.glob("checkpoint-*") if (each / _SPENT).is_file()
+        ]
+        if not whole:
+            return None
+        path = max(whole, key=_step_of)
+        return Checkpoint(path, _step_of(path), read_spent(_read(path / _SPENT)))
+
+    def go_back(self, checkpoint: Checkpoint | None) -> None:
+        """Take what came behind a checkpoint, or all where there is none, off folder and log."""
+        step = checkpoint.step if checkpoint else 0
+        for each in self.checkpoints.glob("*"):
+            if not (each / _SPENT).is_file():
+                shutil.rmtree(each, ignore_errors=True)
+        points = [each for each in self.points() if each["step"] <= step]
+        replace_lines(self.progress, [json.dumps(each).encode() + b"\n" for each in points])
+
+    def points(self) -> list[dict[str, Any]]:
+        """Return the log; a line half written by a kill is passed over."""
+        if not self.progress.is_file():
+            return []
+        lines = self.progress.read_bytes().split(b"\n")
+        return [json.loads(line) for line in lines[:-1]]
+
+    def log(self, point: Mapping[str, Any]) -> None:
+        """Add a point to the log."""
+        with self.progress.open("ab", buffering=0) as file:
+            file.write(json.dumps(point).encode() + b"\n")
+
+    def mark(self, step: int, spent: Spent) -> None:
+        """Say that the checkpoint of a step is whole."""
+        _write(self.checkpoints / f"checkpoint-{step}" / _SPENT, spent.to_dict())
+
+    def result(self, limits: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the result of the run, where it has ended within the same limits."""
+        file = self.path / _RESULT
+        kept = _read(file) if file.is_file() and self.model.is_dir() else {}
+        found: dict[str, Any] | None = kept.get("result")
+        return found if kept.get("limits") == dict(limits) else None
+
+    def finish(self, limits: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Keep the result; the run has ended."""
+        _write(self.path / _RESULT, {"limits": dict(limits), "result": dict(result)})
+
+
+def is_leader() -> bool:
+    """Return whether this process is the one that writes, of those that train together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    replace_lines(path, [json.dumps(value, indent=1).encode() + b"\n"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a JSON object, got none ({error})") from error
+    return found

@@ -1,0 +1,180 @@
+"""What a run is and what came of it, for people and for files.
+
+In: a configuration, a model, rows. Out: all that is known before training, memory among it, and
+the result after it.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hopgym_agents.generate.loading import digest_of
+from hopgym_agents.modeling import Trainable
+from hopgym_agents.training.budget import Limits, Spent, read_spent
+from hopgym_agents.training.config import TrainConfig
+from hopgym_agents.training.folder import RunFolder
+from hopgym_agents.training.rows import Row, shown
+
+_ADAM_BYTES = 8
+_KEPT_PER_LAYER = 16
+"""Numbers kept for the backward pass, in units of tokens times hidden size: about what attention
+and MLP of a layer keep; a single one where layers are computed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What is learnt from."""
+
+    run: str
+    """Trajectory file."""
+    source: str
+    """Fingerprint of its tasks."""
+    digest: str
+    """Of the rows made of it."""
+    episodes: int
+    """In the file."""
+    kept: int
+    """Those that pass the filter."""
+    worlds: int
+    """Different ones among them."""
+    too_long: int
+    """Rows left out for their length."""
+    env_id: str
+    env_kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a run would do."""
+
+    identity: Mapping[str, Any]
+    """What decides the run beside its limits: another one may not go on in its folder."""
+    data: Data
+    config: TrainConfig
+    parameters: int
+    trained_parameters: int
+    rows: int
+    actions: int
+    tokens: int
+    """Of all rows together."""
+    gradient_tokens: int
+    """Those with a loss, in one pass over the rows."""
+    steps: int
+    """Of the optimiser, unless a limit is reached before."""
+    memory_bytes: int
+    """About what weights, gradients, optimiser and the longest batch take together."""
+    sample: str
+    """The first row's text, what is learnt of it between ``[[`` and ``]]``."""
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        config: TrainConfig,
+        trainable: Trainable,
+        rows: Sequence[Row],
+        data: Data,
+        arguments: Any,
+    ) -> "Checked":
+        """Return what is known before training."""
+        sizes = [(w.numel(), w.requires_grad) for w in trainable.model.parameters()]
+        per_pass = -(-len(rows) // config.batch)
+        epochs = per_pass * arguments.num_train_epochs
+        return cls(
+            identity=_identity(method, config, trainable, data),
+            data=data,
+            config=config,
+            parameters=sum(size for size, _ in sizes),
+            trained_parameters=sum(size for size, trained in sizes if trained),
+            rows=len(rows),
+            actions=sum(row.actions for row in rows),
+            tokens=sum(len(row.input_ids) for row in rows),
+            gradient_tokens=sum(sum(row.learnt[1:]) for row in rows),
+            steps=arguments.max_steps if arguments.max_steps > 0 else -int(-epochs // 1),
+            memory_bytes=_memory(trainable, rows, arguments.per_device_train_batch_size),
+            sample=shown(rows[0], trainable.tokenizer),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a run."""
+
+    model: str
+    """Folder of the model or adapter."""
+    steps: int
+    spent: Spent
+    ended_by: str
+    """The limit that was reached; ``steps`` where none was."""
+    first_loss: float
+    """Of the first point of the log."""
+    last_loss: float
+    """Of the last one."""
+
+    @classmethod
+    def of(
+        cls, checked: Checked, folder: RunFolder, spent: Spent, limits: Limits, steps: int
+    ) -> "Trained":
+        """Return the result of a run that has just ended."""
+        losses = [each["loss"] for each in folder.points()] or [float("nan")]
+        ended = limits.reached(spent) or "steps"
+        return cls(str(folder.model), steps, spent, ended, losses[0], losses[-1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self) | {"spent": self.spent.to_dict()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Trained":
+        """Return what `to_dict` wrote."""
+        return cls(**{**value, "spent": read_spent(value["spent"])})
+
+
+def play_options(config: TrainConfig, folder: str) -> dict[str, str]:
+    """Return the options of ``hopgym eval`` with which what was trained is played."""
+    options = {"llm.generator": "local", "llm.model": folder}
+    if config.precision.kind != "full":
+        options |= {"llm.model": config.model, "llm.adapter": folder}
+    if config.precision.kind == "qlora":
+        options["llm.load_in_4bit"] = "true"
+    return options | ({"llm.style": config.style} if config.style != "plain" else {})
+
+
+def one_thread() -> None:
+    """Let torch use one thread, unless the environment says otherwise (``OMP_NUM_THREADS``).
+
+    On a busy machine two threads wait for each other ten times as long as they work.
+    """
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+
+
+def _identity(
+    method: str, config: TrainConfig, trainable: Trainable, data: Data
+) -> Mapping[str, Any]:
+    kept = {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in ("run", "model", "out", "limits")
+    }
+    digests = {"source": data.source, "rows": data.digest, "model": digest_of(trainable.model)}
+    return {"method": method, **digests, **kept}
+
+
+def _memory(trainable: Trainable, rows: Sequence[Row], at_once: int) -> int:
+    """Return about how many bytes training takes; frozen weights in 4 bits as they are stored."""
+    weights = list(trainable.model.parameters())
+    held = sum(weight.numel() * weight.element_size() for weight in weights)
+    trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+    config = trainable.model.config
+    tokens = at_once * max(len(row.input_ids) for row in rows)
+    again = trainable.precision.gradient_checkpointing
+    layers = config.num_hidden_layers * (1 if again else _KEPT_PER_LAYER)
+    per_token = layers * config.hidden_size + 2 * config.vocab_size
+    return int(held + trained * (4 + _ADAM_BYTES) + tokens * per_token * 4)

@@ -1,0 +1,218 @@
+"""`hopgym train sft`: what it learns and costs, and that a kill changes nothing."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+
+from hopgym.policies import OraclePolicy
+from hopgym.rollout import run_episodes
+from hopgym.runfile import Header, TrajectoryWriter
+from hopgym.trajectory import Trajectory
+from hopgym.wrappers import hop_env
+
+pytestmark = pytest.mark.torch
+
+TRL = {"learning_rate": 1e-2, "logging_steps": 2, "save_steps": 4, "max_steps": 10}
+KILLED = """
+import json, os, signal, sys
+from hopgym_agents.training.config import read_config
+from hopgym_agents.training.sft import prepare, train
+
+steps = []
+def show(total, done):
+    def advance(count):
+        steps.append(count)
+        if len(steps) == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return advance
+
+train(prepare(read_config(json.loads(sys.argv[1]))), show)
+"""
+
+
+def env(**changed: Any) -> Any:
+    from hopgym_agents.tiny import DEMO, DEMO_ID
+
+    return hop_env(gymnasium.make(DEMO_ID, **{**DEMO, "hops": 1, **changed}))
+
+
+def played(path: Path, n: int, policy: Callable[[Any], Any]) -> str:
+    made = env()
+    with TrajectoryWriter(path, Header.of({}, made.source.fingerprint)) as file:
+        for each in run_episodes(made, policy(made), range(n)):
+            file.write(each)
+    return str(path)
+
+
+def oracle(made: Any) -> Any:
+    return OraclePolicy(made.source)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    from hopgym_agents.tiny import make_tiny
+
+    return make_tiny(tmp_path_factory.mktemp("models") / "tiny", hidden=32, layers=1).path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return played(tmp_path_factory.mktemp("runs") / "oracle.jsonl", 12, oracle)
+
+
+@pytest.fixture
+def given(run: str, model: str, tmp_path: Path) -> dict[str, Any]:
+    return {"run": run, "model": model, "out": str(tmp_path / "out"), "batch": 4, "trl": dict(TRL)}
+
+
+def trained(given: dict[str, Any], show: Any = None) -> Any:
+    from hopgym_agents.training.config import read_config
+    from hopgym_agents.training.sft import prepare, train
+
+    return train(prepare(read_config(given)), show)
+
+
+def log(folder: str) -> list[dict[str, Any]]:
+    lines = (Path(folder) / "progress.jsonl").read_text().splitlines()
+    points = [json.loads(line) for line in lines]
+    return [
+        {key: value for key, value in each.items() if not key.endswith("_seconds")}
+        for each in points
+    ]
+
+
+def weights(folder: str) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(Path(folder) / "model" / "model.safetensors")
+
+
+def assert_same(one: str, other: str) -> None:
+    import torch
+
+    assert log(one) == log(other)
+    left, right = weights(one), weights(other)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.fixture(scope="module")
+def unbroken(run: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = str(tmp_path_factory.mktemp("unbroken") / "out")
+    trained({"run": run, "model": model, "out": out, "batch": 4, "trl": dict(TRL)})
+    return out
+
+
+def greedy(model: str, count: int) -> list[Trajectory]:
+    from hopgym_agents.commands import llm
+
+    made = env()
+    options = {"model": model, "generator": "local", "temperature": 0.0, "max_tokens": 24}
+    return list(run_episodes(made, llm(made, options), range(count)))
+
+
+def test_what_it_has_learnt_shows_when_it_plays(given: dict[str, Any]) -> None:
+    given["trl"] |= {"max_steps": 80, "save_steps": 500, "lr_scheduler_type": "constant"}
+    found = trained(given)
+    assert found.last_loss < 0.2 * found.first_loss
+    before = sum(each.is_success for each in greedy(given["model"], 6))
+    after = sum(each.is_success for each in greedy(found.model, 6))
+    assert before == 0 and after >= 3
+
+
+@pytest.mark.slow  # another process loads torch and trl
+def test_a_real_kill_changes_nothing(given: dict[str, Any], unbroken: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps(given)], capture_output=True, text=True
+    )
+    assert done.returncode == -9, done.stderr
+    assert log(given["out"])[-1]["step"] == 6  # Behind the checkpoint: it is done again.
+    seen: list[int] = []
+
+    def show(total: int, step: int) -> Callable[[int], None]:
+        seen.extend((total, step))
+        return seen.append
+
+    assert trained(given, show).steps == 10
+    assert seen == [10, 4, *[1] * 6]
+    assert_same(given["out"], unbroken)
+
+
+def test_a_checkpoint_that_is_not_whole_is_passed_over(
+    given: dict[str, Any], unbroken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hopgym_agents.training.folder import RunFolder
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(RunFolder, "mark", stopped)
+        trained(given)
+    assert (Path(given["out"]) / "checkpoints" / "checkpoint-4").is_dir()
+    trained(given)
+    assert_same(given["out"], unbroken)
+
+
+def test_a_run_that_has_ended_is_not_done_again(given: dict[str, Any]) -> None:
+    first = trained(given)
+    again = trained(given, lambda total, done: pytest.fail("it trained"))
+    assert again.to_dict() == first.to_dict()
+
+
+def test_the_budget_ends_with_the_batch_that_reaches_it(given: dict[str, Any]) -> None:
+    given["limits"] = {"gradient_tokens": 90}
+    found = trained(given)
+    points = log(given["out"])
+    per_batch = points[-1]["gradient_tokens"] / found.steps
+    assert found.ended_by == "gradient_tokens" and found.spent.gradient_tokens >= 90
+    assert found.spent.gradient_tokens - per_batch < 90
+    # With a larger one the same run goes on, and comes to the same as at one go.
+    given["limits"] = {"gradient_tokens": 10_000}
+    assert trained(given).ended_by == "steps"
+    tokens = [each["gradient_tokens"] for each in log(given["out"])]
+    assert tokens == sorted(tokens) and len(set(tokens)) == len(tokens)
+
+
+def test_a_kill_behind_the_last_checkpoint_adds_no_batch(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hopgym_agents.training import sft
+
+    given["limits"] = {"gradient_tokens": 90}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(sft, "save_trained", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        trained(given)
+    before = log(given["out"])
+    found = trained(given)
+    assert log(given["out"]) == before and found.steps == before[-1]["step"]
+    assert found.spent.gradient_tokens == before[-1]["gradient_tokens"]
+
+
+def test_the_sums_are_those_of_the_rows(given: dict[str, Any]) -> None:
+    from hopgym_agents.training.config import read_config
+    from hopgym_agents.training.sft import prepare, train
+
+    del given["trl"]["max_steps"]
+    given["trl"]["num_train_epochs"] = 2
+    ready = prepare(read_config(given))
+    found = train(ready)
+    assert found.steps == ready.checked.steps == 6
+    assert found.spent.gradient_tokens == 2 * ready.checked.gradient_tokens
+    assert found.spent.distinct_worlds == 12
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # peft's
+def test_a_lora_adapter_is_trained_and_played(given: dict[str, Any]) -> None:
+    given["precision"] = {"kind": "lora", "rank": 4}
+    found = trained(given)
+    assert found.last_loss < found.first_loss
+    assert (Path(found.model) / "adapter_config.json").is_file()
+    card = (Path(found.model) / "README.md").read_text()
+    assert f"--llm.model {given['model']} --llm.adapter {found.model}" in card
