@@ -135,9 +135,6 @@ def _by_environment(
     states: Sequence[State], env: HopEnv | None
 ) -> Iterator[tuple[HopEnv, list[int]]]:
     """Yield each environment with the positions of its states."""
-    if env is not None:
-        yield env, list(range(len(states)))
-        return
     groups: dict[tuple[str, str], list[int]] = {}
     # Most states of a call share one mapping: it need not be written out for each of them.
     written: dict[int, str] = {}
@@ -148,9 +145,12 @@ def _by_environment(
             written[id(state.env_kwargs)] = arguments
         groups.setdefault((state.env_id, arguments), []).append(position)
     for (env_id, arguments), members in groups.items():
-        if not env_id:
+        if env_id:
+            yield _environment(env_id, arguments), members
+        elif env is not None:
+            yield env, members
+        else:
             raise ArgumentError("env must be given for states without an env_id, got None")
-        yield _environment(env_id, arguments), members
 
 
 @lru_cache(_KEPT_ENVIRONMENTS)

@@ -137,6 +137,10 @@ class RunFolder:
         found: dict[str, Any] | None = kept.get("result")
         return found if kept.get("limits") == dict(limits) else None
 
+    def reopen(self) -> None:
+        """Forget the result of smaller limits: a kill must not leave it beside a newer model."""
+        (self.path / _RESULT).unlink(missing_ok=True)
+
     def finish(self, limits: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Keep the result; the run has ended."""
         _write(self.path / _RESULT, {"limits": dict(limits), "result": dict(result)})

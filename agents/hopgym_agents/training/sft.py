@@ -101,6 +101,7 @@ def train(
             return Trained.from_dict(done)
         trained = _run(run, folder, show)
         if is_leader():
+            folder.reopen()
             save_trained(run.trainable, folder.model)
             write_card(folder.model, run.checked, trained)
             folder.finish(limits, trained.to_dict())
@@ -174,7 +175,7 @@ def _run(
     done = start.step if start else 0
     books = ledger(folder, meter, limits, show(run.checked.steps, done) if show else _unseen)
     trainer = _trainer(run, meter, books)
-    if start and limits.reached(start.spent):
+    if start and (start.step >= run.checked.steps or limits.reached(start.spent)):
         # Killed between its last checkpoint and its end: a further batch would be one too many.
         trainer._load_from_checkpoint(str(start.path))
         return Trained.of(run.checked, folder, meter.spent, limits, done)
