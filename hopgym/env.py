@@ -26,7 +26,7 @@ from hopgym.trajectory import StopReason, Trajectory, transcript
 ACTION_CHARS = 8_192
 """Longest text of the action space; longer ones are read all the same."""
 _EXTRA_CHARS = 4_000
-_KEPT_COUNTS = 100_000
+_KEPT_COUNTS = 10_000
 _RESET_OPTIONS = ("index", "task_id", "prefix")
 
 

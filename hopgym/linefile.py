@@ -1,18 +1,21 @@
 """Files that outlive a kill: one writer at a time, and whole files put in place at once.
 
-In: a path. Out: its lock, held until it is let go or the process ends; or a new file in its place.
+In: a path. Out: its lock, held until it is let go or the process ends; a writer that appends whole
+lines, and the records in them; or a new file in its place.
 """
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, Self, TypeVar
 
-from hopgym.errors import ArgumentError, RunFileError
+from hopgym.errors import ArgumentError, DataError, RunFileError
 
 _PARTIAL = ".partial"
+
+_T = TypeVar("_T")
 
 if sys.platform == "win32":
     import msvcrt
@@ -71,6 +74,94 @@ def unlock(path: Path, file: IO[bytes]) -> None:
         if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
             beside.unlink()
     file.close()
+
+
+class LineWriter(Generic[_T]):
+    """Appends lines to a file, as its only writer while it is open; a context manager.
+
+    Args:
+        path: The file, made with its folders. While it is open, ``<path>.lock`` stands beside it.
+        take_up: Makes the file ready to be appended to, under its lock; returns what is ``kept``.
+
+    Raises:
+        RunFileError: When another writer has the file open.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], take_up: Callable[[Path], _T]) -> None:
+        # Through a link, the file it names is meant: a rename would put a file in the link's place.
+        self.path = Path(path).resolve()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = lock(self.path)
+        try:
+            self.kept = take_up(self.path)
+            # Unbuffered: each line is one write to the system, whole or not there.
+            self._file = self.path.open("ab", buffering=0)
+        except BaseException:
+            unlock(self.path, self._lock)
+            raise
+
+    def close(self) -> None:
+        """Close the file and let other writers have it; closing twice is harmless."""
+        if not self._file.closed:
+            self._file.close()
+            unlock(self.path, self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _append(self, line: bytes) -> None:
+        """Append a line; when this returns, no kill of the process can lose it.
+
+        Raises:
+            RunFileError: When the disk is full.
+        """
+        try:
+            written = self._file.write(line)
+        except OSError as error:
+            raise RunFileError(
+                f"{self.path} must take {len(line)} bytes, the system took none ({error.strerror})"
+                "; make room on its disk, and run the same command again"
+            ) from error
+        if written != len(line):
+            # What comes after half a line would make the file corrupt, not just short.
+            self._file.truncate(self._file.tell() - written)
+            raise RunFileError(
+                f"{self.path} must take {len(line)} bytes, took {written}; make room on its disk"
+            )
+
+
+def read_lines(
+    path: Path, file: IO[bytes], record: type[_T], what: str
+) -> Iterator[tuple[int, bytes, _T]]:
+    """Yield number, line with its newline, and record of each line behind the header.
+
+    A half-written last line, as a killed run leaves it, is passed over.
+
+    Args:
+        path: The file, for messages.
+        file: It, opened, with the header read.
+        record: What each line holds.
+        what: The same in words.
+
+    Raises:
+        DataError: When a line holds something else.
+    """
+    import msgspec
+
+    for number, line in enumerate(file, start=2):
+        try:
+            found = msgspec.json.decode(line, type=record)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            if not line.endswith(b"\n"):
+                return
+            raise DataError(
+                f"{path}, line {number}: expected {what}, got {line[:80]!r} ({error}); remove the "
+                "line"
+            ) from error
+        yield number, line.removesuffix(b"\n") + b"\n", found
 
 
 @contextmanager

@@ -8,6 +8,7 @@ next, so that a run can be spread over slots and threads, stopped and taken up a
 import copy
 import os
 import warnings
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,6 +22,7 @@ import numpy as np
 
 from hopgym.env import HopEnv
 from hopgym.errors import require
+from hopgym.keyset import KeySet
 from hopgym.policy import Asker, Policy, as_policy
 from hopgym.runfile import Header, TrajectoryWriter
 from hopgym.trajectory import Completion, StopReason, Trajectory
@@ -98,16 +100,18 @@ def _header(env: HopEnv, seeded: Policy, seed: int) -> Header:
     return run_header(env, seed=seed, policy=getattr(seeded, "fingerprint", ""))
 
 
-def _checked_indices(indices: Iterable[int], tasks: int) -> tuple[int, ...]:
+def _checked_indices(indices: Iterable[int], tasks: int) -> Sequence[int]:
     """Return the indices, each once; NumPy's whole numbers will do."""
     expected = f"whole numbers in [0, {tasks})"
     require(isinstance(indices, Iterable), "indices", expected, indices)
-    wanted = dict[int, None]()
+    wanted, known = array("q"), KeySet()
     for index in indices:
         ok = isinstance(index, Integral) and not isinstance(index, bool) and 0 <= index < tasks
         require(ok, "indices", expected, index)
-        wanted[int(index)] = None
-    return tuple(wanted)
+        if (key := (int(index), 0)) not in known:
+            known.add(key)
+            wanted.append(int(index))
+    return wanted
 
 
 class _Slot:
@@ -159,8 +163,7 @@ def _run(
 ) -> Iterator[Trajectory]:
     header = _header(env, policy, seed)
     with TrajectoryWriter(out, header) if out else nullcontext() as writer:
-        kept = writer.finished if writer else ()
-        done = {(env.source.index_of(task_id), sample) for task_id, sample in kept}
+        done = writer.finished if writer else ()
         pairs = ((index, sample) for index in indices for sample in samples)
         jobs = (job for job in pairs if job not in done)
         record = writer.write if writer else lambda trajectory: None

@@ -7,8 +7,9 @@ killed leaves a file that the same run goes on with: no episode is lost, none st
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TypeVar
@@ -17,7 +18,8 @@ import msgspec
 
 from hopgym import __version__
 from hopgym.errors import ArgumentError, DataError, RunFileError, require
-from hopgym.linefile import lock, replace_lines, unlock
+from hopgym.keyset import Key, KeySet
+from hopgym.linefile import LineWriter, read_lines, replace_lines
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 
 SCHEMA = 1
@@ -39,17 +41,20 @@ class Header:
     """`hopgym.tasks.TaskSource.fingerprint` of the tasks."""
     code: str
     """Version of hopgym that began the file."""
+    policy: str = ""
+    """What the policy says of itself, for messages alone; empty where it says nothing."""
 
     @classmethod
-    def of(cls, config: object, source: str) -> "Header":
+    def of(cls, config: object, source: str, policy: str = "") -> "Header":
         """Return the header of a run of this version of hopgym.
 
         Args:
             config: What decides the episodes beside the tasks: JSON values and dataclasses.
             source: Fingerprint of the tasks.
+            policy: Fingerprint of the policy, which the config holds as well.
         """
         text = msgspec.json.encode(config, order="sorted")
-        return cls(SCHEMA, hashlib.sha256(text).hexdigest(), source, __version__)
+        return cls(SCHEMA, hashlib.sha256(text).hexdigest(), source, __version__, policy)
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -91,7 +96,7 @@ def as_recorded(value: _T) -> _T:
         ) from error
 
 
-class TrajectoryWriter:
+class TrajectoryWriter(LineWriter[KeySet]):
     """Appends finished trajectories to a file, as its only writer while it is open.
 
     Opening takes up a file where a killed run left it: a half-written last line is cut, and error
@@ -109,22 +114,12 @@ class TrajectoryWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
-        # Through a link, the file it names is meant: a rename would put a file in the link's place.
-        self.path = Path(path).resolve()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = lock(self.path)
-        try:
-            self._keys = _take_up(self.path, header)
-            # Unbuffered: each record is one write to the system, whole or not there.
-            self._file = self.path.open("ab", buffering=0)
-        except BaseException:
-            unlock(self.path, self._lock)
-            raise
+        super().__init__(path, partial(_take_up, header=header))
 
     @property
-    def finished(self) -> frozenset[tuple[str, int]]:
-        """The keys of the records in the file."""
-        return frozenset(self._keys)
+    def finished(self) -> Set[Key]:
+        """Task index and sample of the records in the file, as it stands."""
+        return self.kept
 
     def write(self, trajectory: Trajectory) -> None:
         """Append a finished trajectory; when this returns, no kill of the process can lose it.
@@ -134,53 +129,29 @@ class TrajectoryWriter:
             RunFileError: When the file holds its task and sample already, or the disk is full.
         """
         require(bool(trajectory.reason), "trajectory", "one that has ended", trajectory.key)
-        if trajectory.key in self._keys:
+        key = trajectory.index, trajectory.sample
+        if key in self.kept:
             raise RunFileError(
                 f"{self.path} must hold each task and sample once, got {trajectory.key} again; "
                 "leave out what is in finished"
             )
         as_recorded(trajectory)
-        line = msgspec.json.encode(trajectory) + b"\n"
-        try:
-            written = self._file.write(line)
-        except OSError as error:
-            raise RunFileError(
-                f"{self.path} must take {len(line)} bytes, the system took none ({error.strerror})"
-                "; make room on its disk, and run the same command again"
-            ) from error
-        if written != len(line):
-            # What comes after half a line would make the file corrupt, not just short.
-            self._file.truncate(self._file.tell() - written)
-            raise RunFileError(
-                f"{self.path} must take {len(line)} bytes, took {written}; make room on its disk"
-            )
-        self._keys.add(trajectory.key)
-
-    def close(self) -> None:
-        """Close the file and let other writers have it; closing twice is harmless."""
-        if not self._file.closed:
-            self._file.close()
-            unlock(self.path, self._lock)
-
-    def __enter__(self) -> "TrajectoryWriter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+        self._append(msgspec.json.encode(trajectory) + b"\n")
+        self.kept.add(key)
 
 
-def _take_up(path: Path, header: Header) -> set[tuple[str, int]]:
+def _take_up(path: Path, header: Header) -> KeySet:
     """Make a file ready to be appended to, under its lock; return the keys of its records."""
     if not path.exists() or not path.stat().st_size:
         replace_lines(path, [msgspec.json.encode(header) + b"\n"])
-        return set()
+        return KeySet()
     with path.open("rb") as file:
         first = file.readline().removesuffix(b"\n") + b"\n"
     _refuse_another(path, _decode_header(path, first), header)
-    keys, kept_bytes = set(), len(first)
+    keys, kept_bytes = KeySet(), len(first)
     for line, trajectory in _records(path):
         if trajectory.reason not in ERROR_REASONS:
-            keys.add(trajectory.key)
+            keys.add((trajectory.index, trajectory.sample))
             kept_bytes += len(line)
     if kept_bytes != path.stat().st_size:
         kept = (line for line, each in _records(path) if each.reason not in ERROR_REASONS)
@@ -188,42 +159,50 @@ def _take_up(path: Path, header: Header) -> set[tuple[str, int]]:
     return keys
 
 
+def words_differing(then: str, now: str) -> str:
+    """Return in words what each of two fingerprints holds that the other lacks."""
+    old, new = then.split(), now.split()
+    alone = (" ".join(w for w in a if w not in b).strip(",;") for a, b in ((old, new), (new, old)))
+    was, is_now = (part or "nothing more" for part in alone)
+    return f"then {was:.200}, now {is_now:.200}"
+
+
 def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
-    config, source = "environment argument, seed or policy", "version or arguments of the tasks"
-    for name, cause in (("config", config), ("source", source)):
-        expected, actual = getattr(wanted, name), getattr(found, name)
-        if expected != actual:
-            raise RunFileError(
-                f"{path} was written with another {name}: another {cause} (hash {actual[:8]}, now "
-                f"{expected[:8]}); give the old arguments again or another file (--out)"
-            )
+    told = f"hash {found.config[:8]}, now {wanted.config[:8]}"
+    if found.source != wanted.source:
+        told = f"hash {found.source[:8]}, now {wanted.source[:8]}"
+        what = "source: another version or arguments of the tasks"
+    elif found.config == wanted.config:
+        what = ""
+    elif found.policy == wanted.policy or not (found.policy and wanted.policy):
+        what = "config: another environment argument, seed or policy"
+    else:
+        what = "policy: its name, its options, or the code of an agent has changed since"
+        told = words_differing(found.policy, wanted.policy)
+    if what:
+        raise RunFileError(
+            f"{path} was written with another {what} ({told}); give the old ones again or another "
+            "file (--out)"
+        )
     if found.code != wanted.code:
         text = f"{path} was begun by hopgym {found.code} and goes on with {wanted.code}"
-        warnings.warn(text, stacklevel=4)
+        warnings.warn(text, stacklevel=5)
 
 
 def _records(path: Path) -> Iterator[tuple[bytes, Trajectory]]:
     """Yield each whole line, with its newline, and its record."""
-    keys = set()
+    keys = KeySet()
     with _open(path) as file:
         _decode_header(path, file.readline())
-        for number, line in enumerate(file, start=2):
-            try:
-                trajectory = msgspec.json.decode(line, type=Trajectory)
-            except _NOT_JSON as error:
-                if not line.endswith(b"\n"):
-                    return
-                raise DataError(
-                    f"{path}, line {number}: expected a trajectory, got {line[:80]!r} "
-                    f"({error}); remove the line"
-                ) from error
-            if trajectory.key in keys:
+        for number, line, trajectory in read_lines(path, file, Trajectory, "a trajectory"):
+            key = trajectory.index, trajectory.sample
+            if key in keys:
                 raise DataError(
                     f"{path}, line {number}: expected each task and sample once, got "
                     f"{trajectory.key} again; remove one of the lines"
                 )
-            keys.add(trajectory.key)
-            yield line.removesuffix(b"\n") + b"\n", trajectory
+            keys.add(key)
+            yield line, trajectory
 
 
 def _decode_header(path: Path, line: bytes) -> Header:

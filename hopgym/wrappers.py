@@ -76,7 +76,7 @@ class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, s
         self._base = hop_env(env)
         self._path = os.fspath(path)
         self._writer: TrajectoryWriter | None = None
-        self._samples: dict[str, int] = {}
+        self._samples: dict[int, int] = {}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -84,8 +84,8 @@ class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, s
         """Begin an episode; return what the environment returns."""
         if self._writer is None:
             self._writer = TrajectoryWriter(self._path, run_header(self._base))
-            for task_id, sample in self._writer.finished:
-                self._samples[task_id] = max(self._samples.get(task_id, 0), sample + 1)
+            for index, sample in self._writer.finished:
+                self._samples[index] = max(self._samples.get(index, 0), sample + 1)
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: str) -> _Turn:
@@ -93,9 +93,9 @@ class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, s
         turn = self.env.step(action)
         trajectory = self._base.trajectory()
         if trajectory.reason and self._writer:
-            sample = self._samples.get(trajectory.task_id, 0)
+            sample = self._samples.get(trajectory.index, 0)
             self._writer.write(self._base.trajectory(sample=sample))
-            self._samples[trajectory.task_id] = sample + 1
+            self._samples[trajectory.index] = sample + 1
         return turn
 
     def close(self) -> None:
@@ -123,4 +123,4 @@ def run_header(env: HopEnv, **config: Any) -> Header:
     config["env"] = env.spec.id if env.spec else ""
     config["settings"] = env.settings
     config["tool_settings"] = env.tool_settings
-    return Header.of(config, env.source.fingerprint)
+    return Header.of(config, env.source.fingerprint, config.get("policy", ""))

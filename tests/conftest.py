@@ -1,5 +1,7 @@
 """Fixtures shared by all tests: a hand-written source of a few pages and questions."""
 
+from typing import Any
+
 import pytest
 
 from hopgym.documents import Corpus, Document, PageList
@@ -74,3 +76,25 @@ def source() -> HandSource:
 def env(source: HandSource) -> HopEnv:
     """Return an environment over the hand-written source with all defaults."""
     return HopEnv(source)
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of a tiny model with random weights."""
+    from hopgym_agents.tiny import make_tiny
+
+    return make_tiny(tmp_path_factory.mktemp("models") / "tiny", hidden=32, layers=1).path
+
+
+@pytest.fixture(scope="session")
+def taught(blank: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the options of a run of ``sft`` that has ended, behind which it is right at times."""
+    from tests.training_runs import oracle_run, trained
+
+    folder = tmp_path_factory.mktemp("taught")
+    trl = {"learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_steps": 48}
+    run = oracle_run(folder / "oracle.jsonl", 12, 4)
+    given = {"run": run, "filter": "none", "model": blank, "out": str(folder / "out"), "batch": 4}
+    given["trl"] = {**trl, "logging_steps": 2, "save_steps": 500}
+    trained("sft", given)
+    return given

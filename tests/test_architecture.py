@@ -22,9 +22,9 @@ MAX_LINES = 300
 # fmt: off
 ORDER = (
     "errors", "spaces", "documents", "storage", "scoring", "tasks", "actions", "arithmetic",
-    "results", "tools", "verdicts", "oracle", "trajectory", "linefile", "runfile", "settings",
-    "prompt", "episode", "info", "env", "wrappers", "replay", "policy", "rollout", "policies",
-    "evaluation", "report", "worlds", "benchmarks", "registry", "cli",
+    "results", "tools", "verdicts", "oracle", "trajectory", "keyset", "linefile", "runfile",
+    "settings", "prompt", "episode", "info", "env", "wrappers", "replay", "policy", "rollout",
+    "policies", "evaluation", "report", "worlds", "benchmarks", "registry", "cli",
 )
 # fmt: on
 # Those that build tasks know nothing of env, policies or training; to count the steps that a

@@ -1,5 +1,6 @@
 """The command that writes the baselines page, on a small file."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def test_every_mode_and_policy_has_its_row(tmp_path: Path) -> None:
         for policy in policies:
             assert hotpot.count(f"| {mode} | ") and f" | {policy} | " in hotpot
     assert "3 records, 1 of them not judged." in hotpot
-    assert "| tools | split | oracle | 100.0% 100–100 | 100.0% 100–100 |" in hotpot
+    assert re.search(r"\| tools \| split \| oracle \| 100.0% \d+–100 \| 100.0% \d+–100 \|", hotpot)
     # No search for the words of these two questions finds all of their gold pages.
     assert "| record | 2 | 0.0% | 0.0% | 0.0% | 0.0% |" in hotpot
-    assert "| tools | none | oracle | 100.0% 100–100 |" in sums and "recall@2" not in sums
+    assert re.search(r"\| tools \| none \| oracle \| 100.0% \d+–100 \|", sums)
+    assert "recall@2" not in sums

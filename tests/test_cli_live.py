@@ -14,7 +14,7 @@ import pytest
 from hopgym.cli import live
 from hopgym.cli.live import REFRESHES, Board, Row, short
 from hopgym.cli.runs import Episodes, Run, play
-from hopgym.cli.standing import Standing, wilson
+from hopgym.cli.standing import Standing
 from hopgym.env import HopEnv
 from hopgym.evaluation import evaluate
 from hopgym.rollout import run_episodes
@@ -43,8 +43,8 @@ def episodes(env: HopEnv, samples: int = 2) -> list[Trajectory]:
 )
 def test_the_interval_is_wilsons(successes: int, of: int, low: float, high: float) -> None:
     # Figures of Newcombe 1998 (Statistics in Medicine 17, table I) and of R's prop.test.
-    share = wilson(successes, of)
-    assert share.mean == successes / of
+    share = Standing(episodes=of, successes=successes).success
+    assert share is not None and share.mean == successes / of
     assert share.low == pytest.approx(low, abs=5e-5)
     assert share.high == pytest.approx(high, abs=5e-5)
 

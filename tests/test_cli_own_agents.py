@@ -120,6 +120,13 @@ def test_another_version_of_the_agents_file_is_told(here: Path) -> None:
     assert "seed was 0, is 1" in run("eval", "printing", "-n", "2", "--seed", "1").stderr
 
 
+def test_a_rollout_tells_of_another_version_of_the_agent(here: Path) -> None:
+    assert run("rollout", "printing", "-n", "2").exit_code == 0
+    (here / "mine.py").write_text(AGENTS + "# better now\n")
+    result = run("rollout", "printing", "-n", "2")
+    assert result.exit_code == 2 and "the code of an agent has changed since" in result.stderr
+
+
 @pytest.mark.parametrize("agent", ["printing", "at_once", "Seeded"])
 def test_what_an_agent_prints_is_no_result(agent: str) -> None:
     result = run("eval", agent, "-n", "4", "--json")

@@ -54,7 +54,8 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
     before = out.read_bytes()
     result = rollout(out, "--policy", "greedy", "-n", "2", *SMALL)
     assert result.exit_code == 2
-    assert "another config" in result.stderr
+    assert "another policy" in result.stderr
+    assert "now GreedySearchPolicy" in result.stderr
     assert out.read_bytes() == before
 
 

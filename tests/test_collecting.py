@@ -69,7 +69,7 @@ def test_a_killed_collection_goes_on(file: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0 and "7 of them from before" in result.stderr
     assert sorted(out.read_bytes().splitlines()) == sorted(file.read_bytes().splitlines())
     other = hopgym(*WORDS, "--noisy_oracle.p", "0.4", "--out", out)
-    assert other.exit_code == 2 and "another config" in other.stderr
+    assert other.exit_code == 2 and "another policy" in other.stderr
 
 
 def test_decompose_gives_a_row_for_each_action(file: Path, tmp_path: Path) -> None:

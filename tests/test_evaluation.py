@@ -11,8 +11,9 @@ import pytest
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.evaluation import METRICS, Estimate, Evaluation, evaluate
-from hopgym.evaluation.bootstrap import estimate_all
+from hopgym.evaluation.bootstrap import estimate_all, estimates_of, wilson
 from hopgym.policies import ExhaustivePolicy, OraclePolicy, ScriptedPolicy
+from hopgym.report.table import Cell, cell
 from hopgym.rollout import run_episodes
 from hopgym.settings import EnvSettings
 from hopgym.trajectory import StopReason, Trajectory
@@ -33,6 +34,8 @@ SCRIPT = {
     # Without evidence: right, unjudged.
     "q3": ["<answer>1410</answer>"],
 }
+
+ONE_OF_ONE = Estimate(1.0, *wilson(1.0, 1), 1)
 
 
 def play(
@@ -123,9 +126,9 @@ def test_given_steps_count_for_evidence_and_length_not_for_accuracy(source: Any)
     given = ["<lookup>Ada Brook</lookup>", "<lookup>Ivo Jay</lookup>", "<lookup>Ivo Jay</lookup>"]
     script = ["<lookup>Cleo Dunn</lookup>", "<answer>baker</answer>"]
     metrics = evaluate([play(source, script, given=given)], source).metrics
-    assert metrics["process_accuracy"] == Estimate(1.0, 1.0, 1.0, 2)
-    assert metrics["repeat"] == Estimate(0.0, 0.0, 0.0, 2)
-    assert metrics["evidence_recall"] == Estimate(1.0, 1.0, 1.0, 1)
+    assert metrics["process_accuracy"] == Estimate(1.0, *wilson(1.0, 1), 2)
+    assert metrics["repeat"] == Estimate(0.0, *wilson(0.0, 1), 2)
+    assert metrics["evidence_recall"] == ONE_OF_ONE
     assert metrics["regret"] == Estimate(2.0, 2.0, 2.0, 1)  # 5 steps - 3
 
 
@@ -153,7 +156,7 @@ def test_without_tools_nothing_is_judged_or_shown(source: Any, mode: str) -> Non
     settings = EnvSettings(mode=mode)
     result = evaluate([play(source, ["<answer>baker</answer>"], settings=settings)], source)
     assert result.metrics["supported"] is result.metrics["process_accuracy"] is None
-    assert result.metrics["unjudged"] == result.metrics["success"] == Estimate(1.0, 1.0, 1.0, 1)
+    assert result.metrics["unjudged"] == result.metrics["success"] == ONE_OF_ONE
     assert result.metrics["regret"] is None and result.evidence_source == "none"
     assert (result.hop_shown, means(result.hop_named)) == ({}, {"1/2": 0.0, "2/2": 1.0})
 
@@ -243,3 +246,29 @@ def test_a_rare_metric_never_divides_by_zero() -> None:
         estimates = estimate_all(tasks, ratios, ["rare", "other", "never"])
     assert estimates["rare"] == Estimate(0.5, 0.5, 0.5, 2)
     assert estimates["never"] is None
+
+
+@pytest.mark.parametrize(("right", "ends"), [(0.0, (0.0, 0.2775)), (1.0, (0.7225, 1.0))])
+def test_shares_that_are_the_same_for_all_get_wilsons_interval(
+    right: float, ends: tuple[float, float]
+) -> None:
+    # Four attempts at each of ten tasks: as many trials as tasks, as attempts are not independent.
+    tasks = [f"t{i % 10}" for i in range(40)]
+    found = estimate_all(tasks, [{"right": (right, 1.0)}] * 40, ["right"])["right"]
+    assert found is not None and found.known
+    assert (found.mean, found.n) == (right, 40)
+    assert (found.low, found.high) == pytest.approx(ends, abs=5e-5)
+
+
+def test_what_else_is_the_same_for_all_has_no_known_interval(
+    played: list[Trajectory], source: Any
+) -> None:
+    sums = np.tile([[1.0, 3.0], [3.0, 3.0]], (7, 1, 1)).transpose(0, 2, 1)
+    third, count = estimates_of(sums, ["third", "count"], counts=["count"]).values()
+    assert third == Estimate(1 / 3, 1 / 3, 1 / 3, 21) and not third.known
+    assert count == Estimate(1.0, 1.0, 1.0, 21) and not count.known
+    # One task: whether its answer is right is one trial, how many steps it took is none.
+    metrics = evaluate([played[3]], source).metrics
+    success, steps = metrics["success"], metrics["steps"]
+    assert success is not None and success.low == pytest.approx(0.2065, abs=5e-5)
+    assert steps is not None and cell(steps, share=False) == Cell("1.00", "unknown")

@@ -274,3 +274,9 @@ def test_weights_in_four_bits(local: Callable[..., Any]) -> None:
     kinds = [type(part) for part in quantised._decoder._model.modules()]
     assert kinds.count(bitsandbytes.nn.Linear4bit) == 14
     assert quantised.fingerprint != local(sampling).fingerprint
+
+
+def test_the_type_of_the_weights_tells_runs_apart(local: Callable[..., Any]) -> None:
+    types = ("float32", "bfloat16")
+    whole, half = (local(Sampling(), dtype=name).fingerprint for name in types)
+    assert " float32 " in whole and " bfloat16 " in half

@@ -60,9 +60,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     records = [record(), record(sample=1), record("q1", reason=StopReason.ANSWER)]
     write(path, *records[:2])
     with TrajectoryWriter(path, HEADER) as writer:
-        assert writer.finished == {("q0", 0), ("q0", 1)}
+        assert writer.finished == {(0, 0), (0, 1)}
         writer.write(records[2])
-        assert ("q1", 0) in writer.finished
+        assert (1, 0) in writer.finished
     assert list(read_trajectories(path)) == records
     assert read_header(path) == HEADER
     assert os.listdir(path.parent) == ["a.jsonl"]
@@ -116,7 +116,7 @@ def test_error_records_are_dropped_to_be_done_again(tmp_path: Path) -> None:
     write(path, failed, record(), raised)
     assert len(list(read_trajectories(path))) == 3
     with TrajectoryWriter(path, HEADER) as writer:
-        assert writer.finished == {("q0", 0)}
+        assert writer.finished == {(0, 0)}
         writer.write(record("q1"))
     assert list(read_trajectories(path)) == [record(), record("q1")]
     assert os.listdir(tmp_path) == ["a.jsonl"]
@@ -147,6 +147,7 @@ def test_a_kill_while_the_file_is_rewritten_leaves_the_old_one(
     [
         (Header.of({"max_steps": 8}, "hand"), "another config"),
         (Header.of({"max_steps": 16}, "foot"), "another source"),
+        (Header.of({"max_steps": 8}, "hand", "agent v2"), "another config"),
     ],
 )
 def test_files_of_other_runs_are_refused(tmp_path: Path, other: Header, what: str) -> None:
@@ -157,6 +158,14 @@ def test_files_of_other_runs_are_refused(tmp_path: Path, other: Header, what: st
         TrajectoryWriter(path, other)
     assert path.read_bytes() == before
     write(path)
+
+
+def test_another_policy_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, record(), header=Header.of({"policy": "play.py:go 1f"}, "hand", "play.py:go 1f"))
+    told = r"another policy: its name, .*the code of an agent has changed.* \(then 1f, now 2e\)"
+    with pytest.raises(RunFileError, match=told):
+        TrajectoryWriter(path, Header.of({"policy": "play.py:go 2e"}, "hand", "play.py:go 2e"))
 
 
 def test_another_code_version_is_warned_of(tmp_path: Path) -> None:

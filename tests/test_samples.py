@@ -4,11 +4,13 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hopgym.env import HopEnv
 from hopgym.evaluation import Estimate, Tokens, Total, evaluate
-from hopgym.evaluation.samples import Attempt, majority, pass_at, vote_of
+from hopgym.evaluation.bootstrap import wilson
+from hopgym.evaluation.samples import ballot_of, majority, pass_at, vote_of
 from hopgym.rollout import as_policy, run_episodes
 from hopgym.tasks import Question
 from hopgym.trajectory import Completion, StopReason, Trajectory
@@ -91,8 +93,10 @@ def test_majority_by_hand(played: list[Trajectory], source: Any) -> None:
     ],
 )
 def test_votes(votes: tuple[str | None, ...], right: float) -> None:
-    tried = [Attempt("t", vote, float(vote == "x")) for vote in votes]
-    assert majority(tried) == Estimate(right, right, right, 1)
+    ballots = np.array([ballot_of(vote) for vote in votes], np.uint64)
+    em = np.array([float(vote == "x") for vote in votes])
+    found = majority(np.array([len(votes)]), ballots, em)
+    assert found == Estimate(right, *wilson(right, 1), 1)
 
 
 def test_one_sample_has_no_majority(played: list[Trajectory], source: Any) -> None:
@@ -100,7 +104,9 @@ def test_one_sample_has_no_majority(played: list[Trajectory], source: Any) -> No
     assert found.majority is None
     assert found.pass_at["1"] == found.metrics["success"]
     assert list(found.pass_at) == ["1"]
-    assert pass_at([]) == {} and majority([]) is None
+    none = np.zeros(0, np.int64)
+    assert pass_at(none, none) == {}
+    assert majority(none, none.astype(np.uint64), none.astype(np.float64)) is None
 
 
 @pytest.mark.parametrize(
@@ -113,20 +119,25 @@ def test_one_sample_has_no_majority(played: list[Trajectory], source: Any) -> No
         ("set", "Ada Brook", "Ada Brook; Ivo Jay", False),
         ("number", "1,410", "1410.0", True),
         ("number", "14.10", "1410", False),
+        ("number", "-0", "0.0", True),
+        ("number", "-1", "-2", False),  # whose hashes are equal in Python
         ("number", "none", "None.", True),
         ("yesno", "Yes!", "yes", True),
     ],
 )
 def test_equal_answers_vote_together(kind: Any, one: str, other: str, same: bool) -> None:
     question = Question("q", "?", ("Ada Brook", "Ivo Jay"), kind)
-    assert (vote_of(question, one) == vote_of(question, other)) is same
-    assert vote_of(question, one) is not None
+    votes = vote_of(question, one), vote_of(question, other)
+    assert (votes[0] == votes[1]) is same
+    assert (ballot_of(votes[0]) == ballot_of(votes[1])) is same
+    assert votes[0] is not None and 0 < ballot_of(votes[0]) < 2**64
 
 
 @pytest.mark.parametrize("kind", ["text", "set", "number", "yesno"])
 @pytest.mark.parametrize("answer", [None, "", "  \n", " ; , "])
 def test_nothing_said_is_no_vote(kind: Any, answer: str | None) -> None:
-    assert vote_of(Question("q", "?", ("Ada Brook",), kind), answer) is None
+    vote = vote_of(Question("q", "?", ("Ada Brook",), kind), answer)
+    assert vote is None and ballot_of(vote) == 0
 
 
 def test_tokens_are_summed_and_averaged(env: HopEnv, source: Any) -> None:

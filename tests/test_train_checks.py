@@ -7,8 +7,6 @@ from typing import Any
 
 import gymnasium
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from hopgym.errors import ArgumentError, DataError, HopgymError, RunFileError
 from hopgym.policies import OraclePolicy
@@ -18,23 +16,18 @@ from hopgym.trajectory import Completion, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS as GOOD
 from hopgym.wrappers import hop_env
 from hopgym_agents.chat import ChatEncoder
+from hopgym_agents.training.rewards import Rewards
 from hopgym_agents.warmup import noisy_oracle
+from tests.training_runs import typed
 
 pytestmark = pytest.mark.torch
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    from hopgym_agents.tiny import make_tiny
-
-    return make_tiny(tmp_path_factory.mktemp("models") / "tiny", hidden=32, layers=1).path
-
-
-@pytest.fixture(scope="module")
-def tokenizer(model: str) -> Any:
+def tokenizer(blank: str) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(model)
+    return AutoTokenizer.from_pretrained(blank)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +50,6 @@ def run(episodes: list[Trajectory], tmp_path: Path) -> str:
     return str(tmp_path / "run.jsonl")
 
 
-def typed(*words: str) -> Result:
-    from hopgym_agents.training.commands import train
-
-    app = typer.Typer()
-    app.command(context_settings=train.context_settings)(train)  # type: ignore[attr-defined]
-    return CliRunner().invoke(app, words)
-
-
 def refused(kind: type[HopgymError], said: str, *words: str) -> None:
     found = typed(*words)
     assert isinstance(found.exception, kind), found.output
@@ -85,7 +70,9 @@ def test_actions_and_the_ends_of_their_turns_are_learnt(
     from hopgym_agents.training.rows import NOT_LEARNT, rows_of
 
     encoder = ChatEncoder(tokenizer)
-    for episode, row in zip(episodes, rows_of(episodes, encoder), strict=True):
+    for episode, row in zip(
+        episodes, rows_of(episodes, encoder, Rewards({"one": 1.0})), strict=True
+    ):
         assert learnt(row, tokenizer) == [f"{step.text}<|im_end|>" for step in episode.steps]
         # The very tokens that the model saw and would have had to write.
         acting = encoder.encode(episode)
@@ -94,15 +81,16 @@ def test_actions_and_the_ends_of_their_turns_are_learnt(
         assert all(label == (token if on else NOT_LEARNT) for label, token, on in pairs)
 
 
-def test_weights_choose_actions(episodes: list[Trajectory], tokenizer: Any) -> None:
+def test_rewards_choose_actions(episodes: list[Trajectory], tokenizer: Any) -> None:
     from hopgym_agents.training.rows import rows_of
 
     encoder = ChatEncoder(tokenizer)
     for episode in episodes:
         good = [f"{s.text}<|im_end|>" for s in episode.steps if s.verdict in GOOD]
-        rows = list(rows_of([episode], encoder, "good"))
+        rows = list(rows_of([episode], encoder, Rewards({"good": 1.0})))
         assert [part for row in rows for part in learnt(row, tokenizer)] == good
-        assert bool(list(rows_of([episode], encoder, "success"))) == episode.is_success
+        answers = list(rows_of([episode], encoder, Rewards({"outcome": 1.0})))
+        assert bool(answers) == episode.is_success
 
 
 def test_sampled_tokens_are_learnt_as_they_were_sampled(
@@ -117,41 +105,42 @@ def test_sampled_tokens_are_learnt_as_they_were_sampled(
     assert tokenizer.decode(list(sampled)) == step.text
     told = replace(step, completion=Completion(step.text, token_ids=sampled))
     episode = replace(episodes[-1], steps=(told, *episodes[-1].steps[1:]))
-    row = next(rows_of([episode], ChatEncoder(tokenizer)))
+    row = next(rows_of([episode], ChatEncoder(tokenizer), Rewards({"one": 1.0})))
     first = row.learnt.index(True)
     assert row.input_ids[first : first + len(sampled)] == sampled
     assert row.input_ids[first + len(sampled)] == tokenizer.eos_token_id
 
 
 def test_a_template_without_an_end_of_turn_is_refused(
-    episodes: list[Trajectory], model: str
+    episodes: list[Trajectory], blank: str
 ) -> None:
     from transformers import AutoTokenizer
 
     from hopgym_agents.training.rows import rows_of
 
-    made = AutoTokenizer.from_pretrained(model)
+    made = AutoTokenizer.from_pretrained(blank)
     made.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     with pytest.raises(ArgumentError, match="end the assistant's turn"):
-        list(rows_of(episodes, ChatEncoder(made)))
+        list(rows_of(episodes, ChatEncoder(made), Rewards({"one": 1.0})))
 
 
-def test_dry_run_shows_a_row_and_trains_nothing(run: str, model: str, tmp_path: Path) -> None:
-    words = ("sft", "--run", run, "--model", model, "--out", str(tmp_path / "out"), "--dry-run")
+def test_dry_run_shows_a_row_and_trains_nothing(run: str, blank: str, tmp_path: Path) -> None:
+    words = ("sft", "--run", run, "--model", blank, "--out", str(tmp_path / "out"), "--dry-run")
     found = typed(*words)
     assert found.exit_code == 0, found.output
     assert "[[<" in found.stdout and "<|im_end|>]]" in found.stdout
     assert "tokens with a loss" in found.stdout and "GiB" in found.stdout
     assert not (tmp_path / "out").exists()
     told = json.loads(typed(*words, "--json").stdout)
-    assert told["rows"] == told["data"]["kept"] >= 1
+    counts = told["data"]["counts"]
+    assert counts["rows"] == counts["episodes that pass the filter"] >= 1
     assert told["memory_bytes"] > 4 * 4 * told["trained_parameters"]
 
 
-def test_the_command_line_comes_before_the_recipe(run: str, model: str, tmp_path: Path) -> None:
+def test_the_command_line_comes_before_the_recipe(run: str, blank: str, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
-        f'model = "{model}"\nbatch = 8\nseed = 3\n[trl]\nmax_steps = 2\nlogging_steps = 1'
+        f'model = "{blank}"\nbatch = 8\nseed = 3\n[trl]\nmax_steps = 2\nlogging_steps = 1'
     )
     out = tmp_path / "out"
     words = ("sft", "--run", run, "--out", str(out), "--recipe", str(recipe))
@@ -179,31 +168,36 @@ def test_the_command_line_comes_before_the_recipe(run: str, model: str, tmp_path
         (("sft", "--trl.fp16", "--trl.use_cpu"), "needs CUDA"),
         (("sft", "--trl.gradient_accumulation_steps", "3"), "multiple"),
         (("sft", "--filter", "proces"), "did you mean 'process'"),
-        (("sft", "--weight", "process"), "one, good, success"),
+        (("sft", "--reward", "succes"), "one, good, process, outcome, format"),
+        (("sft", "--reward", "good=0"), "above 0"),
+        (("sft", "--reward", "good=much"), "NAME=WEIGHT"),
+        (("sft", "--reward", "judge"), "play.judge"),
+        (("sft", "--reward", "judge", "--play.judge.model", "m"), "exact one"),
         (("sft", "--precision", "fulll"), "did you mean 'full'"),
         (("sft", "--batch", "0"), "batch"),
         (("sft", "--gradient-tokens", "0"), "gradient_tokens"),
-        (("sft", "--stray", "1"), "--stray"),
+        (("sft", "--stray", "1"), "'stray': 1"),
+        (("sft", "--env", "hopgym/People-v0"), "--dev N"),
         (("sft", "--model", ""), "model"),
     ],
 )
 def test_bad_options(
-    run: str, model: str, tmp_path: Path, words: tuple[str, ...], said: str
+    run: str, blank: str, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
-    given = ("--run", run, "--model", model, "--out", str(tmp_path / "out"))
+    given = ("--run", run, "--model", blank, "--out", str(tmp_path / "out"))
     refused(ArgumentError, said, words[0], *given, *words[1:])
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_not_there_to_learn_from(
-    episodes: list[Trajectory], run: str, model: str, tmp_path: Path
+    episodes: list[Trajectory], run: str, blank: str, tmp_path: Path
 ) -> None:
     failed = [each for each in episodes if not each.is_success]
     file = tmp_path / "failed.jsonl"
     with TrajectoryWriter(file, Header.of({}, "tasks")) as writer:
         for each in failed:
             writer.write(each)
-    given = ("sft", "--model", model, "--out", str(tmp_path / "out"))
+    given = ("sft", "--model", blank, "--out", str(tmp_path / "out"))
     refused(DataError, "filter outcome", *given, "--run", str(file), "--filter", "outcome")
     refused(DataError, "no such file", *given, "--run", str(tmp_path / "none"))
     refused(ArgumentError, "8 tokens", *given, "--run", run, "--trl.max_length", "8")
@@ -212,7 +206,7 @@ def test_what_is_not_there_to_learn_from(
     refused(RunFileError, "mine.txt", *given[:-1], str(tmp_path / "full"), "--run", run)
 
 
-def test_a_recipe_with_unknown_names(model: str, tmp_path: Path) -> None:
+def test_a_recipe_with_unknown_names(blank: str, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("[limits]\ngradient_token = 3")
     refused(ArgumentError, "limits.gradient_token", "sft", "--recipe", str(recipe))

@@ -7,14 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import pytest
 
-from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
-from hopgym.runfile import Header, TrajectoryWriter
 from hopgym.trajectory import Trajectory
-from hopgym.wrappers import hop_env
+from tests.training_runs import (
+    LATE,
+    assert_same,
+    env,
+    oracle_run,
+    points,
+    prepared,
+)
+from tests.training_runs import trained as trained_by
 
 pytestmark = pytest.mark.torch
 
@@ -22,7 +27,8 @@ TRL = {"learning_rate": 1e-2, "logging_steps": 2, "save_steps": 4, "max_steps": 
 KILLED = """
 import json, os, signal, sys
 from hopgym_agents.training.config import read_config
-from hopgym_agents.training.sft import prepare, train
+from hopgym_agents.training.session import train
+from hopgym_agents.training.sft import prepare
 
 steps = []
 def show(total, done):
@@ -36,77 +42,29 @@ train(prepare(read_config(json.loads(sys.argv[1]))), show)
 """
 
 
-def env(**changed: Any) -> Any:
-    from hopgym_agents.tiny import DEMO, DEMO_ID
-
-    return hop_env(gymnasium.make(DEMO_ID, **{**DEMO, "hops": 1, **changed}))
-
-
-def played(path: Path, n: int, policy: Callable[[Any], Any]) -> str:
-    made = env()
-    with TrajectoryWriter(path, Header.of({}, made.source.fingerprint)) as file:
-        for each in run_episodes(made, policy(made), range(n)):
-            file.write(each)
-    return str(path)
-
-
-def oracle(made: Any) -> Any:
-    return OraclePolicy(made.source)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    from hopgym_agents.tiny import make_tiny
-
-    return make_tiny(tmp_path_factory.mktemp("models") / "tiny", hidden=32, layers=1).path
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return played(tmp_path_factory.mktemp("runs") / "oracle.jsonl", 12, oracle)
+    return oracle_run(tmp_path_factory.mktemp("runs") / "oracle.jsonl", 12)
 
 
 @pytest.fixture
-def given(run: str, model: str, tmp_path: Path) -> dict[str, Any]:
-    return {"run": run, "model": model, "out": str(tmp_path / "out"), "batch": 4, "trl": dict(TRL)}
+def given(run: str, blank: str, tmp_path: Path) -> dict[str, Any]:
+    return {"run": run, "model": blank, "out": str(tmp_path / "out"), "batch": 4, "trl": dict(TRL)}
 
 
 def trained(given: dict[str, Any], show: Any = None) -> Any:
-    from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.sft import prepare, train
-
-    return train(prepare(read_config(given)), show)
-
-
-def log(folder: str) -> list[dict[str, Any]]:
-    lines = (Path(folder) / "progress.jsonl").read_text().splitlines()
-    points = [json.loads(line) for line in lines]
-    return [
-        {key: value for key, value in each.items() if not key.endswith("_seconds")}
-        for each in points
-    ]
-
-
-def weights(folder: str) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return load_file(Path(folder) / "model" / "model.safetensors")
-
-
-def assert_same(one: str, other: str) -> None:
-    import torch
-
-    assert log(one) == log(other)
-    left, right = weights(one), weights(other)
-    assert left.keys() == right.keys()
-    assert all(torch.equal(left[name], right[name]) for name in left)
+    return trained_by("sft", given, show)
 
 
 @pytest.fixture(scope="module")
-def unbroken(run: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def unbroken(run: str, blank: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = str(tmp_path_factory.mktemp("unbroken") / "out")
-    trained({"run": run, "model": model, "out": out, "batch": 4, "trl": dict(TRL)})
+    trained({"run": run, "model": blank, "out": out, "batch": 4, "trl": dict(TRL)})
     return out
+
+
+def stopped(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def greedy(model: str, count: int) -> list[Trajectory]:
@@ -117,11 +75,10 @@ def greedy(model: str, count: int) -> list[Trajectory]:
     return list(run_episodes(made, llm(made, options), range(count)))
 
 
-def test_what_it_has_learnt_shows_when_it_plays(given: dict[str, Any]) -> None:
-    given["trl"] |= {"max_steps": 80, "save_steps": 500, "lr_scheduler_type": "constant"}
-    found = trained(given)
+def test_what_it_has_learnt_shows_when_it_plays(taught: dict[str, Any]) -> None:
+    found = trained(taught, lambda total, done: pytest.fail("it has ended"))
     assert found.last_loss < 0.2 * found.first_loss
-    before = sum(each.is_success for each in greedy(given["model"], 6))
+    before = sum(each.is_success for each in greedy(taught["model"], 6))
     after = sum(each.is_success for each in greedy(found.model, 6))
     assert before == 0 and after >= 3
 
@@ -132,7 +89,7 @@ def test_a_real_kill_changes_nothing(given: dict[str, Any], unbroken: str) -> No
         [sys.executable, "-c", KILLED, json.dumps(given)], capture_output=True, text=True
     )
     assert done.returncode == -9, done.stderr
-    assert log(given["out"])[-1]["step"] == 6  # Behind the checkpoint: it is done again.
+    assert points(given["out"])[-1]["step"] == 6  # Behind the checkpoint: it is done again.
     seen: list[int] = []
 
     def show(total: int, step: int) -> Callable[[int], None]:
@@ -148,9 +105,6 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(
     given: dict[str, Any], unbroken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hopgym_agents.training.folder import RunFolder
-
-    def stopped(*_: Any) -> None:
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(RunFolder, "mark", stopped)
@@ -169,46 +123,45 @@ def test_a_run_that_has_ended_is_not_done_again(given: dict[str, Any]) -> None:
 def test_the_budget_ends_with_the_batch_that_reaches_it(given: dict[str, Any]) -> None:
     given["limits"] = {"gradient_tokens": 90}
     found = trained(given)
-    points = log(given["out"])
-    per_batch = points[-1]["gradient_tokens"] / found.steps
+    per_batch = points(given["out"])[-1]["gradient_tokens"] / found.steps
     assert found.ended_by == "gradient_tokens" and found.spent.gradient_tokens >= 90
     assert found.spent.gradient_tokens - per_batch < 90
     # With a larger one the same run goes on, and comes to the same as at one go.
     given["limits"] = {"gradient_tokens": 10_000}
     assert trained(given).ended_by == "steps"
-    tokens = [each["gradient_tokens"] for each in log(given["out"])]
+    tokens = [each["gradient_tokens"] for each in points(given["out"])]
     assert tokens == sorted(tokens) and len(set(tokens)) == len(tokens)
 
 
 def test_a_kill_behind_the_last_checkpoint_adds_no_batch(
     given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hopgym_agents.training import sft
+    from hopgym_agents.training import session
 
     given["limits"] = {"gradient_tokens": 90}
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(sft, "save_trained", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(session, "save_trained", stopped)
         trained(given)
-    before = log(given["out"])
+    before = points(given["out"])
     found = trained(given)
-    assert log(given["out"]) == before and found.steps == before[-1]["step"]
+    assert points(given["out"]) == before and found.steps == before[-1]["step"]
     assert found.spent.gradient_tokens == before[-1]["gradient_tokens"]
 
 
 def test_the_sums_are_those_of_the_rows(given: dict[str, Any]) -> None:
-    from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.sft import prepare, train
+    from hopgym_agents.training.session import train
 
     del given["trl"]["max_steps"]
     given["trl"]["num_train_epochs"] = 2
-    ready = prepare(read_config(given))
+    ready = prepared("sft", given)
     found = train(ready)
     assert found.steps == ready.checked.steps == 6
-    assert found.spent.gradient_tokens == 2 * ready.checked.gradient_tokens
-    assert found.spent.distinct_worlds == 12
+    learnt = ready.checked.data.counts["tokens with a loss"]
+    assert found.spent.gradient_tokens == 2 * learnt
+    assert (found.spent.distinct_worlds, found.spent.generated_tokens) == (12, 0)
 
 
-@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # peft's
+@pytest.mark.filterwarnings(LATE)
 def test_a_lora_adapter_is_trained_and_played(given: dict[str, Any]) -> None:
     given["precision"] = {"kind": "lora", "rank": 4}
     found = trained(given)

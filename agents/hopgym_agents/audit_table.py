@@ -90,9 +90,12 @@ def _cell(estimate: Estimate | None, name: str) -> "Text":
 
     if estimate is None:
         return Text(_ABSENT)
-    ends = (estimate.low, estimate.high)
+    values = (estimate.mean, estimate.low, estimate.high)
     if name == "kappa":  # It may be negative, where a dash would mislead.
-        mean, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in (estimate.mean, *ends))
-        return Text.assemble(mean, "\n", (f"{low} to {high}", "dim"))
-    low, high = (f"{100 * value:.1f}".replace("100.0", "100") for value in ends)
-    return Text.assemble(f"{100 * estimate.mean:.1f}%", "\n", (f"{low}–{high}", "dim"))
+        mean, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in values)
+        interval = f"{low} to {high}"
+    else:
+        mean = f"{100 * estimate.mean:.1f}%"
+        low, high = (f"{100 * value:.1f}".replace("100.0", "100") for value in values[1:])
+        interval = f"{low}–{high}"
+    return Text.assemble(mean, "\n", (interval if estimate.known else "unknown", "dim"))

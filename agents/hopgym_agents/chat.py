@@ -21,12 +21,15 @@ from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
 from hopgym_agents.generate import Message, Request, Turn
 from hopgym_agents.prompts import PLAIN, Style, request_of
+from hopgym_agents.token_memory import TokenMemory
 
 _ACTION, _OBSERVATION = "hopgymACTION", "hopgymOBSERVATION"
 _DUMMY_QUESTION: Message = {"role": "user", "content": "?"}
 _DUMMY_ACTION: Message = {"role": "assistant", "content": _ACTION}
 _MARKS = re.compile(r"(hopgymCONTROL\d+E)")
-_REMEMBERED = 4_096
+_REMEMBERED = 1_000_000
+"""Most tokens remembered, about 45 MB: the pieces of some 500 episodes of 2,000 tokens."""
+_ROLES = 16
 
 # Llama's templates write the day into the opening: it must not change under an episode.
 _SETTINGS = {"date_string": "26 Jul 2024"}
@@ -59,10 +62,8 @@ class ChatEncoder:
         control = sorted((each.content for each in added if each.special), key=len, reverse=True)
         self._control = {f"hopgymCONTROL{number}E": each for number, each in enumerate(control)}
         # Rendering and tokenising a text again at every step would cost more than all else here.
-        self._remembered_opening = lru_cache(_REMEMBERED)(self._opening)
-        self._remembered_reply = lru_cache(_REMEMBERED)(self._reply)
-        self._remembered_action = lru_cache(_REMEMBERED)(self._action)
-        self._remembered_check = lru_cache(_REMEMBERED)(self._check)
+        self._memory = TokenMemory(_REMEMBERED)
+        self._remembered_check = lru_cache(_ROLES)(self._check)
         for role in {"user", "tool"} if style.native else {style.role}:
             self._remembered_check(role)
 
@@ -81,12 +82,13 @@ class ChatEncoder:
         """Return the tokens of `encode` in pieces: the opening, then action and reply by turns."""
         request = request_of(asked, self.style) if isinstance(asked, Trajectory) else asked
         tools = _written(request.tools)
-        pieces = [self._remembered_opening(_written(request.messages[: request.opening]), tools)]
+        recall, opening = self._memory.recall, _written(request.messages[: request.opening])
+        pieces = [recall(self._opening, opening, tools)]
         replies = request.messages[request.opening + 1 :: 2]
         for turn, reply in zip(request.turns, replies, strict=True):
             self._remembered_check(reply["role"])
-            pieces.append(self._remembered_action(turn))
-            pieces.append(self._remembered_reply(_written(reply), tools))
+            pieces.append(recall(self._action, turn))
+            pieces.append(recall(self._reply, _written(reply), tools))
         return pieces
 
     def _opening(self, messages: str, tools: str) -> tuple[int, ...]:

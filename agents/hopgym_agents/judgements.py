@@ -7,19 +7,17 @@ In: judgements, as they come. Out: a file that the same judge on the same run go
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-# The lock and the rewriting of a file are those of trajectory files; only the records are others.
-from hopgym.errors import DataError, RunFileError
-from hopgym.linefile import lock, replace_lines, unlock
-from hopgym.runfile import Header, read_header
+from hopgym.errors import RunFileError
+from hopgym.linefile import LineWriter, read_lines, replace_lines
+from hopgym.runfile import Header, read_header, words_differing
 from hopgym_agents.judge import Judgement
 
 Key = tuple[str, int, int]
-
-_NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def judgements_header(run: Header, judge: str) -> JudgementsHeader:
         judge: Fingerprint of the generator that judges.
     """
     made = Header.of({"run": run.config, "judge": judge}, run.source)
-    return JudgementsHeader(made.schema, made.config, made.source, made.code, judge)
+    return JudgementsHeader(made.schema, made.config, made.source, made.code, judge=judge)
 
 
 def read_judgements(path: str | os.PathLike[str]) -> Iterator[Judgement]:
@@ -59,7 +57,7 @@ def texts_of(path: str | os.PathLike[str], keys: Collection[Key]) -> list[str]:
     return [each.text for each in read_judgements(path) if each.key in keys]
 
 
-class JudgementWriter:
+class JudgementWriter(LineWriter[dict[Key, Judgement]]):
     """Appends judgements to a file, as its only writer while it is open; a context manager.
 
     ``kept`` holds the judgements in the file by their keys, without their texts.
@@ -74,15 +72,7 @@ class JudgementWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], header: JudgementsHeader) -> None:
-        self.path = Path(path).resolve()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = lock(self.path)
-        try:
-            self.kept: dict[Key, Judgement] = _take_up(self.path, header)
-            self._file = self.path.open("ab", buffering=0)
-        except BaseException:
-            unlock(self.path, self._lock)
-            raise
+        super().__init__(path, partial(_take_up, header=header))
 
     def write(self, judgement: Judgement) -> None:
         """Append a judgement; when this returns, no kill of the process can lose it.
@@ -95,26 +85,8 @@ class JudgementWriter:
                 f"{self.path} must hold each step once, got {judgement.key} again; leave out "
                 "what is kept"
             )
-        line = msgspec.json.encode(judgement) + b"\n"
-        written = self._file.write(line)
-        if written != len(line):
-            self._file.truncate(self._file.tell() - written)
-            raise RunFileError(
-                f"{self.path} must take {len(line)} bytes, took {written}; make room on its disk"
-            )
+        self._append(msgspec.json.encode(judgement) + b"\n")
         self.kept[judgement.key] = replace(judgement, text="")
-
-    def close(self) -> None:
-        """Close the file and let other writers have it; closing twice is harmless."""
-        if not self._file.closed:
-            self._file.close()
-            unlock(self.path, self._lock)
-
-    def __enter__(self) -> "JudgementWriter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def _take_up(path: Path, header: JudgementsHeader) -> dict[Key, Judgement]:
@@ -147,12 +119,7 @@ def _differing(path: Path, header: JudgementsHeader) -> str:
     """Return in words what tells the judgements of a file from those of a header."""
     found = msgspec.json.decode(_first_line(path), type=JudgementsHeader)
     if found.source == header.source and found.judge and found.judge != header.judge:
-        old, new = found.judge.split(), header.judge.split()
-        alone = (
-            " ".join(w for w in a if w not in b).strip(",") for a, b in ((old, new), (new, old))
-        )
-        was, now = (part or "nothing more" for part in alone)
-        return f"got another judge: then {was}, now {now}"
+        return f"got another judge: {words_differing(found.judge, header.judge)}"
     if found.judge:
         return "got those of another run"
     return f"got another of the two (hash {found.config[:8]}, now {header.config[:8]})"
@@ -162,14 +129,5 @@ def _records(path: Path) -> Iterator[tuple[bytes, Judgement]]:
     """Yield each whole line, with its newline, and its record."""
     with path.open("rb") as file:
         file.readline()
-        for number, line in enumerate(file, start=2):
-            try:
-                judgement = msgspec.json.decode(line, type=Judgement)
-            except _NOT_JSON as error:
-                if not line.endswith(b"\n"):
-                    return
-                raise DataError(
-                    f"{path}, line {number}: expected a judgement, got {line[:80]!r} ({error}); "
-                    "remove the line"
-                ) from error
-            yield line.removesuffix(b"\n") + b"\n", judgement
+        for _, line, judgement in read_lines(path, file, Judgement, "a judgement"):
+            yield line, judgement

@@ -206,4 +206,5 @@ def _cell(estimate: "Estimate | None") -> str:
     if estimate is None:
         return _ABSENT
     low, high = 100 * estimate.low, 100 * estimate.high
-    return f"{100 * estimate.mean:.1f}% ({low:.1f}–{high:.1f})"
+    interval = f" ({low:.1f}–{high:.1f})" if estimate.known else ""
+    return f"{100 * estimate.mean:.1f}%{interval}"

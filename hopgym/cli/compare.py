@@ -23,6 +23,7 @@ _IDS = 5
 _TITLES = {"success": "success", "f1": "F1", "supported": "supported", "steps": "steps"}
 _COUNTS = frozenset({"steps"})
 _ABSENT = "–"
+_UNKNOWN = "unknown"
 
 
 def compare_runs(
@@ -251,4 +252,4 @@ def _change(found: "Difference", name: str) -> tuple[str, str]:
         f"{round(scale * value, digits) + 0.0:+.{digits}f}".replace("100.0", "100")
         for value in (found.mean, found.low, found.high)
     )
-    return mean, f"{low} to {high}"
+    return mean, f"{low} to {high}" if found.low < found.high else _UNKNOWN

@@ -203,7 +203,8 @@ def _write(
     with progress("report"):
         episodes = {name: Episodes(runs[name]) for name in results}
         about = {policy: about_folder(folder.path)}
-        write_report(episodes, env.source, folder.report, about=about)
+        known = {name: result.whole for name, result in results.items()}
+        write_report(episodes, env.source, folder.report, about=about, known=known)
     return summary
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hopgym.env import HopEnv
     from hopgym.evaluation import Estimates, Evaluation
     from hopgym.evaluation.bootstrap import Ratio
+    from hopgym.evaluation.ledger import Ledger, Ordered
     from hopgym.tasks import TaskSource
     from hopgym.trajectory import Trajectory
 
@@ -48,10 +49,9 @@ class Part:
 class _Row:
     """What one episode adds to the figures of its part."""
 
-    task: str
     form: str
     kind: str
-    ratios: "Mapping[str, Ratio]"
+    ratios: "tuple[tuple[str, Ratio], ...]"
 
 
 _EMPTY = Part({}, {})
@@ -90,12 +90,14 @@ def measure(episodes: Iterable["Trajectory"], source: "TaskSource", count: int) 
     """
     from hopgym.cli.standing import Standing
     from hopgym.evaluation import evaluate
+    from hopgym.evaluation.ledger import Ledger
 
-    standing, rows = Standing(), list[_Row]()
+    standing, ledger = Standing(), Ledger[_Row]()
     with progress("figures, episodes read", count) as advance:
-        whole = evaluate(_noted(episodes, source, standing, rows, advance), source)
-    forms = {form: [row for row in rows if row.form == form] for form in ANSWERS}
-    return Results(whole, {form: _part(part) for form, part in forms.items() if part}, standing)
+        whole = evaluate(_noted(episodes, source, standing, ledger, advance), source)
+    forms = ledger.ordered().grouped(lambda row: row.form)
+    parts = {form: _part(rows) for form, rows in forms}
+    return Results(whole, {form: parts[form] for form in ANSWERS if form in parts}, standing)
 
 
 def policies_table(results: Mapping[str, Results]) -> "Table":
@@ -235,16 +237,14 @@ def _noted(
     episodes: Iterable["Trajectory"],
     source: "TaskSource",
     standing: "Standing",
-    rows: list[_Row],
+    ledger: "Ledger[_Row]",
     advance: Advance,
 ) -> Iterator["Trajectory"]:
     """Yield the trajectories unchanged and note what each comes to."""
     from hopgym.evaluation import METRICS as MEASURES
     from hopgym.evaluation import score_episode
-    from hopgym.evaluation.bootstrap import Interned
     from hopgym.trajectory import ERROR_REASONS
 
-    interned = Interned()
     for trajectory in episodes:
         yield trajectory  # First, as who takes it checks that it is of the source.
         standing.add(trajectory)
@@ -252,21 +252,22 @@ def _noted(
             scored = score_episode(trajectory, source)
             question = scored.task.question
             form = "set" if question.answer_kind == "set" else "single"
-            ratios = interned.of({name: MEASURES[name](scored) for name in METRICS})
-            rows.append(_Row(question.id, form, question.kind, ratios))
+            ratios = tuple((name, MEASURES[name](scored)) for name in METRICS)
+            # Without the task's name: these figures are over the tasks in the source's order.
+            row = _Row(form, question.kind, ratios)
+            ledger.add(trajectory.index, trajectory.sample, row)
         advance(1)
 
 
-def _part(rows: Sequence[_Row]) -> Part:
-    kinds = sorted({row.kind for row in rows})
-    by_kind = {kind: _estimates([row for row in rows if row.kind == kind]) for kind in kinds}
+def _part(rows: "Ordered[_Row]") -> Part:
+    by_kind = {kind: _estimates(each) for kind, each in rows.grouped(lambda row: row.kind)}
     return Part(_estimates(rows), by_kind)
 
 
-def _estimates(rows: Sequence[_Row]) -> "Estimates":
-    from hopgym.evaluation.bootstrap import estimate_all
+def _estimates(rows: "Ordered[_Row]") -> "Estimates":
+    from hopgym.evaluation.metrics import COUNTS
 
-    return estimate_all([row.task for row in rows], [row.ratios for row in rows], METRICS)
+    return rows.estimates(lambda row: dict(row.ratios), METRICS, COUNTS)
 
 
 def _plain(figures: "Estimates") -> dict[str, Any]:

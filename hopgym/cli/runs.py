@@ -5,18 +5,22 @@ Ctrl-C leaves can be taken up again. At no time are all episodes in memory.
 """
 
 import sys
+from array import array
 from collections.abc import Generator, Iterator
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import typer
 
 from hopgym.cli.screen import say
 from hopgym.errors import HopgymError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hopgym.cli.live import Board, Row
     from hopgym.env import HopEnv
     from hopgym.rollout import Policy
@@ -59,21 +63,21 @@ class Episodes:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._places = _places(run) if run.out.exists() else []
+        self._offsets = _offsets(run) if run.out.exists() else np.zeros(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def __iter__(self) -> "Iterator[Trajectory]":
         import msgspec
 
         from hopgym.trajectory import Trajectory
 
-        if not self._places:
+        if not len(self):
             return
         with self._run.out.open("rb") as file:
-            for *_, offset in self._places:
-                file.seek(offset)
+            for offset in self._offsets:
+                file.seek(int(offset))
                 whole = msgspec.json.decode(file.readline(), type=Trajectory)
                 yield replace(whole, steps=tuple(map(_lean, whole.steps)))
 
@@ -210,21 +214,24 @@ def _kept(run: Run) -> "Iterator[Trajectory]":
             yield trajectory
 
 
-def _places(run: Run) -> list[tuple[int, int, int]]:
-    """Return (index, sample, offset in the file) of a run's records, sorted."""
+def _offsets(run: Run) -> "NDArray[np.int64]":
+    """Return where a run's records stand in its file, by index and sample."""
     import msgspec
 
     class Key(msgspec.Struct):
         index: int
         sample: int
 
-    places, offset = [], 0
+    indices, samples, offsets, offset = array("q"), array("q"), array("q"), 0
     with run.out.open("rb") as file:
         for number, line in enumerate(file):
             # The first line is the header; a killed run leaves its last one half-written.
             if number and line.endswith(b"\n"):
                 key = msgspec.json.decode(line, type=Key)
                 if key.index < run.tasks and key.sample < run.samples:
-                    places.append((key.index, key.sample, offset))
+                    indices.append(key.index)
+                    samples.append(key.sample)
+                    offsets.append(offset)
             offset += len(line)
-    return sorted(places)
+    order = np.lexsort((np.array(samples, np.int64), np.array(indices, np.int64)))
+    return np.array(offsets, np.int64)[order]

@@ -4,17 +4,14 @@ In: finished trajectories, one at a time; none is kept. Out: counts, and a share
 that costs nothing. The final figures come from `hopgym.evaluation`.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hopgym.evaluation.bootstrap import wilson
 from hopgym.evaluation.tokens import tokens_in
 from hopgym.report.endings import ending_of
 from hopgym.trajectory import ERROR_REASONS, StopReason, Trajectory
-
-_Z = 1.959964
-"""Standard normal quantile of a two-sided 95% interval."""
 
 
 class Share(NamedTuple):
@@ -70,21 +67,10 @@ class Standing:
     @property
     def success(self) -> Share | None:
         """The share of right answers; None before the first episode."""
-        return wilson(self.successes, self.evaluated) if self.evaluated else None
-
-
-def wilson(successes: int, of: int) -> Share:
-    """Return a share with its 95% score interval (Wilson 1927), which needs no resampling.
-
-    Args:
-        successes: In [0, of].
-        of: At least 1.
-    """
-    mean = successes / of
-    spread = _Z**2 / of
-    middle = (mean + spread / 2) / (1 + spread)
-    half = _Z / (1 + spread) * math.sqrt(mean * (1 - mean) / of + spread / (4 * of))
-    return Share(mean, max(0.0, middle - half), min(1.0, middle + half))
+        if not self.evaluated:
+            return None
+        mean = self.successes / self.evaluated
+        return Share(mean, *wilson(mean, self.evaluated))
 
 
 def error_of(trajectory: Trajectory) -> str:

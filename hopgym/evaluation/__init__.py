@@ -4,22 +4,18 @@ The order of the trajectories changes nothing, so that a resumed run evaluates a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from hopgym.errors import ArgumentError
-from hopgym.evaluation.bootstrap import (
-    RESAMPLES,
-    Estimate,
-    Estimates,
-    Interned,
-    Ratio,
-    estimate_all,
-)
-from hopgym.evaluation.metrics import METRICS, ScoredEpisode, hops_named, hops_shown
-from hopgym.evaluation.official import Attempts
-from hopgym.evaluation.samples import Attempt, majority, pass_at, vote_of
+from hopgym.evaluation.bootstrap import RESAMPLES, Estimate, Estimates, Ratio
+from hopgym.evaluation.ledger import Ledger, Ordered
+from hopgym.evaluation.metrics import COUNTS, METRICS, Row, ScoredEpisode
+from hopgym.evaluation.official import Official
+from hopgym.evaluation.samples import ballot_of, majority, pass_at, vote_of
 from hopgym.evaluation.tokens import Tokens, Total, tokens_in, tokens_over
 from hopgym.scoring import Score
 from hopgym.tasks import EvidenceSource, Task, TaskSource
@@ -88,20 +84,6 @@ class Evaluation:
         return {**plain.pop("metrics"), **plain}
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What one episode adds to each metric."""
-
-    key: tuple[str, int]
-    hops: str
-    kind: str
-    attempt: Attempt
-    tokens: tuple[int, int]
-    metrics: Mapping[str, Ratio]
-    shown: Mapping[str, Ratio]
-    named: Mapping[str, Ratio]
-
-
 def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluation:
     """Return the metrics of finished trajectories; records of errors are counted and left out.
 
@@ -113,41 +95,63 @@ def evaluate(trajectories: Iterable[Trajectory], source: TaskSource) -> Evaluati
         ArgumentError: When there are no trajectories, one is unfinished, or one's task is not of
             the source.
     """
-    reasons: Counter[str] = Counter()
-    rows: list[_Row] = []
-    interned = Interned()
-    attempts = Attempts(source)
+    reasons, official = Counter[str](), Official(source)
+    episodes, tokens = _read(trajectories, source, reasons, official)
+    if not reasons:
+        raise ArgumentError("trajectories must hold at least one record, got none; run some first")
+    count, firsts = len(episodes.codes), episodes.firsts()
+    em = episodes.values(lambda row: row.metric("success")[0])
+    tried = np.bincount(episodes.tasks)
+    right = np.bincount(episodes.tasks[em == 1.0], minlength=episodes.task_count)
+    by_hops = {hops: _estimates(each) for hops, each in episodes.grouped(lambda row: row.hops)}
+    judged = any(row.metric("unjudged") == (0.0, 1.0) for row in episodes.rows)
+    return Evaluation(
+        source=source.name,
+        evidence_source=source.evidence_source if judged else "none",
+        episodes=count,
+        tasks=episodes.task_count,
+        errors=reasons.total() - count,
+        metrics=_estimates(episodes),
+        pass_at=pass_at(tried, right),
+        majority=majority(tried, episodes.numbers, em),
+        tokens=tokens_over(count, *tokens),
+        hop_shown=_by_position(episodes, lambda row: dict(row.shown)),
+        hop_named=_by_position(episodes, lambda row: dict(row.named)),
+        by_hops={hops: by_hops[hops] for hops in sorted(by_hops, key=int)},
+        by_kind={k: _estimates(each) for k, each in episodes.grouped(lambda row: row.kind)},
+        reasons=dict(sorted(reasons.items())),
+        official=official.metrics(firsts),
+        official_by_kind=official.by_kind(firsts),
+        official_by_hops=official.by_hops(firsts),
+    )
+
+
+def _read(
+    trajectories: Iterable[Trajectory],
+    source: TaskSource,
+    reasons: Counter[str],
+    official: Official,
+) -> tuple[Ordered[Row], tuple[int, int]]:
+    """Return the episodes without an error and the sums of their tokens; count all by reason."""
+    ledger, generated, prompt = Ledger[Row](), 0, 0
     for trajectory in trajectories:
         _check_finished(trajectory)
         reasons[str(trajectory.reason)] += 1
         if trajectory.reason in ERROR_REASONS:
             continue
         episode = score_episode(trajectory, source)
-        attempts.add(episode)
-        rows.append(_row(episode, interned))
-    if not reasons:
-        raise ArgumentError("trajectories must hold at least one record, got none; run some first")
-    rows.sort(key=lambda row: row.key)
-    judged = any(row.metrics["unjudged"] == (0.0, 1.0) for row in rows)
-    return Evaluation(
-        source=source.name,
-        evidence_source=source.evidence_source if judged else "none",
-        episodes=len(rows),
-        tasks=len(attempts),
-        errors=reasons.total() - len(rows),
-        metrics=_estimates(rows, lambda row: row.metrics, METRICS),
-        pass_at=pass_at([row.attempt for row in rows]),
-        majority=majority([row.attempt for row in rows]),
-        tokens=tokens_over([row.tokens for row in rows]),
-        hop_shown=_by_position(rows, lambda row: row.shown),
-        hop_named=_by_position(rows, lambda row: row.named),
-        by_hops=_grouped(rows, lambda row: row.hops, int),
-        by_kind=_grouped(rows, lambda row: row.kind, str),
-        reasons=dict(sorted(reasons.items())),
-        official=attempts.official(),
-        official_by_kind=attempts.by_kind(),
-        official_by_hops=attempts.by_hops(),
-    )
+        official.add(episode)
+        vote = vote_of(episode.task.question, trajectory.answer)
+        ledger.add(
+            trajectory.index,
+            trajectory.sample,
+            Row.of(episode),
+            task=trajectory.task_id,
+            number=ballot_of(vote),
+        )
+        written, read = tokens_in(trajectory)
+        generated, prompt = generated + written, prompt + read
+    return ledger.ordered(), (generated, prompt)
 
 
 def score_episode(trajectory: Trajectory, source: TaskSource) -> ScoredEpisode:
@@ -189,36 +193,11 @@ def _task_of(trajectory: Trajectory, source: TaskSource) -> Task:
     return task
 
 
-def _row(episode: ScoredEpisode, interned: Interned) -> _Row:
-    trajectory, question = episode.trajectory, episode.task.question
-    return _Row(
-        key=trajectory.key,
-        hops=str(question.hop_count),
-        kind=question.kind,
-        attempt=Attempt(question.id, vote_of(question, trajectory.answer), episode.score.em),
-        tokens=tokens_in(trajectory),
-        metrics=interned.of({name: measure(episode) for name, measure in METRICS.items()}),
-        shown=interned.of(hops_shown(episode)),
-        named=interned.of(hops_named(episode)),
-    )
-
-
-def _by_position(rows: Sequence[_Row], ratios: Callable[[_Row], Mapping[str, Ratio]]) -> Estimates:
-    names = {name for row in rows for name in ratios(row)}
+def _by_position(episodes: Ordered[Row], ratios: Callable[[Row], Mapping[str, Ratio]]) -> Estimates:
+    names = {name for row in episodes.rows for name in ratios(row)}
     ordered = sorted(names, key=lambda name: tuple(map(int, reversed(name.split("/")))))
-    return _estimates(rows, ratios, ordered)
+    return episodes.estimates(ratios, ordered)
 
 
-def _grouped(
-    rows: Sequence[_Row], group: Callable[[_Row], str], order: Callable[[str], Any]
-) -> dict[str, Estimates]:
-    return {
-        name: _estimates([r for r in rows if group(r) == name], lambda row: row.metrics, METRICS)
-        for name in sorted({group(row) for row in rows}, key=order)
-    }
-
-
-def _estimates(
-    rows: Sequence[_Row], ratios: Callable[[_Row], Mapping[str, Ratio]], names: Iterable[str]
-) -> Estimates:
-    return estimate_all([row.key[0] for row in rows], [ratios(row) for row in rows], names)
+def _estimates(episodes: Ordered[Row]) -> Estimates:
+    return episodes.estimates(Row.by_name, METRICS, COUNTS)

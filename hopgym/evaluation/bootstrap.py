@@ -2,10 +2,12 @@
 
 In: what each episode adds to each metric's numerator and denominator. Out: estimates. A share of
 episodes and a share of steps are one thing here. All attempts at a task are drawn together, as
-they are not independent.
+they are not independent. Where no resample differs from another, the bootstrap knows no interval:
+shares of 0 and of 1 get Wilson's, as if each task were one trial.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,24 +19,12 @@ RESAMPLES = 1_000
 _SEED = 0
 _MOST_CELLS = 500_000
 _PERCENTILES = (2.5, 97.5)
+_Z = 1.959964
+"""Standard normal quantile of a two-sided 95% interval."""
+_NO_SPREAD = 1e-12
 
 Ratio = tuple[float, float]
 """What one episode adds to a metric's numerator and denominator."""
-
-Ratios = Mapping[str, Ratio]
-"""The same by metric."""
-
-
-class Interned:
-    """Keeps equal ratios once: over many episodes few differ, and a run must fit into memory."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[tuple[str, Ratio], ...], Ratios] = {}
-
-    def of(self, ratios: Ratios) -> Ratios:
-        """Return the ratios equal to these that were seen first."""
-        return self._known.setdefault(tuple(ratios.items()), ratios)
-
 
 ABSENT: Ratio = (0.0, 0.0)
 """Of an episode that lacks what the metric is about."""
@@ -42,13 +32,22 @@ ABSENT: Ratio = (0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95% bootstrap interval."""
+    """A mean with its 95% interval.
+
+    ``low`` and ``high`` are equal where none is known, as all resamples come to the same: of a
+    single task, or of counts and differences that are the same for all.
+    """
 
     mean: float
     low: float
     high: float
     n: int
     """Episodes, or steps for a share of steps, that the mean is over; at least 1."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the interval is."""
+        return self.low < self.high
 
 
 Estimates = Mapping[str, Estimate | None]
@@ -70,10 +69,27 @@ def estimate_all(
     sums = np.zeros((len(places), 2, len(columns)))  # (tasks, numerator and denominator, metrics)
     for task, added in zip(tasks, ratios, strict=True):
         sums[places[task]] += np.array([added.get(name, ABSENT) for name in columns]).T
-    drawn = resampled(sums.reshape(len(places), 2 * len(columns)))
-    drawn = drawn.reshape(RESAMPLES, 2, len(columns))
+    return estimates_of(sums, columns)
+
+
+def estimates_of(
+    sums: NDArray[np.float64], names: Sequence[str], counts: Collection[str] = ()
+) -> Estimates:
+    """Return the estimate of each metric from what tasks add to it.
+
+    Args:
+        sums: ``(tasks, 2, metrics)``: numerators and denominators. The order of the tasks decides
+            what the resamples draw.
+        names: Of the metrics.
+        counts: Those of them that are no shares in [0, 1].
+    """
+    drawn = resampled(sums.reshape(len(sums), 2 * len(names))).reshape(RESAMPLES, 2, len(names))
     total = sums.sum(axis=0)
-    return {name: _estimate(total[:, i], drawn[:, :, i]) for i, name in enumerate(columns)}
+    has = (sums[:, 1] > 0).sum(axis=0)  # By metric, the tasks that have what it is about.
+    return {
+        name: _estimate(total[:, i], drawn[:, :, i], 0 if name in counts else int(has[i]))
+        for i, name in enumerate(names)
+    }
 
 
 def resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,10 +108,17 @@ def resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     at_once = max(1, _MOST_CELLS // tasks)
     for start in range(0, RESAMPLES, at_once):
         count = min(at_once, RESAMPLES - start)
-        drawn = rng.integers(tasks, size=(count, tasks)) + np.arange(count)[:, None] * tasks
-        weights = np.bincount(drawn.ravel(), minlength=count * tasks).reshape(count, tasks)
-        result[start : start + count] = weights @ sums
+        result[start : start + count] = _weights(rng, count, tasks) @ sums
     return result
+
+
+def _weights(rng: np.random.Generator, count: int, tasks: int) -> NDArray[np.float64]:
+    """Return how often each of so many resamples draws each task, ``(count, tasks)``."""
+    drawn = rng.integers(tasks, size=(count, tasks))
+    drawn += np.arange(count)[:, None] * tasks
+    times = np.bincount(drawn.ravel(), minlength=count * tasks).reshape(count, tasks)
+    del drawn  # A few MB, as what is returned.
+    return times.astype(np.float64)
 
 
 def estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
@@ -109,12 +132,39 @@ def estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
     if not len(drawn):
         return Estimate(value, value, value, n)
     low, high = np.percentile(drawn, _PERCENTILES)
+    # Sums of the same numbers in another order may differ in their last bits.
+    if np.ptp(drawn) <= _NO_SPREAD:
+        low = high = value
     return Estimate(value, float(low), float(high), n)
 
 
-def _estimate(total: NDArray[np.float64], drawn: NDArray[np.float64]) -> Estimate | None:
-    """Return the estimate of one ratio from its sums and those of its resamples ``(n, 2)``."""
+def wilson(share: float, of: int) -> tuple[float, float]:
+    """Return the ends of a share's 95% score interval (Wilson 1927), which needs no resampling.
+
+    Args:
+        share: In [0, 1].
+        of: Trials, at least 1.
+    """
+    spread = _Z**2 / of
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * math.sqrt(share * (1 - share) / of + spread / (4 * of))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _estimate(
+    total: NDArray[np.float64], drawn: NDArray[np.float64], trials: int
+) -> Estimate | None:
+    """Return the estimate of one ratio.
+
+    Args:
+        total: Its sums.
+        drawn: ``(resamples, 2)``: those of each resample.
+        trials: Tasks that have what it is about; 0 for what is no share.
+    """
     if not total[1]:
         return None
     usable = drawn[drawn[:, 1] > 0]
-    return estimate(float(total[0] / total[1]), usable[:, 0] / usable[:, 1], int(total[1]))
+    found = estimate(float(total[0] / total[1]), usable[:, 0] / usable[:, 1], int(total[1]))
+    if trials and not found.known and found.mean in (0.0, 1.0):
+        return Estimate(found.mean, *wilson(found.mean, trials), found.n)
+    return found

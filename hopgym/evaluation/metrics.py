@@ -3,8 +3,10 @@
 In: a trajectory, its task, and the score of its answer. Out: ratios by metric, and by hop.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
 from hopgym.documents import stands_whole
 from hopgym.evaluation.bootstrap import ABSENT, Ratio
@@ -12,6 +14,8 @@ from hopgym.scoring import Score
 from hopgym.tasks import Task
 from hopgym.trajectory import Step, Trajectory, knowledge_after
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
+
+_T = TypeVar("_T", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,53 @@ METRICS: Mapping[str, Callable[[ScoredEpisode], Ratio]] = {
 the oracle's; ``process_accuracy``, ``malformed`` and ``repeat`` are shares of the steps that did
 not come with the reset's prefix; ``privileged`` counts the steps of an episode that used what was
 not shown, as the oracle's do where no search finds a gold page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one episode adds to every figure; episodes that come to the same have equal rows."""
+
+    hops: str
+    kind: str
+    metrics: tuple[Ratio, ...]
+    """In the order of `METRICS`."""
+    shown: tuple[tuple[str, Ratio], ...]
+    """Of `hops_shown`."""
+    named: tuple[tuple[str, Ratio], ...]
+    """Of `hops_named`."""
+
+    @classmethod
+    def of(cls, episode: ScoredEpisode) -> "Row":
+        """Return the row of an episode."""
+        question = episode.task.question
+        return cls(
+            str(question.hop_count),
+            question.kind,
+            tuple(_shared(measure(episode)) for measure in METRICS.values()),
+            _shared(tuple(hops_shown(episode).items())),
+            _shared(tuple(hops_named(episode).items())),
+        )
+
+    def metric(self, name: str) -> Ratio:
+        """Return what it adds to a metric."""
+        return self.metrics[_PLACES[name]]
+
+    def by_name(self) -> dict[str, Ratio]:
+        """Return what it adds, by metric."""
+        return dict(zip(METRICS, self.metrics, strict=True))
+
+
+@lru_cache(maxsize=10_000)
+def _shared(part: _T) -> _T:
+    """Return the equal of a part of a row that was seen first, so that rows share their parts."""
+    return part
+
+
+_PLACES = {name: place for place, name in enumerate(METRICS)}
+
+
+COUNTS = frozenset({"regret", "privileged", "steps"})
+"""Those that are means of counts, not shares in [0, 1]."""
 
 
 def hops_shown(episode: ScoredEpisode) -> dict[str, Ratio]:

@@ -7,8 +7,8 @@ benchmarks by kind of question and by hops as well.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hopgym.evaluation.metrics import ScoredEpisode
-from hopgym.scoring import Score
+from hopgym.evaluation.ledger import Ordered
+from hopgym.evaluation.metrics import Row, ScoredEpisode
 from hopgym.tasks import Prediction, TaskSource
 from hopgym.trajectory import Trajectory
 
@@ -18,19 +18,18 @@ Metrics = Mapping[str, float]
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     sample: int
-    score: Score
-    prediction: Prediction | None
-    """None where the metrics are the means of the scores."""
+    prediction: Prediction
     kind: str
-    hops: int
+    hops: str
 
 
 @dataclass(slots=True)
-class Attempts:
-    """The first attempt at each task, taken in with `add`."""
+class Official:
+    """Official metrics. What a script of its own needs of episodes is taken in with `add`."""
 
     source: TaskSource
     _first: dict[str, _Attempt] = field(default_factory=dict)
+    """The first attempt at each task; as many at most as a benchmark's file has records."""
 
     @property
     def _averages(self) -> bool:
@@ -41,46 +40,50 @@ class Attempts:
         """Take in an episode; later samples of the same task are passed over."""
         trajectory, question = episode.trajectory, episode.task.question
         known = self._first.get(trajectory.task_id)
-        if known is None or trajectory.sample < known.sample:
-            prediction = None if self._averages else prediction_of(trajectory)
+        if not self._averages and (known is None or trajectory.sample < known.sample):
             self._first[trajectory.task_id] = _Attempt(
-                trajectory.sample, episode.score, prediction, question.kind, question.hop_count
+                trajectory.sample,
+                prediction_of(trajectory),
+                question.kind,
+                str(question.hop_count),
             )
 
-    def __len__(self) -> int:
-        return len(self._first)
+    def metrics(self, firsts: Ordered[Row], **group: str) -> dict[str, float]:
+        """Return the metrics over all tasks, or a group of them; empty without any.
 
-    def official(self) -> dict[str, float]:
-        """Return the metrics over all tasks; empty without any."""
-        return self._over(sorted(self._first))
+        Args:
+            firsts: The first attempt at each task.
+            group: A ``kind`` or number of ``hops``.
+        """
 
-    def by_kind(self) -> dict[str, Metrics]:
-        """Return the metrics by kind of question; empty for sources without a script."""
-        kinds = {i: each.kind for i, each in self._first.items()}
-        return {kind: self._group(kinds, kind) for kind in sorted(self._groups(kinds))}
+        def wanted(each: Row | _Attempt) -> bool:
+            return all(getattr(each, name) == value for name, value in group.items())
 
-    def by_hops(self) -> dict[str, Metrics]:
-        """Return the metrics by number of hops; empty for sources without a script."""
-        hops = {i: str(each.hops) for i, each in self._first.items()}
-        return {count: self._group(hops, count) for count in sorted(self._groups(hops), key=int)}
-
-    def _groups(self, groups: Mapping[str, str]) -> set[str]:
-        return set(groups.values()) if self.source.has_script else set()
-
-    def _group(self, groups: Mapping[str, str], wanted: str) -> dict[str, float]:
-        return self._over(sorted(i for i, group in groups.items() if group == wanted))
-
-    def _over(self, ids: list[str]) -> dict[str, float]:
-        chosen = {i: self._first[i] for i in ids}
-        if not chosen:
-            return {}
         if self._averages:
-            return {
-                "em": sum(each.score.em for each in chosen.values()) / len(chosen),
-                "f1": sum(each.score.f1 for each in chosen.values()) / len(chosen),
-            }
-        predictions = {i: each.prediction or Prediction(None) for i, each in chosen.items()}
-        return self.source.official(predictions, ids)
+            chosen = firsts.where(wanted)
+            return {name: _mean(chosen, of) for name, of in _MEANS.items() if len(chosen.codes)}
+        ids = sorted(i for i, each in self._first.items() if wanted(each))
+        predictions = {i: self._first[i].prediction for i in ids}
+        return self.source.official(predictions, ids) if ids else {}
+
+    def by_kind(self, firsts: Ordered[Row]) -> dict[str, Metrics]:
+        """Return the metrics by kind of question; empty for sources without a script."""
+        kinds = sorted({row.kind for row in firsts.rows}) if self.source.has_script else []
+        return {kind: self.metrics(firsts, kind=kind) for kind in kinds}
+
+    def by_hops(self, firsts: Ordered[Row]) -> dict[str, Metrics]:
+        """Return the metrics by number of hops; empty for sources without a script."""
+        hops = sorted({row.hops for row in firsts.rows}, key=int) if self.source.has_script else []
+        return {count: self.metrics(firsts, hops=count) for count in hops}
+
+
+_MEANS = {"em": "success", "f1": "f1"}
+"""Official name of a mean score, to the metric that adds it up."""
+
+
+def _mean(chosen: Ordered[Row], metric: str) -> float:
+    # One by one, as what a source sums up itself.
+    return sum(map(float, chosen.values(lambda row: row.metric(metric)[0]))) / len(chosen.codes)
 
 
 def prediction_of(trajectory: Trajectory) -> Prediction:

@@ -4,27 +4,16 @@ In: what each attempt came to. Out: estimates over tasks, each of which counts o
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable
+from hashlib import blake2b
 from math import comb
 
-from hopgym.evaluation.bootstrap import Estimate, Ratio, estimate_all
+import numpy as np
+from numpy.typing import NDArray
+
+from hopgym.evaluation.bootstrap import Estimate, estimates_of
 from hopgym.scoring import normalize_answer, parse_number, split_answers
 from hopgym.tasks import Question
-
-_RIGHT = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What one finished episode adds to the figures over attempts."""
-
-    task: str
-    """Id of its task."""
-    vote: Hashable
-    """What equals it in votes of other answers to the task; None abstains."""
-    em: float
-    """Exact match of its answer, 0.0 without one."""
 
 
 def vote_of(question: Question, answer: str | None) -> Hashable:
@@ -42,7 +31,18 @@ def vote_of(question: Question, answer: str | None) -> Hashable:
     return (_text(answer) or None) if number is None else number
 
 
-def pass_at(attempts: Sequence[Attempt]) -> dict[str, Estimate]:
+def ballot_of(vote: Hashable) -> int:
+    """Return a vote as a number in [1, 2**64), equal ones as the same; 0 for None."""
+    if vote is None:
+        return 0
+    if isinstance(vote, float):
+        vote += 0.0  # -0.0 is 0.0.
+    told = repr(sorted(vote) if isinstance(vote, frozenset) else vote)
+    digest = blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") or 1
+
+
+def pass_at(tried: NDArray[np.int64], right: NDArray[np.int64]) -> dict[str, Estimate]:
     """Return by k, as ``"1"``, the chance that one of k attempts at a task is right.
 
     The unbiased estimate ``1 - C(n - c, k) / C(n, k)`` for c right ones of n (Chen et al. 2021,
@@ -50,53 +50,57 @@ def pass_at(attempts: Sequence[Attempt]) -> dict[str, Estimate]:
     attempts that all tasks have.
 
     Args:
-        attempts: All of a run that did not end in an error.
+        tried: By task, how many attempts did not end in an error.
+        right: By task, how many of these are right.
     """
-    tasks = _by_task(attempts)
-    most = min(map(len, tasks.values()), default=0)
-    ks = [str(k) for k in range(1, most + 1)]
-    ratios: list[Mapping[str, Ratio]] = []
-    for tried in tasks.values():
-        right = sum(each.em == _RIGHT for each in tried)
-        ratios.append({k: (_chance(len(tried), right, int(k)), 1.0) for k in ks})
-    return {k: each for k, each in estimate_all(list(tasks), ratios, ks).items() if each}
+    if not len(tried):
+        return {}
+    ks = range(1, int(tried.min()) + 1)
+    pairs, place = np.unique(np.stack([tried, right], axis=1), axis=0, return_inverse=True)
+    sums = np.ones((len(tried), 2, len(ks)))
+    for i, k in enumerate(ks):
+        chances = np.array([_chance(int(n), int(c), k) for n, c in pairs])
+        sums[:, 0, i] = chances[place.ravel()]
+    return {k: each for k, each in estimates_of(sums, [str(k) for k in ks]).items() if each}
 
 
-def majority(attempts: Sequence[Attempt]) -> Estimate | None:
+def majority(
+    tried: NDArray[np.int64], ballots: NDArray[np.uint64], em: NDArray[np.float64]
+) -> Estimate | None:
     """Return the share of tasks whose most frequent answer is right; None without second attempts.
 
     Attempts without an answer do not vote, and a task without votes counts as wrong. Of answers
     that are equally frequent the one given first counts, of equal answers its first writing.
 
     Args:
-        attempts: Those at one task in the order of their samples.
+        tried: By task, how many attempts did not end in an error.
+        ballots: `ballot_of` each of these attempts, those at one task in the order of their
+            samples, task by task.
+        em: Exact match of the answer of each.
     """
-    tasks = _by_task(attempts)
-    if max(map(len, tasks.values()), default=0) < 2:
+    if tried.max(initial=0) < 2:
         return None
-    ratios = [{"right": (_voted(tried), 1.0)} for tried in tasks.values()]
-    return estimate_all(list(tasks), ratios, ["right"])["right"]
-
-
-def _by_task(attempts: Sequence[Attempt]) -> dict[str, list[Attempt]]:
-    tasks: dict[str, list[Attempt]] = {}
-    for each in attempts:
-        tasks.setdefault(each.task, []).append(each)
-    return tasks
+    sums = np.ones((len(tried), 2, 1))
+    start = 0
+    for task, count in enumerate(map(int, tried)):
+        end = start + count
+        sums[task, 0] = _voted(ballots[start:end], em[start:end])
+        start = end
+    return estimates_of(sums, ["right"])["right"]
 
 
 def _chance(tried: int, right: int, k: int) -> float:
     return 1.0 - comb(tried - right, k) / comb(tried, k)
 
 
-def _voted(tried: Sequence[Attempt]) -> float:
+def _voted(ballots: NDArray[np.uint64], em: NDArray[np.float64]) -> float:
     """Return the exact match of the answer that has most votes."""
-    votes = Counter(each.vote for each in tried if each.vote is not None)
+    votes = Counter(each for each in ballots.tolist() if each)
     if not votes:
         return 0.0
     # Equal counts stay in the order in which they were first met.
     winner = votes.most_common(1)[0][0]
-    return next(each.em for each in tried if each.vote == winner)
+    return float(em[np.flatnonzero(ballots == winner)[0]])
 
 
 def _text(answer: str) -> str:

@@ -3,7 +3,6 @@
 In: finished trajectories. Out: sums, and means per episode.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hopgym.trajectory import Trajectory
@@ -34,12 +33,8 @@ def tokens_in(trajectory: Trajectory) -> tuple[int, int]:
     return sum(each.n_tokens for each in told), sum(each.prompt_tokens for each in told)
 
 
-def tokens_over(episodes: Sequence[tuple[int, int]]) -> Tokens | None:
-    """Return the tokens of some episodes, each as `tokens_in` gives them; None without any."""
-    generated, prompt = (_total([each[i] for each in episodes]) for i in (0, 1))
-    return Tokens(generated, prompt) if generated or prompt else None
-
-
-def _total(counts: Sequence[int]) -> Total | None:
-    found = sum(counts)
-    return Total(found, found / len(counts)) if found else None
+def tokens_over(episodes: int, generated: int, prompt: int) -> Tokens | None:
+    """Return the tokens of some episodes from their sums; None without any."""
+    if not generated and not prompt:
+        return None
+    return Tokens(*(Total(each, each / episodes) if each else None for each in (generated, prompt)))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hopgym.errors import ArgumentError
+from hopgym.keyset import KeySet
 from hopgym.trajectory import StopReason, Trajectory
 from hopgym.verdicts import Verdict
 
@@ -104,7 +105,8 @@ class Watch:
 
     def __init__(self, limit: int) -> None:
         self.endings: Counter[str] = Counter()
-        self.tasks: set[str] = set()
+        self.tasks = KeySet()
+        """Of all, each as sample 0."""
         self.first: Trajectory | None = None
         self._limit = limit
         self._kept: list[Trajectory] = []
@@ -114,7 +116,7 @@ class Watch:
         for trajectory in trajectories:
             yield trajectory
             self.endings[ending_of(trajectory).name] += 1
-            self.tasks.add(trajectory.task_id)
+            self.tasks.add((trajectory.index, 0))
             if self.first is None or trajectory.key < self.first.key:
                 self.first = trajectory
             self._kept.append(trajectory)

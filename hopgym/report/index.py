@@ -12,7 +12,7 @@ from typing import IO
 
 import msgspec
 
-from hopgym.errors import DataError
+from hopgym.linefile import read_lines
 from hopgym.report.browser import Filter, filters_of, rank
 from hopgym.report.endings import ending_of
 from hopgym.report.episodes import Head, Labels, head_of, key_of
@@ -115,16 +115,7 @@ class EpisodeIndex:
     def _scan(self, run: str, path: Path) -> Iterator[tuple[_Entry, Trajectory]]:
         file = self._files[run]
         start = len(file.readline())
-        for number, line in enumerate(file, start=2):
-            try:
-                each = msgspec.json.decode(line, type=Trajectory)
-            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                if not line.endswith(b"\n"):  # A run that is under way, or was killed.
-                    return
-                raise DataError(
-                    f"{path}, line {number}: expected a trajectory, got {line[:80]!r} ({error}); "
-                    "remove the line"
-                ) from error
+        for _, line, each in read_lines(path, file, Trajectory, "a trajectory"):
             verdicts = tuple(dict.fromkeys(step.verdict.value for step in each.steps))
             verdicts = self._verdicts.setdefault(verdicts, verdicts)
             reason, key = ending_of(each).name, key_of(run, each)

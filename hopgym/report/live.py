@@ -10,10 +10,11 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from hopgym.report.about import About
+from hopgym.report.assets import content_policy
 from hopgym.report.browser import WHOLE_ROOM, BrowserData
 from hopgym.report.episodes import Labels, episode_view, task_labels
 from hopgym.report.index import EpisodeIndex, Query
-from hopgym.report.page import content_policy, figures_of, render_page
+from hopgym.report.page import figures_of, render_page
 from hopgym.report.server import Reply, Route, html_reply
 from hopgym.report.wording import safe_json
 from hopgym.tasks import TaskSource

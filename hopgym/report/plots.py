@@ -91,7 +91,7 @@ def against_oracle(tallies: Mapping[str, StepTally]) -> list[Plot]:
 
 def by_step_number(tallies: Mapping[str, StepTally]) -> list[Plot]:
     """Return a chart for each run of the share of good steps by their number."""
-    by_run = {run: tally.by_number() for run, tally in tallies.items()}
+    by_run = {run: tally.by_number for run, tally in tallies.items()}
     known = {run: estimates for run, estimates in by_run.items() if estimates}
     most = max((int(name) for estimates in known.values() for name in estimates), default=0)
     x, y = _Scale(most + 0.5, _LEFT, _RIGHT), _Scale(1.0, _BOTTOM, _TOP)

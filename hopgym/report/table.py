@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ABSENT = "–"
 """Printed where no episode has what a metric is about."""
 
+_UNKNOWN = "unknown"
 _INTERVALS = "95% bootstrap intervals over tasks"
 _PRIVILEGED = "Privileged steps, which used a title that was not shown"
 _FLOORS = "floors are policies that do not reason"
@@ -61,7 +62,7 @@ class Cell:
 
     value: str
     interval: str
-    """``low–high``; empty where there is no estimate."""
+    """``low–high``, or ``unknown``; empty where there is no estimate."""
 
 
 def role_of(run: str) -> str:
@@ -91,6 +92,9 @@ def cell(estimate: Estimate | None, share: bool = True) -> Cell:
     """Return an estimate in words, a share in percent."""
     if estimate is None:
         return Cell(ABSENT, "")
+    if not estimate.known:
+        value = f"{100 * estimate.mean:.1f}%" if share else f"{estimate.mean:.2f}"
+        return Cell(value, _UNKNOWN)
     if share:
         ends = (f"{100 * end:.1f}" for end in (estimate.low, estimate.high))
         short = ({"0.0": "0", "100.0": "100"}.get(end, end) for end in ends)

@@ -7,10 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hopgym.evaluation import Estimates
-from hopgym.evaluation.bootstrap import Interned, Ratios, estimate_all
+from hopgym.evaluation.bootstrap import Ratio
+from hopgym.evaluation.ledger import Ledger
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
+
+_Steps = tuple[bool | None, ...]
+"""Of each step whether it was good; None for those of the prefix."""
 
 
 class StepTally:
@@ -23,35 +27,38 @@ class StepTally:
     def __init__(self, source: TaskSource) -> None:
         self.lengths: Counter[tuple[int, int]] = Counter()
         """Episodes by (the oracle's steps, their own); those with a known oracle."""
+        self.by_number: Estimates = {}
+        """The share of good steps by step number from 1, as text, once all have passed by; the
+        steps of the prefix are left out."""
         self._source = source
-        self._good: list[tuple[tuple[str, int], Ratios]] = []
-        self._interned = Interned()
 
     def over(self, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
         """Yield the trajectories unchanged."""
+        steps = Ledger[_Steps]()
         for trajectory in trajectories:
             yield trajectory
             # By now who took it has checked that its task is one of the source.
             if trajectory.reason not in ERROR_REASONS and self._judged(trajectory):
-                self._add(trajectory)
-
-    def by_number(self) -> Estimates:
-        """Return the share of good steps by step number from 1, as text; the prefix's left out."""
-        rows = sorted(self._good, key=lambda row: row[0])
-        names = sorted({name for _, added in rows for name in added}, key=int)
-        return estimate_all([key[0] for key, _ in rows], [added for _, added in rows], names)
+                self._add(trajectory, steps)
+        episodes = steps.ordered()
+        names = {name for row in episodes.rows for name in _by_number(row)}
+        self.by_number = episodes.estimates(_by_number, sorted(names, key=int))
 
     def _judged(self, trajectory: Trajectory) -> bool:
         proofs = self._source[trajectory.index].question.proofs
         return bool(proofs) and trajectory.tools != ("answer",)
 
-    def _add(self, trajectory: Trajectory) -> None:
+    def _add(self, trajectory: Trajectory, into: Ledger[_Steps]) -> None:
         steps = trajectory.steps
         if trajectory.oracle_steps > 0:
             self.lengths[trajectory.oracle_steps, len(steps)] += 1
-        good = {
-            str(number): (float(step.verdict in GOOD_VERDICTS), 1.0)
-            for number, step in enumerate(steps, start=1)
-            if not step.given
-        }
-        self._good.append((trajectory.key, self._interned.of(good)))
+        good = (None if step.given else step.verdict in GOOD_VERDICTS for step in steps)
+        into.add(trajectory.index, trajectory.sample, tuple(good), task=trajectory.task_id)
+
+
+def _by_number(steps: _Steps) -> dict[str, Ratio]:
+    return {
+        str(number): (float(good), 1.0)
+        for number, good in enumerate(steps, start=1)
+        if good is not None
+    }

@@ -84,7 +84,7 @@ class LocalGenerator:
         self.sampling = sampling or Sampling()
         self.max_context = max_context or _context_of(loaded, self._tokenizer)
         name = f"{loaded.config.name_or_path} {adapter or ''}"
-        self._described = f"local {name} {digest_of(loaded)} {chat_settings}"
+        self._described = f"local {name} {digest_of(loaded)} {_type_of(loaded)} {chat_settings}"
         self._batch_size = batch_size
         self._ends = _ends_of(loaded, self._tokenizer)
         self._cache = StateCache(cached_tokens)
@@ -170,6 +170,12 @@ class LocalGenerator:
 
 def _failed(problem: Exception) -> Completion:
     return Completion("", error=f"agent_error: {type(problem).__name__}: {problem}")
+
+
+def _type_of(model: Any) -> str:
+    """Return the type that a model computes in: another one draws other tokens now and then."""
+    bits = " 4-bit" if getattr(model, "is_loaded_in_4bit", False) else ""
+    return str(model.dtype).removeprefix("torch.") + bits
 
 
 def _context_of(model: Any, tokenizer: Any) -> int:

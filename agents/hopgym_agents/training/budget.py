@@ -4,7 +4,8 @@ In: what each batch costs, and limits. Out: the sums so far, over all sessions o
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
@@ -27,8 +28,9 @@ class Spent:
     distinct_worlds: int = 0
     """Behind all that was learnt from."""
     cpu_seconds: float = 0.0
-    """Of this process, all of its threads together."""
+    """Of this process, all of its threads together, without those of evaluations."""
     wall_seconds: float = 0.0
+    """Without those of evaluations."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON, seconds to the millisecond."""
@@ -45,14 +47,21 @@ class Limits:
     distinct_worlds: _Count = None
     cpu_seconds: _Limit = None
     wall_seconds: _Limit = None
+    dev_success: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Not spent, but reached: success on the held-out tasks, as soon as an evaluation shows it."""
 
-    def reached(self, spent: Spent) -> str:
+    def reached(self, spent: Spent, dev_success: float = 0.0) -> str:
         """Return the name of a limit that has been reached; empty where none has."""
         for each in fields(self):
             limit = getattr(self, each.name)
-            if limit is not None and getattr(spent, each.name) >= limit:
+            if limit is not None and getattr(spent, each.name, dev_success) >= limit:
                 return each.name
         return ""
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return any(getattr(self, each.name) is not None for each in fields(self))
 
 
 class Meter:
@@ -70,6 +79,16 @@ class Meter:
         """Begin a session behind what was spent before it."""
         self._counts = {each.name: getattr(before, each.name) for each in fields(before)}
         self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the seconds of an evaluation out."""
+        cpu, wall = time.process_time(), time.monotonic()
+        try:
+            yield
+        finally:
+            self._cpu += time.process_time() - cpu
+            self._wall += time.monotonic() - wall
 
     def add(self, **counts: int) -> None:
         """Count something that was spent, by the names of `Spent`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hopgym import __version__
 from hopgym.cli.arguments import write_arguments
+from hopgym_agents.training.play import dev_arguments
 from hopgym_agents.training.result import Checked, Trained, play_options
 
 
@@ -20,28 +21,26 @@ def write_card(folder: Path, checked: Checked, trained: Trained) -> None:
 def card(checked: Checked, trained: Trained) -> str:
     """Return the card as Markdown: base, data, budget, scores, use."""
     config, data, spent = checked.config, checked.data, trained.spent
-    method = checked.identity["method"]
     settings = "\n".join(f"- {name}: {json.dumps(value)}" for name, value in config.trl.items())
     costs = "\n".join(
         f"| {name.replace('_', ' ')} | {value:,} |" for name, value in spent.to_dict().items()
     )
+    rewards = ", ".join(f"{name} x {weight:g}" for name, weight in config.reward.items())
     return f"""---
 base_model: {json.dumps(config.model)}
-tags: [hopgym, {method}]
+tags: [hopgym, {checked.method}]
 ---
 
 # {Path(config.out).name}
 
-Trained by `hopgym train {method}` (hopgym {__version__}) from `{config.model}`
+Trained by `hopgym train {checked.method}` (hopgym {__version__}) from `{config.model}`
 (digest {checked.identity["model"]}), {config.precision.kind},
 {checked.trained_parameters:,} of {checked.parameters:,} parameters, seed {config.seed}.
 
 ## Data
 
-{data.kept:,} of the {data.episodes:,} episodes of `{data.run}` (filter `{config.filter}`, actions
-by weight `{config.weight}`, style `{config.style}`): {checked.actions:,} actions in
-{checked.rows:,} rows, {checked.tokens:,} tokens, {checked.gradient_tokens:,} of them with a loss.
-Tasks of `{data.env_id}`, source {data.source}, rows {data.digest}.
+{data.told} Tasks of `{data.env_id}`, source {data.source}; reward {rewards}, style
+`{config.style}`.
 
 ## Budget
 
@@ -55,8 +54,7 @@ Tasks of `{data.env_id}`, source {data.source}, rows {data.digest}.
 
 ## Scores
 
-Training loss {trained.first_loss:.3f} at the first point of the log, {trained.last_loss:.3f} at the
-last. Not evaluated by this run.
+{_scores(checked, trained)}
 
 ## Use
 
@@ -66,11 +64,25 @@ last. Not evaluated by this run.
 """
 
 
+def _scores(checked: Checked, trained: Trained) -> str:
+    losses = (
+        f"Training loss {trained.first_loss:.3f} at the first point of the log, "
+        f"{trained.last_loss:.3f} at the last."
+    )
+    if trained.dev_before is None or trained.dev_after is None:
+        return f"{losses} Not evaluated by this run."
+    count = checked.config.play.dev
+    return (
+        f"Success on {count:,} held-out tasks {100 * trained.dev_before:.1f} % before, "
+        f"{100 * trained.dev_after:.1f} % after (greedy). {losses}"
+    )
+
+
 def play_command(checked: Checked, trained: Trained) -> str:
     """Return the command that evaluates what was trained on other tasks of the same kind."""
-    kwargs = {**checked.data.env_kwargs}
-    if kwargs.get("split", "train") == "train" and checked.data.env_id.startswith("hopgym/People"):
-        kwargs["split"] = "dev"
+    play = checked.config.play
+    changed = play.dev_kwargs or dev_arguments(checked.data.env_id)
+    kwargs = {**checked.data.env_kwargs, **changed}
     options = play_options(checked.config, trained.model)
     words = write_arguments({"policy": "llm", **options, **kwargs})
     return shlex.join(["hopgym", "eval", checked.data.env_id, *words])

@@ -18,15 +18,18 @@ from hopgym_agents.filtering import FILTERS
 from hopgym_agents.modeling import PRECISIONS, Precision
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.budget import Limits
-
-WEIGHTED = ("one", "good", "success")
-"""Those of `hopgym_agents.dataset.WEIGHTS` that are 0 or 1: an action counts or it does not."""
+from hopgym_agents.training.play import Play
+from hopgym_agents.training.rewards import JUDGE, NAMES
 
 _OURS: Mapping[str, str] = {
     "output_dir": "--out",
     "seed": "--seed",
     "data_seed": "--seed",
     "per_device_train_batch_size": "--batch",
+    "generation_batch_size": "--batch",
+    "reward_weights": "--reward",
+    "temperature": "--temperature",
+    "max_completion_length": "--max-tokens",
     "auto_find_batch_size": "--batch",
     "gradient_checkpointing": "--gradient-checkpointing",
     "activation_checkpointing": "--gradient-checkpointing",
@@ -37,15 +40,17 @@ _FIXED = (
     *("dataset_text_field", "chat_template_path", "eos_token", "pad_token", "truncation_mode"),
     *("save_only_model", "resume_from_checkpoint", "save_total_limit", "model_init_kwargs"),
     *("remove_unused_columns", "load_best_model_at_end", "eval_strategy", "shuffle_dataset"),
+    *("dispatch_batches", "split_batches", "num_generations_eval", "mask_truncated_completions"),
+    *("min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs"),
+    *("cache_implementation", "use_transformers_paged", "use_transformers_continuous_batching"),
 )
-"""Settings of TRL that no run may have otherwise: tokens are those of acting, and a killed run
-goes on from its checkpoints."""
+"""Settings of TRL that no run may have otherwise: tokens are those of acting, sampled by this
+package's own generator, and a killed run goes on from its checkpoints."""
 _SET: Mapping[str, Any] = {
     "logging_steps": 10,
     "save_steps": 100,
     "report_to": "none",
     "disable_tqdm": True,
-    "max_length": None,
 }
 """What TRL's own defaults are replaced by, where nothing is given."""
 
@@ -54,17 +59,18 @@ _SET: Mapping[str, Any] = {
 class TrainConfig:
     """What a run does. Any method takes it; what it has no use for, it refuses."""
 
-    run: str
-    """Trajectory file or folder of a run, to learn from."""
     model: str
     """Folder or Hub id of the model that is begun with."""
     out: str
     """Folder of this run: checkpoints, log, and in ``model`` what came of it."""
-    filter: str = "process"
-    """Which episodes are learnt from; a name of `hopgym_agents.filtering.FILTERS`."""
-    weight: str = "one"
-    """Which of their actions: ``one`` all, ``good`` those that are GOOD, ``success`` those of right
-    answers."""
+    run: str = ""
+    """Trajectory file or folder of a run, to learn from; methods that play need none."""
+    filter: str = ""
+    """Which episodes are learnt from; a name of `hopgym_agents.filtering.FILTERS`. Empty: the
+    method's own, ``process`` for ``sft`` and ``none`` for ``stepwise``."""
+    reward: dict[str, float] = field(default_factory=dict)
+    """What actions are rewarded for: names of `hopgym_agents.training.rewards.NAMES`, weighed. A
+    method that imitates learns those whose reward is above 0. Empty: the method's own."""
     style: str = "plain"
     """How episodes are rendered; the model is to be played with the same."""
     precision: Precision = field(default_factory=Precision)
@@ -72,7 +78,8 @@ class TrainConfig:
     """Rows behind one step of the optimiser, over all processes."""
     limits: Limits = field(default_factory=Limits)
     seed: Annotated[int, Meta(ge=0)] = 0
-    """Of the order of the rows, and of new weights."""
+    """Of the order of the rows, of what is drawn, and of new weights."""
+    play: Play = field(default_factory=Play)
     trl: dict[str, Any] = field(default_factory=dict)
     """Settings of TRL's own configuration, by name."""
 
@@ -83,8 +90,8 @@ def read_config(
     """Return the `TrainConfig` of options and a recipe; options come before the recipe's.
 
     Args:
-        given: By the names of `TrainConfig`; ``precision``, ``limits`` and ``trl`` are objects,
-            of which single values may be given.
+        given: By the names of `TrainConfig`; ``precision``, ``limits``, ``play``, ``reward`` and
+            ``trl`` are objects, of which single values may be given.
         recipe: A TOML file of the same names.
 
     Raises:
@@ -93,17 +100,15 @@ def read_config(
         DataError: When the recipe cannot be read.
     """
     merged: dict[str, Any] = _recipe(Path(recipe)) if recipe is not None else {}
-    for name, value in given.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = {**merged[name], **value} if nested else value
+    merged = _laid_over(merged, given)
     _known(merged, TrainConfig, "")
-    for name, kind in (("precision", Precision), ("limits", Limits)):
+    for name, kind in (("precision", Precision), ("limits", Limits), ("play", Play)):
         if isinstance(merged.get(name), Mapping):
             _known(merged[name], kind, f"{name}.")
     if isinstance(merged.get("precision"), Mapping):
         usual = PRECISIONS.get(merged["precision"].get("kind", "full"), Precision())
         merged["precision"] = asdict(usual) | merged["precision"]
-    for each in ("run", "model", "out"):
+    for each in ("model", "out"):
         require(bool(merged.get(each)), each, f"given (--{each} ...)", merged.get(each))
     try:
         config = convert(merged, TrainConfig)
@@ -111,23 +116,51 @@ def read_config(
         what, _, where = str(error).partition(" - at `$.")
         where = where.rstrip("`") or "the options"
         raise ArgumentError(f"{where} cannot be taken: {what[0].lower()}{what[1:]}") from error
-    for name, value, among in (
-        ("filter", config.filter, tuple(FILTERS)),
-        ("weight", config.weight, WEIGHTED),
-        ("style", config.style, tuple(STYLES)),
-    ):
-        hint = did_you_mean(value, among)
-        require(value in among, name, f"one of {', '.join(among)}{hint}", value)
+    _check_names(config)
     return config
 
 
-def trl_arguments(config: TrainConfig, kind: Any, folder: Path) -> Any:
+def _check_names(config: TrainConfig) -> None:
+    for name, values, among in (
+        ("filter", (config.filter,) if config.filter else (), tuple(FILTERS)),
+        ("reward", tuple(config.reward), NAMES),
+        ("style", (config.style,), tuple(STYLES)),
+    ):
+        for value in values:
+            hint = did_you_mean(value, among)
+            require(value in among, name, f"one of {', '.join(among)}{hint}", value)
+    for name, weight in config.reward.items():
+        require(weight > 0, f"reward.{name}", "a weight above 0", weight)
+    ends, dev = config.limits.dev_success, config.play.dev
+    mend = "left out, or --dev N given: the tasks that it is measured on"
+    require(ends is None or dev > 0, "limits.dev_success", mend, ends)
+    asked, told = JUDGE in config.reward, bool(config.play.judge)
+    mend = f"given where the reward {JUDGE} is, and nowhere else (--play.judge.model ...)"
+    require(asked == told, "play.judge", mend, config.play.judge)
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one mapping behind another, single values of objects too."""
+    merged = dict(below)
+    for name, value in above.items():
+        there = merged.get(name)
+        # Rewards are one choice: another one is not to be added to a recipe's.
+        both = isinstance(value, Mapping) and isinstance(there, Mapping) and name != "reward"
+        merged[name] = _laid_over(there, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def trl_arguments(
+    config: TrainConfig, kind: Any, folder: Path, usual: Mapping[str, Any], **fixed: Any
+) -> Any:
     """Return TRL's configuration of a run.
 
     Args:
         config: The run's.
         kind: TRL's class, such as ``trl.SFTConfig``.
         folder: Where checkpoints go.
+        usual: What takes the place of TRL's defaults in a method, where nothing is given.
+        fixed: What the method sets, whatever is given.
 
     Raises:
         ArgumentError: On settings that TRL does not have or that follow from ours, values that it
@@ -151,6 +184,7 @@ def trl_arguments(config: TrainConfig, kind: Any, folder: Path) -> Any:
         _refuse_cuda_only(config.trl)
     settings = {
         **_SET,
+        **usual,
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         "dataloader_pin_memory": cuda,
         "use_cpu": not cuda,
@@ -160,7 +194,8 @@ def trl_arguments(config: TrainConfig, kind: Any, folder: Path) -> Any:
         "seed": config.seed,
         "per_device_train_batch_size": _share(config),
         "save_total_limit": 2,
-        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "remove_unused_columns": False,
+        **fixed,
     }
     try:
         return kind(**settings)

@@ -22,6 +22,8 @@ PROGRESS = "progress.jsonl"
 MODEL = "model"
 """Folder of what came of the run."""
 CHECKPOINTS = "checkpoints"
+ROUNDS = "rounds"
+"""Folder of the episodes that were played for states, a file a round."""
 
 _RUN, _SPENT, _RESULT = "run.json", "spent.json", "result.json"
 
@@ -33,6 +35,8 @@ class Checkpoint:
     path: Path
     step: int
     spent: Spent
+    state: Mapping[str, int]
+    """Where its method was: which tasks come next."""
 
 
 class RunFolder:
@@ -47,6 +51,7 @@ class RunFolder:
         self.model = path / MODEL
         self.checkpoints = path / CHECKPOINTS
         self.progress = path / PROGRESS
+        self.rounds = path / ROUNDS
 
     def check(self, identity: Mapping[str, Any]) -> None:
         """Raise unless the folder is new, empty, or of the very run that a mapping describes.
@@ -103,7 +108,8 @@ class RunFolder:
         if not whole:
             return None
         path = max(whole, key=_step_of)
-        return Checkpoint(path, _step_of(path), read_spent(_read(path / _SPENT)))
+        kept = _read(path / _SPENT)
+        return Checkpoint(path, _step_of(path), read_spent(kept), kept.get("state", {}))
 
     def go_back(self, checkpoint: Checkpoint | None) -> None:
         """Take what came behind a checkpoint, or all where there is none, off folder and log."""
@@ -111,8 +117,18 @@ class RunFolder:
         for each in self.checkpoints.glob("*"):
             if not (each / _SPENT).is_file():
                 shutil.rmtree(each, ignore_errors=True)
+        # A checkpoint may stand before a round, whose episodes are then to be gone on with.
+        latest = checkpoint.state.get("round", 0) + 1 if checkpoint else 0
+        for each in self.rounds.glob("*.jsonl"):
+            if int(each.stem) > latest:
+                each.unlink()
         points = [each for each in self.points() if each["step"] <= step]
         replace_lines(self.progress, [json.dumps(each).encode() + b"\n" for each in points])
+
+    def round_file(self, number: int) -> Path:
+        """Return where the episodes of a round are kept."""
+        self.rounds.mkdir(exist_ok=True)
+        return self.rounds / f"{number:05d}.jsonl"
 
     def points(self) -> list[dict[str, Any]]:
         """Return the log; a line half written by a kill is passed over."""
@@ -126,9 +142,10 @@ class RunFolder:
         with self.progress.open("ab", buffering=0) as file:
             file.write(json.dumps(point).encode() + b"\n")
 
-    def mark(self, step: int, spent: Spent) -> None:
+    def mark(self, step: int, spent: Spent, state: Mapping[str, int]) -> None:
         """Say that the checkpoint of a step is whole."""
-        _write(self.checkpoints / f"checkpoint-{step}" / _SPENT, spent.to_dict())
+        kept = {**spent.to_dict(), "state": dict(state)}
+        _write(self.checkpoints / f"checkpoint-{step}" / _SPENT, kept)
 
     def result(self, limits: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the result of the run, where it has ended within the same limits."""

@@ -6,12 +6,12 @@ the result after it.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hopgym_agents.generate.loading import digest_of
 from hopgym_agents.modeling import Trainable
-from hopgym_agents.training.budget import Limits, Spent, read_spent
+from hopgym_agents.training.budget import Spent, read_spent
 from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.folder import RunFolder
 from hopgym_agents.training.rows import Row, shown
@@ -26,22 +26,16 @@ and MLP of a layer keep; a single one where layers are computed again."""
 class Data:
     """What is learnt from."""
 
-    run: str
-    """Trajectory file."""
-    source: str
-    """Fingerprint of its tasks."""
-    digest: str
-    """Of the rows made of it."""
-    episodes: int
-    """In the file."""
-    kept: int
-    """Those that pass the filter."""
-    worlds: int
-    """Different ones among them."""
-    too_long: int
-    """Rows left out for their length."""
+    told: str
+    """In words, for the card."""
     env_id: str
     env_kwargs: Mapping[str, Any]
+    source: str
+    """Fingerprint of the tasks."""
+    digest: str = ""
+    """Of the rows made of a file, where one is learnt from."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What there is of it, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +44,17 @@ class Checked:
 
     identity: Mapping[str, Any]
     """What decides the run beside its limits: another one may not go on in its folder."""
+    method: str
     data: Data
     config: TrainConfig
     parameters: int
     trained_parameters: int
-    rows: int
-    actions: int
-    tokens: int
-    """Of all rows together."""
-    gradient_tokens: int
-    """Those with a loss, in one pass over the rows."""
     steps: int
-    """Of the optimiser, unless a limit is reached before."""
+    """Of the optimiser, unless a limit is reached before; 0 where only a limit ends them."""
     memory_bytes: int
     """About what weights, gradients, optimiser and the longest batch take together."""
     sample: str
-    """The first row's text, what is learnt of it between ``[[`` and ``]]``."""
+    """A row's text, what is learnt of it between ``[[`` and ``]]``."""
 
     @classmethod
     def of(
@@ -75,24 +64,31 @@ class Checked:
         trainable: Trainable,
         rows: Sequence[Row],
         data: Data,
-        arguments: Any,
+        steps: int,
+        at_once: int,
     ) -> "Checked":
-        """Return what is known before training."""
+        """Return what is known before training.
+
+        Args:
+            method: Its name.
+            config: The options, those of the method filled in.
+            trainable: The model.
+            rows: Such as are learnt, at least one; the first is shown, the longest is reckoned
+                with.
+            data: What is learnt from.
+            steps: As `Checked.steps`.
+            at_once: Rows in memory at a time.
+        """
         sizes = [(w.numel(), w.requires_grad) for w in trainable.model.parameters()]
-        per_pass = -(-len(rows) // config.batch)
-        epochs = per_pass * arguments.num_train_epochs
         return cls(
             identity=_identity(method, config, trainable, data),
+            method=method,
             data=data,
             config=config,
             parameters=sum(size for size, _ in sizes),
             trained_parameters=sum(size for size, trained in sizes if trained),
-            rows=len(rows),
-            actions=sum(row.actions for row in rows),
-            tokens=sum(len(row.input_ids) for row in rows),
-            gradient_tokens=sum(sum(row.learnt[1:]) for row in rows),
-            steps=arguments.max_steps if arguments.max_steps > 0 else -int(-epochs // 1),
-            memory_bytes=_memory(trainable, rows, arguments.per_device_train_batch_size),
+            steps=steps,
+            memory_bytes=_memory(trainable, rows, at_once),
             sample=shown(rows[0], trainable.tokenizer),
         )
 
@@ -115,15 +111,20 @@ class Trained:
     """Of the first point of the log."""
     last_loss: float
     """Of the last one."""
+    dev_before: float | None = None
+    """Success on the held-out tasks before the first step, where they were played."""
+    dev_after: float | None = None
+    """The same behind the last one."""
 
     @classmethod
-    def of(
-        cls, checked: Checked, folder: RunFolder, spent: Spent, limits: Limits, steps: int
-    ) -> "Trained":
+    def of(cls, folder: RunFolder, spent: Spent, ended_by: str, steps: int) -> "Trained":
         """Return the result of a run that has just ended."""
-        losses = [each["loss"] for each in folder.points()] or [float("nan")]
-        ended = limits.reached(spent) or "steps"
-        return cls(str(folder.model), steps, spent, ended, losses[0], losses[-1])
+        points = folder.points()
+        losses = [each["loss"] for each in points if "loss" in each] or [float("nan")]
+        dev = [each["dev"]["success"] for each in points if "dev" in each]
+        first, last = (dev[0], dev[-1]) if dev else (None, None)
+        model = str(folder.model)
+        return cls(model, steps, spent, ended_by, losses[0], losses[-1], first, last)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -161,10 +162,12 @@ def _identity(
     kept = {
         name: value
         for name, value in asdict(config).items()
-        if name not in ("run", "model", "out", "limits")
+        if name not in ("run", "model", "out", "limits", "play")
     }
+    # A secret may be named there, and where a judge is served changes nothing.
+    play = {name: value for name, value in asdict(config.play).items() if name != "judge"}
     digests = {"source": data.source, "rows": data.digest, "model": digest_of(trainable.model)}
-    return {"method": method, **digests, **kept}
+    return {"method": method, **digests, **kept, "play": play}
 
 
 def _memory(trainable: Trainable, rows: Sequence[Row], at_once: int) -> int:

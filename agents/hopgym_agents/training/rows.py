@@ -6,15 +6,15 @@ longest gives each action the same loss as a row of its own would, for a fractio
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
-from hopgym_agents.dataset import WEIGHTS
 from hopgym_agents.decomposition import decompose
+from hopgym_agents.training.rewards import Part, Rewards
 
 NOT_LEARNT = -100
 """The label of a token without a loss."""
@@ -39,7 +39,7 @@ class Row:
 
 
 def rows_of(
-    episodes: Iterable[Trajectory], encoder: ChatEncoder, weight: str = "one"
+    episodes: Iterable[Trajectory], encoder: ChatEncoder, rewards: Rewards
 ) -> Iterator[Row]:
     """Yield a row for each episode that has an action to learn.
 
@@ -48,7 +48,7 @@ def rows_of(
     Args:
         episodes: Finished ones.
         encoder: That of acting.
-        weight: A name of `hopgym_agents.dataset.WEIGHTS`; actions of weight 0 are not learnt.
+        rewards: Actions whose reward is 0 are not learnt.
 
     Raises:
         ArgumentError: When the chat template does not end the assistant's turn with a special
@@ -56,13 +56,11 @@ def rows_of(
     """
     ends = special_tokens(encoder.tokenizer)
     for episode in episodes:
-        chosen = {
-            len(sub.prefix.steps)
-            for sub in decompose(episode)
-            if WEIGHTS[weight]((sub.step,), sub.is_success)
-        }
+        own = [len(sub.prefix.steps) for sub in decompose(episode)]
+        totals = rewards.totals([Part(episode, (position,)) for position in own])
+        chosen = {position for position, total in zip(own, totals, strict=True) if total > 0}
         if chosen:
-            yield _row(encoder.pieces(episode), chosen, ends)
+            yield row_of(encoder.pieces(episode), chosen, ends)
 
 
 def special_tokens(tokenizer: Any) -> frozenset[int]:
@@ -90,18 +88,42 @@ def shown(row: Row, tokenizer: Any, opens: str = "[[", closes: str = "]]") -> st
     return text
 
 
-def _row(pieces: Sequence[tuple[int, ...]], chosen: set[int], ends: frozenset[int]) -> Row:
-    """Return the row of an episode's opening, actions and replies, up to its last chosen action."""
+def row_of(
+    pieces: Sequence[Sequence[int]],
+    chosen: Collection[int],
+    ends: frozenset[int],
+    drawn: Mapping[int, Sequence[int]] | None = None,
+) -> Row:
+    """Return the row of an episode up to its last chosen action.
+
+    Args:
+        pieces: Tokens of the opening, then of actions and replies by turns.
+        chosen: Positions of actions, at least one.
+        ends: Ids of the tokens that may end a turn.
+        drawn: What a model drew at those chosen, of which no more is learnt than it drew: an action
+            that spells a control token is read back as other tokens. None: all is learnt, and each
+            end of turn.
+
+    Raises:
+        ArgumentError: When none of them stands behind an action.
+    """
     ids, learnt = [*pieces[0]], [False] * len(pieces[0])
     last = max(chosen)
     for number in range(last + 1):
         action, reply = pieces[1 + 2 * number], pieces[2 + 2 * number]
         ending = _ending(reply, ends)
-        rest = reply[:ending] if number == last else reply
-        ids += [*action, *rest]
-        mask = number in chosen
-        learnt += [mask] * (len(action) + ending) + [False] * (len(rest) - ending)
+        said = [*action, *reply[:ending]]
+        ids += said if number == last else [*action, *reply]
+        count = len(said) if drawn is None else _alike(said, drawn.get(number, ()))
+        learnt += [number in chosen] * count
+        learnt += [False] * (len(ids) - len(learnt))
     return Row(tuple(ids), tuple(learnt), len(chosen))
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return with how many of the same tokens two sequences begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _ending(reply: Sequence[int], ends: frozenset[int]) -> int:

@@ -4,51 +4,46 @@ In: a run of episodes and a model. Out: the model after training on what passes 
 TRL's SFTTrainer. Tokens are those of `hopgym_agents.chat.ChatEncoder`, as when the model acts.
 """
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hopgym.cli.kept_runs import trajectory_file
 from hopgym.errors import DataError, require
+from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.filtering import FILTERS, labels_of, passing
-from hopgym_agents.modeling import Trainable, load_trainable, save_trained, widen_adapter
+from hopgym_agents.generate import Sampling
+from hopgym_agents.modeling import Trainable, load_trainable
 from hopgym_agents.prompts import STYLES
-from hopgym_agents.training.budget import Meter, Spent
-from hopgym_agents.training.card import write_card
+from hopgym_agents.training.budget import Spent
 from hopgym_agents.training.config import TrainConfig, trl_arguments
-from hopgym_agents.training.folder import RunFolder, is_leader
-from hopgym_agents.training.ledger import ledger
-from hopgym_agents.training.result import Checked, Data, Trained, one_thread
+from hopgym_agents.training.folder import RunFolder
+from hopgym_agents.training.ledger import Books
+from hopgym_agents.training.play import world_of
+from hopgym_agents.training.player import Player
+from hopgym_agents.training.result import Checked, Data, one_thread
+from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.rows import NOT_LEARNT, Row, digest_of_rows, rows_of
-
-if TYPE_CHECKING:
-    from hopgym.trajectory import Trajectory
+from hopgym_agents.training.session import Prepared, check_held_out
 
 METHOD = "sft"
+USUAL = {"max_length": None}
+FIXED = {"dataset_kwargs": {"skip_prepare_dataset": True}}
 _UNUSED = ("generated_tokens", "environment_steps", "distinct_worlds")
 """Limits of what this method spends nothing of."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """What there is to learn from."""
+class Kept:
+    """Episodes of a file that pass the filter."""
 
-    rows: tuple[Row, ...]
-    data: Data
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run of which everything has been checked that can be before it begins."""
-
-    checked: Checked
-    trainable: Trainable
-    rows: tuple[Row, ...]
-    arguments: Any
-    """TRL's configuration."""
+    file: Path
+    episodes: tuple[Trajectory, ...]
+    """In the order of their tasks."""
+    read: int
+    """Episodes in the file."""
+    source: str
+    """Fingerprint of the tasks."""
 
 
 def prepare(config: TrainConfig) -> Prepared:
@@ -60,134 +55,130 @@ def prepare(config: TrainConfig) -> Prepared:
     from trl.trainer.sft_config import SFTConfig
 
     one_thread()
+    config = with_usual(config, reward="one", filter="process")
     for name in _UNUSED:
         limit = getattr(config.limits, name)
         require(
             limit is None, f"limits.{name}", f"left out for {METHOD}, which plays nothing", limit
         )
+    require(JUDGE not in config.reward, "reward", "an exact one for sft", config.reward)
+    idle = not config.play.dev and (config.play.env or config.play.kwargs)
+    mend = "left out, or --dev N given: the only tasks that sft plays are held-out ones"
+    require(not idle, "play", mend, {"env": config.play.env, **config.play.kwargs})
     folder = RunFolder(Path(config.out))
-    arguments = trl_arguments(config, SFTConfig, folder.checkpoints)
-    file = trajectory_file(Path(config.run))
+    arguments = trl_arguments(config, SFTConfig, folder.checkpoints, USUAL, **FIXED)
+    kept = kept_episodes(config)
+    check_held_out(config, kept.episodes[0].env_id, kept.episodes[0].env_kwargs)
+    trainable = loaded(config, arguments)
+    rows, too_long = _rows(config, kept, trainable, arguments)
+    per_pass = -(-len(rows) // config.batch)
+    steps = arguments.max_steps
+    steps = steps if steps > 0 else -int(-per_pass * arguments.num_train_epochs // 1)
+    data = _data(config, kept, rows, too_long)
+    at_once = arguments.per_device_train_batch_size
+    checked = Checked.of(METHOD, config, trainable, rows, data, steps, at_once)
+    folder.check(checked.identity)
+
+    def make_trainer(books: Books, player: Player) -> Any:
+        return _trainer(trainable, arguments, rows, books)
+
+    worlds = len({world_of(each.env_id, each.task_id) for each in kept.episodes})
+    sampling = Sampling(max_tokens=config.play.max_tokens)
+    spent = Spent(distinct_worlds=worlds)
+    return Prepared(checked, trainable, arguments, make_trainer, sampling, spent)
+
+
+def with_usual(config: TrainConfig, reward: str, filter: str) -> TrainConfig:
+    """Return options with a method's own reward and filter, where none are given."""
+    return replace(config, reward=config.reward or {reward: 1.0}, filter=config.filter or filter)
+
+
+def loaded(config: TrainConfig, arguments: Any) -> Trainable:
+    """Return the model that is begun with, on the device of TRL's arguments."""
     device = "cpu" if arguments.use_cpu else "auto"
     trainable = load_trainable(config.model, config.precision, device=device, seed=config.seed)
     if not config.trl.get("optim"):
         arguments.optim = trainable.optimizer
-    read = _rows(config, file, trainable, arguments)
-    checked = Checked.of(METHOD, config, trainable, read.rows, read.data, arguments)
-    folder.check(checked.identity)
-    return Prepared(checked, trainable, read.rows, arguments)
+    return trainable
 
 
-def train(
-    run: Prepared, show: Callable[[int, int], Callable[[int], None]] | None = None
-) -> Trained:
-    """Train a model, or go on where a killed run of the same configuration was.
-
-    A run that has ended within the same limits is not done again. With larger ones it goes on.
-
-    Args:
-        run: Of `prepare`; it serves once.
-        show: Called with the number of steps and how many of them are done; returns what is told
-            of each further one.
+def kept_episodes(config: TrainConfig) -> Kept:
+    """Return the episodes of the run that pass the filter, by their exact verdicts.
 
     Raises:
-        RunFileError: When another process has the folder open.
+        ArgumentError: When no run is named.
+        DataError: When nothing passes.
     """
-    config = run.checked.config
-    folder, limits = RunFolder(Path(config.out)), asdict(config.limits)
-    with folder.opened(run.checked.identity):
-        done = folder.result(limits)
-        if done is not None:
-            return Trained.from_dict(done)
-        trained = _run(run, folder, show)
-        if is_leader():
-            folder.reopen()
-            save_trained(run.trainable, folder.model)
-            write_card(folder.model, run.checked, trained)
-            folder.finish(limits, trained.to_dict())
-    return trained
-
-
-def _rows(config: TrainConfig, file: Path, trainable: Trainable, arguments: Any) -> _Read:
-    """Return the rows of the episodes that pass the filter."""
+    from hopgym.cli.kept_runs import trajectory_file
     from hopgym.runfile import read_header, read_trajectories
 
+    require(bool(config.run), "run", "given (--run FILE): what is to be learnt from", config.run)
+    file = trajectory_file(Path(config.run))
     episodes = list(read_trajectories(file))
-    labels = [label for label in labels_of(episodes) if label is not None]
-    keys = {label.key for label in passing(labels, config.filter)}
-    kept = sorted(
-        (each for each in episodes if each.key in keys), key=lambda each: (each.index, each.sample)
-    )
+    kept = filtered(episodes, config.filter)
     if not kept:
+        labels = [label for label in labels_of(episodes) if label is not None]
         counts = ", ".join(f"{name} {len(passing(labels, name)):,}" for name in FILTERS)
         raise DataError(
             f"{file}: expected episodes that pass the filter {config.filter}, got none of "
             f"{len(episodes):,} ({counts}); take another --filter, or collect more"
         )
+    return Kept(file, kept, len(episodes), read_header(file).source)
+
+
+def filtered(episodes: list[Trajectory], name: str) -> tuple[Trajectory, ...]:
+    """Return the episodes that pass a filter by their exact verdicts, in order of their tasks."""
+    labels = [label for label in labels_of(episodes) if label is not None]
+    keys = {label.key for label in passing(labels, name)}
+    through = (each for each in episodes if each.key in keys)
+    return tuple(sorted(through, key=lambda each: (each.index, each.sample)))
+
+
+def _rows(
+    config: TrainConfig, kept: Kept, trainable: Trainable, arguments: Any
+) -> tuple[tuple[Row, ...], int]:
+    """Return the rows of the episodes, and how many were too long."""
     encoder = ChatEncoder(trainable.tokenizer, STYLES[config.style])
-    made = list(rows_of(kept, encoder, config.weight))
-    longest = _most_tokens(trainable, arguments)
+    rewards = Rewards(config.reward, config.play.flip, config.seed)
+    made = list(rows_of(kept.episodes, encoder, rewards))
+    longest = most_tokens(trainable, arguments)
     rows = tuple(row for row in made if len(row.input_ids) <= longest)
     require(
         bool(rows),
-        "weight and max_length",
-        f"such that rows are left of {len(kept):,} episodes",
-        f"weight {config.weight}, {longest:,} tokens",
+        "reward and max_length",
+        f"such that rows are left of {len(kept.episodes):,} episodes",
+        f"reward {', '.join(config.reward)}, {longest:,} tokens",
     )
-    header = read_header(file)
-    return _Read(
-        rows,
-        Data(
-            run=str(file),
-            source=header.source,
-            digest=digest_of_rows(rows),
-            episodes=len(episodes),
-            kept=len(kept),
-            worlds=len(set(map(_world, kept))),
-            too_long=len(made) - len(rows),
-            env_id=kept[0].env_id,
-            env_kwargs=dict(kept[0].env_kwargs),
-        ),
-    )
+    return rows, len(made) - len(rows)
 
 
-def _most_tokens(trainable: Trainable, arguments: Any) -> int:
+def most_tokens(trainable: Trainable, arguments: Any) -> int:
     """Return how long a row may be: what is given, or what the model has positions for."""
     positions = int(getattr(trainable.model.config, "max_position_embeddings", 2**31))
     return min(positions, arguments.max_length or positions)
 
 
-def _world(episode: "Trajectory") -> tuple[str, str]:
-    """Return what tells an episode's world from others; generated tasks are ``.../world/slot``."""
-    kwargs = json.dumps(dict(episode.env_kwargs), sort_keys=True)
-    return f"{episode.env_id} {kwargs}", episode.task_id.rpartition("/")[0] or episode.task_id
+def _data(config: TrainConfig, kept: Kept, rows: tuple[Row, ...], too_long: int) -> Data:
+    first = kept.episodes[0]
+    counts = {
+        "episodes in the file": kept.read,
+        "episodes that pass the filter": len(kept.episodes),
+        "rows": len(rows),
+        "rows left out as too long": too_long,
+        "actions": sum(row.actions for row in rows),
+        "tokens": sum(len(row.input_ids) for row in rows),
+        "tokens with a loss": sum(sum(row.learnt[1:]) for row in rows),
+    }
+    told = (
+        f"{len(kept.episodes):,} of the {kept.read:,} episodes of `{kept.file}` (filter "
+        f"`{config.filter}`), rows {digest_of_rows(rows)}."
+    )
+    return Data(
+        told, first.env_id, dict(first.env_kwargs), kept.source, digest_of_rows(rows), counts
+    )
 
 
-def _run(
-    run: Prepared,
-    folder: RunFolder,
-    show: Callable[[int, int], Callable[[int], None]] | None,
-) -> Trained:
-    limits, start = run.checked.config.limits, folder.last()
-    if is_leader():
-        folder.go_back(start)
-    meter = Meter(start.spent if start else Spent(distinct_worlds=run.checked.data.worlds))
-    done = start.step if start else 0
-    books = ledger(folder, meter, limits, show(run.checked.steps, done) if show else _unseen)
-    trainer = _trainer(run, meter, books)
-    if start and (start.step >= run.checked.steps or limits.reached(start.spent)):
-        # Killed between its last checkpoint and its end: a further batch would be one too many.
-        trainer._load_from_checkpoint(str(start.path))
-        return Trained.of(run.checked, folder, meter.spent, limits, done)
-    trainer.train(resume_from_checkpoint=str(start.path) if start else None)
-    return Trained.of(run.checked, folder, meter.spent, limits, trainer.state.global_step)
-
-
-def _unseen(steps: int) -> None:
-    """Tell nobody of a step."""
-
-
-def _trainer(run: Prepared, meter: Meter, books: Any) -> Any:
+def _trainer(trainable: Trainable, arguments: Any, rows: tuple[Row, ...], books: Books) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
@@ -200,17 +191,15 @@ def _trainer(run: Prepared, meter: Meter, books: Any) -> Any:
             learnt = sum((each["labels"][..., 1:] != NOT_LEARNT).sum() for each in batches)
             if self.accelerator.num_processes > 1 and batches:
                 learnt = self.accelerator.reduce(learnt.to(self.accelerator.device), "sum")
-            meter.add(gradient_tokens=int(learnt))
+            books.meter.add(gradient_tokens=int(learnt))
             return batches, items
 
-    rows = [{"input_ids": list(row.input_ids), "labels": row.labels} for row in run.rows]
+    made = [{"input_ids": list(row.input_ids), "labels": row.labels} for row in rows]
     trainer = Counting(
-        model=run.trainable.model,
-        args=run.arguments,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=run.trainable.tokenizer,
-        callbacks=[books],
+        model=trainable.model,
+        args=arguments,
+        train_dataset=Dataset.from_list(made),
+        processing_class=trainable.tokenizer,
     )
     trainer.remove_callback(PrinterCallback)
-    widen_adapter(run.trainable)  # which TRL has narrowed
     return trainer

@@ -1,0 +1,71 @@
+"""The folder of a study: results of jobs by what they are of, and where their files go.
+
+In: the jobs of a study. Out: a path for each, and the results of those that have been done. A
+result is found again only by a job with the same arguments on top of the same results: what a
+changed study file leaves as it was is not done again, and nothing of before is written over.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hopgym.linefile import replace_lines
+from hopgym_agents.studies.plan import Job, digest
+
+_PLACES: Mapping[str, str] = {
+    "given": "models",
+    "tiny": "models",
+    "collect": "episodes",
+    "keep": "episodes",
+    "train": "models",
+    "choose": "choices",
+    "evaluate": "evaluations",
+}
+_LONGEST = 100
+
+
+class Kept:
+    """The results of a study on disk.
+
+    Args:
+        folder: Of the study.
+        jobs: Of the study, each behind those that it needs.
+    """
+
+    def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
+        self.folder = folder
+        self._digests: dict[str, str] = {}
+        for job in jobs:
+            self._digests[job.name] = digest(job, self._digests)
+
+    def path(self, job: Job) -> Path:
+        """Return where the files of a job go, without a suffix."""
+        # A training run goes on in its folder when its limits alone are others.
+        own = digest(job, self._digests, limits=job.kind != "train")
+        return self.folder / _PLACES[job.kind] / f"{_stem(job.name)}.{own}"
+
+    def log(self, job: Job) -> Path:
+        """Return the file that takes what a job prints; its folder is made."""
+        place = self.folder / "logs"
+        place.mkdir(parents=True, exist_ok=True)
+        return place / f"{_stem(job.name)}.txt"
+
+    def read(self, job: Job) -> dict[str, Any] | None:
+        """Return the result of a job; None where it has not been done."""
+        file = self._result(job)
+        return json.loads(file.read_bytes()) if file.is_file() else None
+
+    def write(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Keep the result of a job."""
+        file = self._result(job)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_lines(file, [json.dumps(result).encode() + b"\n"])
+
+    def _result(self, job: Job) -> Path:
+        return self.folder / "results" / f"{_stem(job.name)}.{self._digests[job.name]}.json"
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"[^\w.=+-]+", "-", name)[:_LONGEST]

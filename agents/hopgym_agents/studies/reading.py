@@ -1,0 +1,199 @@
+"""Reading a study file: TOML in, a checked `Study` out.
+
+What needs an environment, a model or a method to be checked is checked by
+`hopgym_agents.studies.checking`.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import ValidationError, convert
+
+from hopgym.cli.policies import POLICIES
+from hopgym.errors import ArgumentError, DataError, did_you_mean, require
+from hopgym_agents.studies.description import INSIDE, START, Study
+from hopgym_agents.training.config import TrainConfig
+from hopgym_agents.training.folder import MODEL
+
+T = TypeVar("T")
+
+RUN = "run.json"
+"""The file by which the folder of a training run is known."""
+OWN = ("run", "model", "out", "seed")
+"""Options of a training run that follow from the study."""
+
+_WHOLE = ("reward", "limits")
+"""Options that replace those they are laid over: each is one choice."""
+_NAME = re.compile(r"[A-Za-z0-9][\w .,%+=-]*")
+
+
+def read_study(
+    path: Path, *, quick: bool = False, models: Mapping[str, str] | None = None
+) -> Study:
+    """Return the study of a file.
+
+    Args:
+        path: A TOML file.
+        quick: Whether its table ``quick`` is merged over the rest.
+        models: Folders or Hub ids of further models, by name.
+
+    Raises:
+        DataError: When there is no such file, or it is no TOML.
+        ArgumentError: On names that there are not, values of another type or out of range.
+    """
+    try:
+        with path.open("rb") as file:
+            given = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected a study in TOML, got none ({error})") from error
+    faster = given.pop("quick", {})
+    if quick:
+        require(bool(faster), "--quick", "for a study with a table [quick]", str(path))
+        given = merged(given, faster)
+    try:
+        return _study(given, models or {})
+    except ArgumentError as error:
+        raise ArgumentError(f"{path}: {error}") from error
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one table over another: tables are merged, other values replaced.
+
+    A table over a list of tables is merged into each of them.
+    """
+    found = dict(under)
+    for name, value in over.items():
+        there = found.get(name)
+        if isinstance(value, Mapping) and isinstance(there, Mapping):
+            found[name] = merged(there, value)
+        elif isinstance(value, Mapping) and isinstance(there, list | tuple):
+            found[name] = [merged(each, value) for each in there]
+        else:
+            found[name] = value
+    return found
+
+
+def laid_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a training run with others over them, some of them as a whole."""
+    whole = {name: over[name] for name in _WHOLE if name in over}
+    return merged(options, over) | whole
+
+
+def played_with(folder: Path) -> dict[str, Any]:
+    """Return the options of the policy ``llm`` that play a model on disk.
+
+    Args:
+        folder: Of a model, an adapter, or a run of ``hopgym train``; a Hub id is taken as it is.
+
+    Raises:
+        DataError: When an adapter does not say what it is to go on.
+    """
+    if (folder / RUN).is_file() and (folder / MODEL).is_dir():
+        folder = folder / MODEL
+    options = {"generator": "local", "model": str(folder)}
+    written = folder / "adapter_config.json"
+    if not written.is_file():
+        return options
+    try:
+        base = json.loads(written.read_bytes())["base_model_name_or_path"]
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{written}: expected the base of an adapter, got none") from error
+    from hopgym_agents.modeling.trainable import read_record
+
+    four = read_record(folder)["kind"] == "qlora"
+    return (
+        options | {"model": base, "adapter": str(folder)} | ({"load_in_4bit": True} if four else {})
+    )
+
+
+def _study(given: dict[str, Any], models: Mapping[str, str]) -> Study:
+    base = given.pop("base", {})
+    check_options(base, "base")
+    given["arm"] = [_arm(each, base) for each in _tables(given, "arm")]
+    more = [{"name": name, **played_with(Path(path))} for name, path in models.items()]
+    given["model"] = [_model(each) for each in (*_tables(given, "model"), *more)]
+    study = read_table(Study, given, "the study")
+    require(bool(study.suite), "suite", "at least one table [[suite]]", ())
+    require(bool(study.seeds), "seeds", "at least one whole number", study.seeds)
+    require(not study.arm or study.start is not None, "start", "given for arms: [start.tiny]", None)
+    for stage in study.start.stage if study.start else ():
+        check_options(stage.train, "start.stage.train")
+    _check_names("suites", [each.name for each in study.suite])
+    named = [each.name for each in study.arm] + [each.name for each in study.model]
+    _check_names("arms and models", named)
+    return study
+
+
+def check_options(given: Mapping[str, Any], where: str) -> None:
+    """Raise an `ArgumentError` on options that no training run takes, or that a study gives."""
+    known = [each.name for each in fields(TrainConfig) if each.name not in OWN]
+    for name in given:
+        if name in OWN:
+            raise ArgumentError(f"{where}: {name} follows from the study; leave it out")
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ArgumentError(f"{where} takes {', '.join(known)}, got {name!r}{hint}")
+
+
+def read_table(kind: type[T], given: Any, where: str) -> T:
+    """Return a table as one of the dataclasses here, names that there are not refused.
+
+    Raises:
+        ArgumentError: On such names, and values of another type or out of range.
+    """
+    _known(kind, given, where)
+    try:
+        return convert(given, kind)
+    except ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        told = f"{where}{place.rstrip('`')}"
+        raise ArgumentError(f"{told} cannot be taken: {what[0].lower()}{what[1:]}") from error
+
+
+def _known(kind: Any, given: Any, where: str) -> None:
+    if isinstance(given, list):
+        for number, each in enumerate(given, start=1):
+            _known(kind, each, f"{where} {number}")
+    if not isinstance(given, Mapping):
+        return
+    names = [each.name for each in fields(kind)] + (["base", "quick"] if kind is Study else [])
+    for name, value in given.items():
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise ArgumentError(f"{where} takes {', '.join(names)}, got {name!r}{hint}")
+        if (kind, name) in INSIDE:
+            _known(INSIDE[kind, name], value, name)
+
+
+def _tables(given: Mapping[str, Any], name: str) -> Sequence[Any]:
+    found = given.get(name, [])
+    good = isinstance(found, list) and all(isinstance(each, dict) for each in found)
+    require(good, name, f"tables, each headed [[{name}]]", found)
+    return list(found)
+
+
+def _arm(given: dict[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an arm's table with its options apart, over those of all."""
+    own = {name: given[name] for name in ("name", "method", "collect", "grid") if name in given}
+    options = {name: value for name, value in given.items() if name not in own}
+    check_options(options, f"arm {own.get('name', '')!r} (name, method, collect, grid)")
+    return own | {"options": laid_over(base, options)}
+
+
+def _model(given: dict[str, Any]) -> dict[str, Any]:
+    options = {name: value for name, value in given.items() if name != "name"}
+    return {"options": options} | ({"name": given["name"]} if "name" in given else {})
+
+
+def _check_names(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        good = bool(_NAME.fullmatch(name))
+        require(good, f"names of {what}", "of letters, numbers, blanks and any of .,%+=-_", name)
+        require(names.count(name) == 1, f"names of {what}", "others than each other's", name)
+        taken = what != "suites" and name in (START, *POLICIES)
+        require(not taken, f"names of {what}", "none of a policy or start", name)

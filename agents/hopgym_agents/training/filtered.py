@@ -1,0 +1,120 @@
+"""Expert iteration: sample with the current policy, keep what is good, imitate it.
+
+In: an environment and a model. Out: the model after steps of SFT, each on the actions of episodes
+that it has just played whose reward is above 0: the GOOD ones, or all of right answers.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice, pairwise
+from typing import Any
+
+from hopgym.errors import require
+from hopgym_agents.training.config import TrainConfig
+from hopgym_agents.training.grpo import seed_of, summed
+from hopgym_agents.training.ledger import Books
+from hopgym_agents.training.play import Worlds
+from hopgym_agents.training.player import Player
+from hopgym_agents.training.playing import (
+    Setting,
+    check_unused,
+    count_worlds,
+    generated,
+    ready,
+    setting,
+    shown_rows,
+    steps_of,
+)
+from hopgym_agents.training.rows import Row, rows_of
+from hopgym_agents.training.session import Prepared
+from hopgym_agents.training.sft import FIXED, USUAL, most_tokens, with_usual
+
+METHOD = "filtered"
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Return a run that is ready to begin.
+
+    Raises:
+        HopgymError: On anything that can be known to keep the run from going through.
+    """
+    from trl.trainer.sft_config import SFTConfig
+
+    check_unused(METHOD, config)
+    config = with_usual(config, reward="good", filter="none")
+    fits = config.batch % config.play.samples == 0
+    require(fits, "play.samples", f"a divisor of the batch ({config.batch})", config.play.samples)
+    where = setting(config, SFTConfig, USUAL, None, **FIXED)
+    rows = where.tasks * config.play.samples
+
+    def trainer(books: Books, player: Player) -> Any:
+        return _trainer(where, rows, books, player)
+
+    at_once = where.arguments.per_device_train_batch_size
+    return ready(METHOD, where, shown_rows(where), steps_of(where, rows), trainer, at_once=at_once)
+
+
+def _trainer(where: Setting, rows: int, books: Books, player: Player) -> Any:
+    import torch
+    from datasets import Dataset
+    from torch.utils.data import SequentialSampler
+    from transformers import PrinterCallback
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    worlds = Worlds(where.env, books.state.get("seen", 0))
+    longest = most_tokens(where.trainable, where.arguments)
+    nothing = Row((where.trainable.tokenizer.pad_token_id,) * 2, (False, False), 0)
+
+    class Playing(SFTTrainer):
+        """Turns the tasks of a batch into rows by playing them."""
+
+        def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+            drawn = [number for each in islice(epoch_iterator, num_batches) for number in each]
+            if not drawn:
+                return [], None
+            made = self._played([number // where.config.play.samples for number in drawn])
+            made = [row for row in made if len(row.input_ids) <= longest]
+            batches = [collator(_features(part, nothing)) for part in _parts(made, num_batches)]
+            learnt = summed(self, {"gradient_tokens": sum(sum(row.learnt[1:]) for row in made)})
+            books.meter.add(**learnt)
+            # Where nothing is kept there is no loss either, and nothing to divide by.
+            return batches, torch.tensor(max(learnt["gradient_tokens"], 1), device=device)
+
+        def _played(self, tasks: Sequence[int]) -> list[Row]:
+            wanted = Counter(tasks)
+            episodes = player.play(where.env, wanted.items(), seed_of(self, where.config.seed))
+            books.diagnosis.add_episodes(episodes)
+            books.meter.add(**summed(self, generated(episodes)))
+            count_worlds(books, worlds, wanted, self)
+            return list(rows_of(episodes, player.encoder, where.rewards))
+
+        def _get_train_sampler(self, *_: Any) -> Any:
+            return SequentialSampler(range(rows))
+
+    numbers: Any = Dataset.from_dict({"input_ids": [[row] for row in range(rows)]})
+    trainer = Playing(
+        model=where.trainable.model,
+        args=where.arguments,
+        train_dataset=numbers,
+        processing_class=where.trainable.tokenizer,
+    )
+    collator: Any = trainer.data_collator
+    # What the loader brings are numbers of tasks; rows come of them in ``get_batch_samples``.
+    trainer.data_collator = _numbers
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _numbers(rows: Sequence[Any]) -> Any:
+    return [row["input_ids"][0] for row in rows]
+
+
+def _features(rows: Sequence[Row], nothing: Row) -> list[dict[str, list[int]]]:
+    """Return rows as the collator takes them; a batch needs one at least."""
+    return [{"input_ids": list(row.input_ids), "labels": row.labels} for row in rows or [nothing]]
+
+
+def _parts(rows: Sequence[Row], count: int) -> list[Sequence[Row]]:
+    """Return rows in so many parts of like size."""
+    bounds = [len(rows) * part // count for part in range(count + 1)]
+    return [rows[first:last] for first, last in pairwise(bounds)]
