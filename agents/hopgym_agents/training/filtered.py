@@ -74,6 +74,8 @@ def _trainer(where: Setting, rows: int, books: Books, player: Player) -> Any:
                 return [], None
             made = self._played([number // where.config.play.samples for number in drawn])
             made = [row for row in made if len(row.input_ids) <= longest]
+            # The loss is a sum over all of them: those of like length stand best together.
+            made.sort(key=lambda row: len(row.input_ids))
             batches = [collator(_features(part, nothing)) for part in _parts(made, num_batches)]
             learnt = summed(self, {"gradient_tokens": sum(sum(row.learnt[1:]) for row in made)})
             books.meter.add(**learnt)

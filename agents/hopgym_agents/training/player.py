@@ -24,7 +24,7 @@ from hopgym_agents.prompts import Style, stop_texts
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
 
-_SLOTS = 64
+_SLOTS = 128
 
 
 class Player:
