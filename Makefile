@@ -56,11 +56,13 @@ format: $(STAMP) ## let ruff mend and format the code
 docs: $(STAMP) ## write the generated pages of docs/ anew
 	$(BIN)/python docs/build.py
 
-demo: $(STAMP) ## play 200 questions with six policies; prints a table, writes an HTML report
+demo: $(STAMP) ## play 200 questions, then train a tiny model three ways; tables and HTML reports
 	@$(BIN)/hopgym demo
+	@$(BIN)/hopgym study examples/studies/demo.toml
 
-demo-quick: $(STAMP) ## the same with 20 questions, in seconds
+demo-quick: $(STAMP) ## the same with 20 questions and a little training, in two minutes
 	@$(BIN)/hopgym demo --quick
+	@$(BIN)/hopgym study examples/studies/demo.toml --quick
 
 clean: ## remove .venv, caches and builds
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hopgym_agents.studies.curves import read_points, sections_of, write_curves
-from hopgym_agents.studies.drawing import chart, mean_line, short, thinned, tones_of
+from hopgym_agents.curves.drawing import chart, mean_line, short, thinned, tones_of
+from hopgym_agents.curves.logs import read_points, sections_of, write_curves
 from tests.chromium import chromium, needs_chromium
 
 

@@ -14,9 +14,9 @@ from hopgym import __version__
 from hopgym.cli.machine import describe_environment
 from hopgym.cli.screen import console, new_table
 from hopgym.linefile import whole_file
-from hopgym_agents.studies.curves import write_curves
+from hopgym_agents.curves.logs import write_curves
+from hopgym_agents.curves.page import Table
 from hopgym_agents.studies.description import Study
-from hopgym_agents.studies.page import Table
 from hopgym_agents.studies.plan import Job
 from hopgym_agents.studies.tables import (
     NOT_RUN,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from hopgym.evaluation import Estimate
+from hopgym_agents.curves.page import Table
 from hopgym_agents.studies.description import START, Study
 from hopgym_agents.studies.figures import Entry, Gain, entries_of, gain_of, mean_of
-from hopgym_agents.studies.page import Table
 from hopgym_agents.studies.plan import Job
 
 ABSENT = "–"

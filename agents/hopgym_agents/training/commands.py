@@ -14,12 +14,16 @@ import typer
 from hopgym.cli.arguments import takes_arguments
 from hopgym.cli.screen import console, new_table, print_json, progress, say, say_wrote
 from hopgym.errors import did_you_mean, require
+from hopgym_agents.curves import write_curves
 from hopgym_agents.training import filtered, session, sft, stepwise, trajectory
 from hopgym_agents.training.card import play_command
 from hopgym_agents.training.config import TrainConfig, read_config
 from hopgym_agents.training.folder import PROGRESS, is_leader
 from hopgym_agents.training.result import Checked, Trained
 from hopgym_agents.training.words import read_words
+
+CURVES = "report.html"
+"""The learning curves of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +137,7 @@ def _report(checked: Checked, trained: Trained, as_json: bool) -> None:
             before, after = 100 * trained.dev_before, 100 * trained.dev_after
             count = checked.config.play.dev
             say(f"Success on {count:,} held-out tasks: {before:.1f} % before, {after:.1f} % after.")
-    paths = {"model": Path(trained.model), "log": Path(checked.config.out) / PROGRESS}
+    out = Path(checked.config.out)
+    paths = {"model": Path(trained.model), "log": out / PROGRESS, "curves": out / CURVES}
+    write_curves({checked.method: [out / PROGRESS]}, out / CURVES, f"{out.name}: {checked.method}")
     say_wrote(paths, {"play with it": play_command(checked, trained)})

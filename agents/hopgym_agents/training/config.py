@@ -51,6 +51,7 @@ _SET: Mapping[str, Any] = {
     "save_steps": 100,
     "report_to": "none",
     "disable_tqdm": True,
+    "ddp_timeout": 14_400,  # the others wait while one process plays
 }
 """What TRL's own defaults are replaced by, where nothing is given."""
 

@@ -12,14 +12,14 @@ from hopgym.verdicts import GOOD_VERDICTS, Verdict
 
 
 class Diagnosis:
-    """Counts sampled actions and episodes until it is asked for."""
+    """Counts sampled actions and episodes until it is asked for; those of this process alone."""
 
     def __init__(self) -> None:
         self._clear()
 
     def add_action(self, position: int, step: Step) -> None:
         """Count a sampled action by how many came before it in its episode."""
-        self._actions[position] += 1
+        self._judged[position] += step.verdict != Verdict.UNJUDGED
         self._good[position] += step.verdict in GOOD_VERDICTS
         self._verdicts[step.verdict] += 1
 
@@ -39,14 +39,16 @@ class Diagnosis:
     def taken(self) -> dict[str, Any]:
         """Return the figures so far, and begin anew.
 
-        ``good_by_step`` has [GOOD actions, actions] by the place in the episode, from "1";
+        ``good_by_step`` has [GOOD actions, judged actions] by the place in the episode, from "1";
         ``malformed`` and ``repeat`` are shares of the actions, ``success`` of the episodes;
         ``searches_per_hop`` is the mean of calls over hops. What was not seen is left out.
         """
         found: dict[str, Any] = {}
-        if actions := self._actions.total():
+        if actions := self._verdicts.total():
             found["good_by_step"] = {
-                str(at + 1): [self._good[at], self._actions[at]] for at in sorted(self._actions)
+                str(at + 1): [self._good[at], count]
+                for at, count in sorted(self._judged.items())
+                if count
             }
             found["malformed"] = round(self._verdicts[Verdict.MALFORMED] / actions, 4)
             found["repeat"] = round(self._verdicts[Verdict.REPEAT] / actions, 4)
@@ -57,7 +59,7 @@ class Diagnosis:
         return found
 
     def _clear(self) -> None:
-        self._actions: Counter[int] = Counter()
+        self._judged: Counter[int] = Counter()
         self._good: Counter[int] = Counter()
         self._verdicts: Counter[Verdict] = Counter()
         self._episodes = self._successes = 0

@@ -41,6 +41,8 @@ def prepare(config: TrainConfig) -> Prepared:
     from trl.trainer.sft_config import SFTConfig
 
     check_unused(METHOD, config)
+    longest = config.trl.get("max_length")
+    require(longest is None, "trl.max_length", "left out: the context bounds episodes", longest)
     config = with_usual(config, reward="good", filter="none")
     fits = config.batch % config.play.samples == 0
     require(fits, "play.samples", f"a divisor of the batch ({config.batch})", config.play.samples)

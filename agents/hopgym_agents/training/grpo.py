@@ -50,7 +50,7 @@ def grpo_config() -> Any:
 
 def fixed(config: TrainConfig) -> dict[str, Any]:
     """Return the arguments that the options decide; checked, as they go into TRL's."""
-    check_groups(config, int(config.trl.get("num_generations", USUAL["num_generations"])))
+    check_groups(config, config.trl.get("num_generations", USUAL["num_generations"]))
     return {
         "reward_weights": list(config.reward.values()),
         "shuffle_dataset": False,

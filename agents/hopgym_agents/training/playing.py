@@ -97,9 +97,9 @@ def _check_rewards(config: TrainConfig, env: HopEnv) -> None:
     require(good or not flip, "play.flip", "0 without the reward good, whose verdicts turn", flip)
 
 
-def check_groups(config: TrainConfig, group: int) -> None:
+def check_groups(config: TrainConfig, group: object) -> None:
     """Raise an `ArgumentError` unless whole groups make a batch."""
-    fits = group >= 2 and config.batch % group == 0
+    fits = type(group) is int and group >= 2 and config.batch % group == 0
     expected = f"a divisor of the batch ({config.batch}), at least 2"
     require(fits, "trl.num_generations", expected, group)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from hopgym import __version__
 from hopgym.report.wording import visible
-from hopgym_agents.studies.drawing import HEIGHT, WIDTH, Chart
+from hopgym_agents.curves.drawing import HEIGHT, WIDTH, Chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def render_page(
 @cache
 def _style() -> str:
     report = files("hopgym.data").joinpath("report.css").read_text(encoding="utf-8")
-    own = files("hopgym_agents.studies").joinpath("page.css").read_text(encoding="utf-8")
+    own = files("hopgym_agents.curves").joinpath("page.css").read_text(encoding="utf-8")
     return (report + own).replace("\r\n", "\n")
 
 
@@ -93,7 +93,7 @@ def _digest(text: str) -> str:
 def _template() -> Any:
     from jinja2 import Environment, StrictUndefined
 
-    text = files("hopgym_agents.studies").joinpath("page.html.j2").read_text(encoding="utf-8")
+    text = files("hopgym_agents.curves").joinpath("page.html.j2").read_text(encoding="utf-8")
     made = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

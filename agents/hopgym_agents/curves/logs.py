@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hopgym.linefile import whole_file
-from hopgym_agents.studies.drawing import Chart, Line, chart, tones_of
-from hopgym_agents.studies.page import Section, Table, render_page
+from hopgym_agents.curves.drawing import Chart, Line, chart, tones_of
+from hopgym_agents.curves.page import Section, Table, render_page
 
 Point = Mapping[str, Any]
 Runs = Mapping[str, Sequence[Path]]
