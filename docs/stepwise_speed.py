@@ -80,8 +80,9 @@ def trained(options: dict[str, Any]) -> Cost:
     from hopgym_agents.training import stepwise
     from hopgym_agents.training.commands import METHODS
     from hopgym_agents.training.config import read_config
+    from hopgym_agents.training.session import train
 
-    prepared = METHODS["stepwise"].prepare(read_config(options))
+    prepared = METHODS["stepwise"](read_config(options))
     spent: list[float] = []
     act = stepwise._Actions.__call__
 
@@ -93,7 +94,7 @@ def trained(options: dict[str, Any]) -> Cost:
 
     stepwise._Actions.__call__ = timed  # type: ignore[method-assign]
     try:
-        METHODS["stepwise"].train(prepared, None)
+        train(prepared)
     finally:
         stepwise._Actions.__call__ = act  # type: ignore[method-assign]
     lines = (Path(options["out"]) / "progress.jsonl").read_text(encoding="utf-8").splitlines()

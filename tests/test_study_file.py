@@ -6,8 +6,12 @@ import pytest
 
 from hopgym.errors import ArgumentError, DataError
 from hopgym_agents.studies.plan import nested
-from hopgym_agents.studies.reading import laid_over, merged, played_with, read_study
+from hopgym_agents.studies.reading import played_with, read_study
+from hopgym_agents.training.recipes import laid_over, merged
 from tests.study_files import TEXT, read
+
+GRID = 'name = "one"'
+"""Behind which a grid is put."""
 
 
 def test_arms_have_the_options_of_all_under_their_own(tmp_path: Path) -> None:
@@ -44,12 +48,21 @@ def test_quick_is_laid_over_every_suite_and_arm(tmp_path: Path) -> None:
         ('name = "two"', 'name = "one"', r"names of arms and models must be others than"),
         ('name = "two"', 'name = "oracle"', r"must be none of a policy or start, got 'oracle'"),
         ('name = "test"', 'name = "a/b"', r"names of suites must be of letters, .*'a/b'"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", r"seeds must be others than each other"),
+        ('name = "test"', 'name = "grid"', r"must be another than grid, .* got 'grid'"),
+        (GRID, "trl = []", r"grid of arm 'one', trl must be a list of at least one value"),
+        (GRID, '"trl.x" = []', r"grid of arm 'one', trl.x must be a list of at least one"),
+        (GRID, "batch = [4, 4]", r"grid of arm 'one', batch must be values that differ"),
+        (GRID, "bach = [4]", r"grid of arm 'one' takes .*'bach' \(did you mean 'batch'\?\)"),
+        (GRID, '"play.rond" = [4]', r"grid of .*play.rond \(did you mean 'play.round'\?\)"),
+        (GRID, '"seed" = [4]', r"grid of arm 'one': seed follows from the study"),
         ("[[suite]]", "[[suites]]", r"got 'suites' \(did you mean 'suite'\?\)"),
         ("[start.tiny]\nhidden = 32", "[begin]", r"got 'begin'"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert old in TEXT
+    new = f"{old}\ngrid = {{ {new} }}" if old == GRID else new
     with pytest.raises(ArgumentError, match=rf"study\.toml: .*{told}"):
         read(tmp_path, TEXT.replace(old, new, 1))
 

@@ -9,7 +9,7 @@ import pytest
 from hopgym.errors import ArgumentError, DataError
 from hopgym_agents.studies import pool
 from hopgym_agents.studies.keeping import Kept
-from hopgym_agents.studies.plan import Job, plan
+from hopgym_agents.studies.plan import Job, digest, plan
 from tests.study_files import TEXT, read
 
 GRID = TEXT.replace(
@@ -126,7 +126,7 @@ def test_a_change_touches_what_comes_of_it_alone(tmp_path: Path, run: Any) -> No
     assert run(plan(read(tmp_path)))[1].begun == [], "what was before is still there"
 
 
-def test_larger_limits_stay_in_the_folder(tmp_path: Path) -> None:
+def test_other_limits_are_another_run(tmp_path: Path) -> None:
     def paths(text: str) -> dict[str, Path]:
         jobs = plan(read(tmp_path, text))
         kept = Kept(tmp_path, jobs)
@@ -136,9 +136,49 @@ def test_larger_limits_stay_in_the_folder(tmp_path: Path) -> None:
         paths(TEXT),
         paths(TEXT.replace("generated_tokens = 100", "generated_tokens = 200")),
     )
-    assert before["one, seed 0"] == after["one, seed 0"]
+    assert before["one, seed 0"] != after["one, seed 0"]
     assert before["test: one, seed 0"] != after["test: one, seed 0"], "another model plays"
+    assert before["two, seed 0"] == after["two, seed 0"], "whose limits are its own"
     assert len(set(before.values())) == len(before)
+
+
+def test_kept_episodes_of_different_collections_are_different_jobs(tmp_path: Path) -> None:
+    text = TEXT
+    for name, tasks in (("one", 30), ("two", 40)):
+        collect = f'collect = {{ policy = "start", tasks = {tasks}, keep = "process" }}'
+        text = text.replace(f'name = "{name}"', f'name = "{name}"\n{collect}')
+    jobs = plan(read(tmp_path, text))
+    kept = [job for job in jobs if job.kind == "keep"]
+    assert len(kept) == 4 and len({job.needs["run"] for job in kept}) == 4
+    assert "episodes for one, seed 0 that pass process" in {job.name for job in kept}
+
+
+def test_changed_files_are_others(tmp_path: Path) -> None:
+    model, data = tmp_path / "model", tmp_path / "data.json"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    text = TEXT.replace("n = 300", 'n = 300\nfile = "hotpotqa"\nenv = "HotpotQA"')
+    text = text.replace("[start.tiny]\nhidden = 32", f'[start]\nmodel = "{model}"')
+
+    def digests() -> dict[str, str]:
+        jobs = plan(read(tmp_path, text, models={"mine": str(model)}), {"hotpotqa": str(data)})
+        found: dict[str, str] = {}
+        for job in jobs:
+            found[job.name] = digest(job, found)
+        return found
+
+    data.write_text("[]")
+    (model / "model.safetensors").write_bytes(b"1")
+    first = digests()
+    assert digests() == first
+    data.write_text("[1]")
+    other = digests()
+    assert {name for name in first if first[name] != other[name]} == {
+        name for name in first if name.startswith("test: ")
+    }
+    (model / "model.safetensors").write_bytes(b"2")
+    changed = digests()
+    assert all(changed[name] != other[name] for name in ("start", "mine", "one, seed 0"))
 
 
 def test_a_failure_takes_what_needs_it_along_and_nothing_else(tmp_path: Path, run: Any) -> None:

@@ -112,6 +112,10 @@ def test_words_that_cannot_be_taken(tmp_path: Path, words: list[str], told: str)
         ),
         ("size = 12", "sise = 12", "got 'sise' (did you mean 'size'?)"),
         ('"oracle"]', '"oracel"]', "test: oracel: policy must be one of"),
+        ("n = 4", "n = 10000000", "test: start, seed 0: n must be at most the"),
+        ("tasks = 12", "tasks = 10000000", "again: tasks must be at most the"),
+        ("tasks = 12", "first = 9999999, tasks = 12", "first + tasks must be at most the"),
+        ("batch = 4", "batch = 4\nprecision = { knd = 1 }", "got 'precision.knd'"),
     ],
 )
 def test_errors_name_the_job_before_anything_is_done(

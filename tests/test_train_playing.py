@@ -36,7 +36,7 @@ def show(total, done):
             os.kill(os.getpid(), signal.SIGKILL)
     return advance
 
-train(METHODS[sys.argv[1]].prepare(read_config(json.loads(sys.argv[2]))), show)
+train(METHODS[sys.argv[1]](read_config(json.loads(sys.argv[2]))), show)
 """
 DEV = {"dev": 2, "every": 150}
 
@@ -92,7 +92,9 @@ def test_what_a_run_leaves(unbroken: tuple[Path, dict[str, Any]], model: str, me
     assert 0 < result["spent"]["gradient_tokens"] <= learnt_most
     # What was sampled and counted stands in the figures of its places.
     actions = [count for each in learnt for _, count in each["good_by_step"].values()]
-    assert sum(actions) == result["spent"]["environment_steps"]
+    played = result["spent"]["environment_steps"]
+    # With the pages in the prompt, answers alone can be malformed, and nothing else is judged.
+    assert sum(actions) == played or (method == "one_turn" and sum(actions) < played)
     # Two tasks a step, six in all, and every task a world; states came from the first two.
     worlds = {"stepwise": (2, 4, 6)}.get(method, (6,))
     assert result["spent"]["distinct_worlds"] in worlds

@@ -67,7 +67,7 @@ class Keeping(TrainerCallback):
 def step(method: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the gradients of a method's first step."""
     keeping = Keeping()
-    prepared = METHODS[method].prepare(read_config(given))
+    prepared = METHODS[method](read_config(given))
 
     def make(books: Any, player: Any) -> Any:
         trainer = prepared.make_trainer(books, player)

@@ -68,7 +68,7 @@ def prepared(method: str, given: dict[str, Any]) -> Any:
     from hopgym_agents.training.commands import METHODS as known
     from hopgym_agents.training.config import read_config
 
-    return known[method].prepare(read_config(given))
+    return known[method](read_config(given))
 
 
 def trained(method: str, given: dict[str, Any], show: Any = None) -> Any:

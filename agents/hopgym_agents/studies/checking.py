@@ -6,7 +6,8 @@ prepares each training run, on a model and episodes that are made for it in a pa
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from hopgym_agents.studies.description import START
 from hopgym_agents.studies.plan import Job
 from hopgym_agents.studies.working import Result, Tell, Work, do, train_options
 
-_FEW = 8
+_FEW = 64
+"""Tasks of a made collection: enough states for a batch of the usual size."""
+_CHECKED = ("env", "kwargs", "policy", "method", "n", "tasks", "first")
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
@@ -30,8 +33,8 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     for job in jobs:
         asked = job.arguments
         # Every suite is asked for again for each model.
-        key = json.dumps([asked.get(name) for name in ("env", "kwargs", "policy", "method")])
-        if key not in seen or job.kind == "given":
+        key = json.dumps([asked.get(name) for name in _CHECKED])
+        if key not in seen or job.kind in ("given", "train"):
             seen.add(key)
             with _naming(job):
                 _check(job)
@@ -67,23 +70,18 @@ def prepare_all(jobs: Sequence[Job], tell: Tell) -> int:
             needed = {role: results[name] for role, name in job.needs.items()}
             work = Work(job, needed, Path(folder) / f"run{number}")
             with _naming(job):
-                METHODS[job.arguments["method"]].prepare(read_config(train_options(work)))
+                METHODS[job.arguments["method"]](read_config(train_options(work)))
             tell(number, len(runs))
     return len(runs)
 
 
-class _naming:
-    """Puts the name of a job before what goes wrong in the block."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, HopgymError):
-            raise ArgumentError(f"{self._job.name}: {error}") from error
+@contextmanager
+def _naming(job: Job) -> Iterator[None]:
+    """Put the name of a job before what goes wrong in the block."""
+    try:
+        yield
+    except HopgymError as error:
+        raise ArgumentError(f"{job.name}: {error}") from error
 
 
 def _check(job: Job) -> None:
@@ -91,10 +89,12 @@ def _check(job: Job) -> None:
     from hopgym_agents.filtering import FILTERS
     from hopgym_agents.modeling.trainable import check_name
     from hopgym_agents.options import read_options
+    from hopgym_agents.training.config import read_config
 
     asked = job.arguments
     if job.kind == "train":
         _check_method(asked["method"])
+        read_config({**asked["options"], "model": START, "out": START})  # its names and values
     elif job.kind == "keep":
         names = ", ".join(FILTERS)
         require(asked["filter"] in FILTERS, "collect.keep", f"one of {names}", asked["filter"])
@@ -105,8 +105,16 @@ def _check(job: Job) -> None:
     elif job.kind in ("collect", "evaluate"):
         env = make(asked["env"], asked["kwargs"])
         env.source[0]  # of a world that cannot give its questions, nothing is known before
+        _check_count(asked, len(env.source))
         if asked["policy"] not in ("llm", START):
             policy_named(asked["policy"], env, asked.get("options", {}))
+
+
+def _check_count(asked: Mapping[str, Any], there: int) -> None:
+    first, expected = asked.get("first", 0), f"at most the {there:,} tasks of {asked['env']}"
+    wanted = asked.get("n") or asked.get("tasks") or 0
+    name = "n" if "n" in asked else "first + tasks" if first else "tasks"
+    require(first + wanted <= there, name, f"{expected} with these arguments", first + wanted)
 
 
 def _check_method(name: str) -> None:

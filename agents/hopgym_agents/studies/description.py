@@ -18,6 +18,8 @@ POLICIES = ("oracle", "greedy", "random", "unknown", "guess")
 """What is played on every suite beside the models, where the file does not say."""
 START = "start"
 """Name of the model that runs start from, in tables and as the policy of a collection."""
+GRID = "grid"
+"""Name of the suite that values are chosen by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,7 @@ class Kept:
 
     def path(self, job: Job) -> Path:
         """Return where the files of a job go, without a suffix."""
-        # A training run goes on in its folder when its limits alone are others.
-        own = digest(job, self._digests, limits=job.kind != "train")
+        own = self._digests[job.name]
         return self.folder / _PLACES[job.kind] / f"{_stem(job.name)}.{own}"
 
     def log(self, job: Job) -> Path:

@@ -9,17 +9,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from hopgym.cli.arguments import resolve_id
 from hopgym.errors import require
-from hopgym_agents.studies.description import START, Arm, Collect, Stage, Study, Suite
-from hopgym_agents.studies.reading import laid_over, merged
+from hopgym_agents.studies.description import GRID, START, Arm, Collect, Stage, Study, Suite
+from hopgym_agents.studies.given import content_of
+from hopgym_agents.studies.reading import WHOLE
+from hopgym_agents.training.recipes import laid_over, merged
 
 FLOOR = "guess"
 """The policy that no suite is without: what is to be had without reading anything."""
-GRID = "grid"
-"""Name of the suite that values are chosen by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +73,15 @@ def plan(study: Study, files: Mapping[str, str] | None = None) -> tuple[Job, ...
     return tuple(made.jobs.values())
 
 
-def digest(job: Job, digests: Mapping[str, str], *, limits: bool = True) -> str:
+def digest(job: Job, digests: Mapping[str, str]) -> str:
     """Return what tells a job from others: of its arguments and of all that it needs.
 
     Args:
         job: The job.
         digests: Of the jobs it needs, by name.
-        limits: Whether the limits of a training run count; with larger ones it goes on.
     """
-    arguments = dict(job.arguments)
-    if not limits and "options" in arguments:
-        arguments["options"] = {k: v for k, v in arguments["options"].items() if k != "limits"}
     needs = {role: digests[name] for role, name in job.needs.items()}
-    text = json.dumps([job.kind, arguments, needs], sort_keys=True, default=list)
+    text = json.dumps([job.kind, job.arguments, needs], sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -107,10 +104,14 @@ class _Plan:
         start = self._study.start
         assert start is not None
         if start.model:
-            arguments: dict[str, Any] = {"options": {"generator": "local", "model": start.model}}
-            model = self._add(Job(START, "given", arguments))
+            options = {"generator": "local", "model": start.model}
+            model = self._add(Job(START, "given", {"options": options, **_weights(options)}))
         else:
-            tiny = {"hidden": start.tiny.hidden, "layers": start.tiny.layers, "seed": seed}
+            tiny: dict[str, Any] = {
+                "hidden": start.tiny.hidden,
+                "layers": start.tiny.layers,
+                "seed": seed,
+            }
             env, kwargs = _world(self._study, "", {}, "start.tiny")
             words = {"env_id": env, "env_kwargs": kwargs}
             model = self._add(Job(f"tiny model, seed {seed}", "tiny", tiny | words, seed=seed))
@@ -137,7 +138,8 @@ class _Plan:
 
     def given(self, name: str, options: Mapping[str, Any]) -> str:
         """Add a model that is there already; return its job's name."""
-        return self._add(Job(name, "given", {"options": dict(options)}, who=name))
+        arguments = {"options": dict(options), **_weights(options)}
+        return self._add(Job(name, "given", arguments, who=name))
 
     def evaluate(
         self,
@@ -150,6 +152,8 @@ class _Plan:
         """Add an evaluation of a model, or of the policy ``who``; return its name."""
         env, kwargs = suite_kwargs(self._study, suite, files)
         arguments: dict[str, Any] = {"env": env, "kwargs": kwargs, "n": suite.n}
+        if suite.file:
+            arguments["content"] = content_of(Path(files[suite.file]))
         arguments["policy"] = "llm" if model else who
         if model:
             arguments["options"] = {**self._study.play, **suite.options}
@@ -177,7 +181,7 @@ class _Plan:
         run = self._add(Job(name, "collect", arguments, needs))
         if not collect.keep:
             return run
-        name = f"episodes that pass {collect.keep}, seed {seed}"
+        name = f"{run} that pass {collect.keep}" + ("" if of_model else f", seed {seed}")
         return self._add(Job(name, "keep", {"filter": collect.keep, "seed": seed}, {"run": run}))
 
     def _choice(self, arm: Arm, seed: int) -> str:
@@ -187,7 +191,7 @@ class _Plan:
         values = [dict(zip(arm.grid, each, strict=True)) for each in product(*arm.grid.values())]
         for number, chosen in enumerate(values):
             name = f"{arm.name} with " + " ".join(f"{k}={v}" for k, v in chosen.items())
-            options = merged(laid_over(arm.options, grid.options), nested(chosen))
+            options = merged(laid_over(arm.options, grid.options, WHOLE), nested(chosen))
             tried = Arm(name, arm.method, arm.collect, options=options)
             model = self.arm(tried, seed, self.start(seed))
             found[str(number)] = self.evaluate(suite, name, seed, {}, model)
@@ -225,6 +229,13 @@ def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
 def evaluations(jobs: Sequence[Job], suite: str) -> Iterator[Job]:
     """Yield the evaluations on a suite."""
     return (job for job in jobs if job.kind == "evaluate" and job.suite == suite)
+
+
+def _weights(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells the files of a model from others of the same names."""
+    paths = [Path(str(options[name])) for name in ("model", "adapter") if options.get(name)]
+    found = "".join(content_of(path) for path in paths)
+    return {"content": found} if found else {}
 
 
 def _world(study: Study, env: str, kwargs: Mapping[str, Any], what: str) -> tuple[str, Any]:

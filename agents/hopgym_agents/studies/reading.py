@@ -6,7 +6,6 @@ What needs an environment, a model or a method to be checked is checked by
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -16,9 +15,13 @@ from msgspec import ValidationError, convert
 
 from hopgym.cli.policies import POLICIES
 from hopgym.errors import ArgumentError, DataError, did_you_mean, require
-from hopgym_agents.studies.description import INSIDE, START, Study
+from hopgym_agents.modeling import Precision
+from hopgym_agents.studies.description import GRID, INSIDE, START, Arm, Study
+from hopgym_agents.training.budget import Limits
 from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.folder import MODEL
+from hopgym_agents.training.play import Play
+from hopgym_agents.training.recipes import laid_over, merged, read_toml
 
 T = TypeVar("T")
 
@@ -27,7 +30,9 @@ RUN = "run.json"
 OWN = ("run", "model", "out", "seed")
 """Options of a training run that follow from the study."""
 
-_WHOLE = ("reward", "limits")
+_TABLES: Mapping[str, Any] = {"precision": Precision, "limits": Limits, "play": Play}
+"""Options that are tables of a dataclass."""
+WHOLE = ("reward", "limits")
 """Options that replace those they are laid over: each is one choice."""
 _NAME = re.compile(r"[A-Za-z0-9][\w .,%+=-]*")
 
@@ -46,11 +51,7 @@ def read_study(
         DataError: When there is no such file, or it is no TOML.
         ArgumentError: On names that there are not, values of another type or out of range.
     """
-    try:
-        with path.open("rb") as file:
-            given = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a study in TOML, got none ({error})") from error
+    given = read_toml(path, "a study")
     faster = given.pop("quick", {})
     if quick:
         require(bool(faster), "--quick", "for a study with a table [quick]", str(path))
@@ -59,29 +60,6 @@ def read_study(
         return _study(given, models or {})
     except ArgumentError as error:
         raise ArgumentError(f"{path}: {error}") from error
-
-
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one table over another: tables are merged, other values replaced.
-
-    A table over a list of tables is merged into each of them.
-    """
-    found = dict(under)
-    for name, value in over.items():
-        there = found.get(name)
-        if isinstance(value, Mapping) and isinstance(there, Mapping):
-            found[name] = merged(there, value)
-        elif isinstance(value, Mapping) and isinstance(there, list | tuple):
-            found[name] = [merged(each, value) for each in there]
-        else:
-            found[name] = value
-    return found
-
-
-def laid_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of a training run with others over them, some of them as a whole."""
-    whole = {name: over[name] for name in _WHOLE if name in over}
-    return merged(options, over) | whole
 
 
 def played_with(folder: Path) -> dict[str, Any]:
@@ -120,6 +98,10 @@ def _study(given: dict[str, Any], models: Mapping[str, str]) -> Study:
     study = read_table(Study, given, "the study")
     require(bool(study.suite), "suite", "at least one table [[suite]]", ())
     require(bool(study.seeds), "seeds", "at least one whole number", study.seeds)
+    once = len(set(study.seeds)) == len(study.seeds)
+    require(once, "seeds", "others than each other", list(study.seeds))
+    for arm in study.arm:
+        _check_grid(arm)
     require(not study.arm or study.start is not None, "start", "given for arms: [start.tiny]", None)
     for stage in study.start.stage if study.start else ():
         check_options(stage.train, "start.stage.train")
@@ -138,6 +120,22 @@ def check_options(given: Mapping[str, Any], where: str) -> None:
         if name not in known:
             hint = did_you_mean(name, known)
             raise ArgumentError(f"{where} takes {', '.join(known)}, got {name!r}{hint}")
+
+
+def _check_grid(arm: Arm) -> None:
+    where = f"grid of arm {arm.name!r}"
+    for name, values in arm.grid.items():
+        table, _, inner = name.partition(".")
+        check_options({table: values}, where)
+        kind = _TABLES.get(table)
+        if kind is not None:
+            known = [f"{table}.{each.name}" for each in fields(kind)]
+            hint = did_you_mean(name, known)
+            right = not inner or f"{table}.{inner.partition('.')[0]}" in known
+            require(right, where, f"of {', '.join(known)}", f"{name}{hint}")
+        require(bool(values), f"{where}, {name}", "a list of at least one value", values)
+        once = all(values.count(each) == 1 for each in values)
+        require(once, f"{where}, {name}", "values that differ", values)
 
 
 def read_table(kind: type[T], given: Any, where: str) -> T:
@@ -182,7 +180,7 @@ def _arm(given: dict[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     own = {name: given[name] for name in ("name", "method", "collect", "grid") if name in given}
     options = {name: value for name, value in given.items() if name not in own}
     check_options(options, f"arm {own.get('name', '')!r} (name, method, collect, grid)")
-    return own | {"options": laid_over(base, options)}
+    return own | {"options": laid_over(base, options, WHOLE)}
 
 
 def _model(given: dict[str, Any]) -> dict[str, Any]:
@@ -195,5 +193,9 @@ def _check_names(what: str, names: Sequence[str]) -> None:
         good = bool(_NAME.fullmatch(name))
         require(good, f"names of {what}", "of letters, numbers, blanks and any of .,%+=-_", name)
         require(names.count(name) == 1, f"names of {what}", "others than each other's", name)
-        taken = what != "suites" and name in (START, *POLICIES)
-        require(not taken, f"names of {what}", "none of a policy or start", name)
+        taken, told = (
+            ((GRID,), f"another than {GRID}, by whose tasks grids are chosen from")
+            if what == "suites"
+            else ((START, *POLICIES), "none of a policy or start")
+        )
+        require(name not in taken, f"names of {what}", told, name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hopgym.errors import DataError
 from hopgym_agents.studies.description import START
 from hopgym_agents.studies.plan import Job, nested
-from hopgym_agents.studies.reading import merged
+from hopgym_agents.training.recipes import merged
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -102,10 +102,11 @@ def _train(work: Work, tell: Tell) -> Result:
     from hopgym_agents.training.commands import METHODS, quiet
     from hopgym_agents.training.config import read_config
     from hopgym_agents.training.result import play_options
+    from hopgym_agents.training.session import train
 
     quiet()
     config = read_config(train_options(work))
-    method = METHODS[work.job.arguments["method"]]
+    prepare = METHODS[work.job.arguments["method"]]
 
     def show(total: int, done: int) -> Callable[[int], None]:
         at = done
@@ -117,11 +118,14 @@ def _train(work: Work, tell: Tell) -> Result:
 
         return advance
 
-    trained = method.train(method.prepare(config), show)
+    trained = train(prepare(config), show)
     told = play_options(config, trained.model)
     options = {name.removeprefix("llm."): _plain(value) for name, value in told.items()}
+    # One job writes it: those that start from an adapter could not share the work of merging it.
+    merged_in = _merged(work, options) if work.job.who == START else {}
     return {
         "options": options,
+        **merged_in,
         "progress": str(Path(config.out) / "progress.jsonl"),
         "spent": trained.spent.to_dict(),
         "steps": trained.steps,
@@ -137,20 +141,21 @@ def train_options(work: Work) -> dict[str, Any]:
         options = merged(options, nested(results["choice"]["values"]))
     if "run" in results:
         options["run"] = results["run"]["run"]
-    return {**options, "model": _whole(work), "out": str(work.path), "seed": asked["seed"]}
+    start = results["model"]
+    model = start.get("merged", start["options"]["model"])
+    return {**options, "model": model, "out": str(work.path), "seed": asked["seed"]}
 
 
-def _whole(work: Work) -> str:
-    """Return the folder of the model that a run starts from; an adapter's is merged into one."""
+def _merged(work: Work, options: Mapping[str, str]) -> Result:
+    """Return the folder of a trained adapter merged into its base, for runs that start from it."""
     from hopgym_agents.modeling.saving import merge_adapter
 
-    options: dict[str, str] = work.results["model"]["options"]
     if "adapter" not in options:
-        return options["model"]
-    whole = Path(options["adapter"]).with_name("merged")
-    if not whole.exists():
-        merge_adapter(options["model"], options["adapter"], whole)
-    return str(whole)
+        return {}
+    folder = work.path / "merged"
+    shutil.rmtree(folder, ignore_errors=True)  # of a job that was killed
+    merge_adapter(options["model"], options["adapter"], folder)
+    return {"merged": str(folder)}
 
 
 def _choose(work: Work, tell: Tell) -> Result:

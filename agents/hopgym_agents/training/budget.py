@@ -28,7 +28,8 @@ class Spent:
     distinct_worlds: int = 0
     """Behind all that was learnt from."""
     cpu_seconds: float = 0.0
-    """Of this process, all of its threads together, without those of evaluations."""
+    """Of all processes that train together and of all their threads, without those of
+    evaluations; what other processes than the first took behind its last step is not in it."""
     wall_seconds: float = 0.0
     """Without those of evaluations."""
 
@@ -78,6 +79,8 @@ class Meter:
     def start(self, before: Spent) -> None:
         """Begin a session behind what was spent before it."""
         self._counts = {each.name: getattr(before, each.name) for each in fields(before)}
+        self.others = 0.0
+        """CPU seconds of the other processes of this session."""
         self._cpu, self._wall = time.process_time(), time.monotonic()
 
     @contextmanager
@@ -90,6 +93,11 @@ class Meter:
             self._cpu += time.process_time() - cpu
             self._wall += time.monotonic() - wall
 
+    @property
+    def own_cpu(self) -> float:
+        """CPU seconds of this process in this session."""
+        return time.process_time() - self._cpu
+
     def add(self, **counts: int) -> None:
         """Count something that was spent, by the names of `Spent`."""
         for name, count in counts.items():
@@ -99,7 +107,7 @@ class Meter:
     def spent(self) -> Spent:
         """The sums at this moment."""
         found: dict[str, Any] = dict(self._counts)
-        found["cpu_seconds"] += round(time.process_time() - self._cpu, 3)
+        found["cpu_seconds"] += round(self.own_cpu + self.others, 3)
         found["wall_seconds"] += round(time.monotonic() - self._wall, 3)
         return Spent(**found)
 

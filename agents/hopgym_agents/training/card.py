@@ -20,11 +20,7 @@ def write_card(folder: Path, checked: Checked, trained: Trained) -> None:
 
 def card(checked: Checked, trained: Trained) -> str:
     """Return the card as Markdown: base, data, budget, scores, use."""
-    config, data, spent = checked.config, checked.data, trained.spent
-    settings = "\n".join(f"- {name}: {json.dumps(value)}" for name, value in config.trl.items())
-    costs = "\n".join(
-        f"| {name.replace('_', ' ')} | {value:,} |" for name, value in spent.to_dict().items()
-    )
+    config, data = checked.config, checked.data
     rewards = ", ".join(f"{name} x {weight:g}" for name, weight in config.reward.items())
     return f"""---
 base_model: {json.dumps(config.model)}
@@ -44,13 +40,7 @@ Trained by `hopgym train {checked.method}` (hopgym {__version__}) from `{config.
 
 ## Budget
 
-{trained.steps:,} steps of {config.batch} rows; ended by {trained.ended_by.replace("_", " ")}.
-
-| spent by this run | |
-|---|---|
-{costs}
-
-{settings or "TRL's settings are the defaults of the method."}
+{_budget(checked, trained)}
 
 ## Scores
 
@@ -62,6 +52,20 @@ Trained by `hopgym train {checked.method}` (hopgym {__version__}) from `{config.
 {play_command(checked, trained)}
 ```
 """
+
+
+def _budget(checked: Checked, trained: Trained) -> str:
+    config, spent = checked.config, trained.spent.to_dict()
+    settings = "\n".join(f"- {name}: {json.dumps(value)}" for name, value in config.trl.items())
+    costs = "\n".join(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in spent.items())
+    return f"""{trained.steps:,} steps of {config.batch} rows; ended by \
+{trained.ended_by.replace("_", " ")}.
+
+| spent by this run | |
+|---|---|
+{costs}
+
+{settings or "TRL's settings are the defaults of the method."}"""
 
 
 def _scores(checked: Checked, trained: Trained) -> str:

@@ -5,7 +5,6 @@ In: words of the command line and a recipe. Out: a folder with the model and wha
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -26,24 +25,14 @@ CURVES = "report.html"
 """The learning curves of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A way to train."""
-
-    prepare: Callable[[TrainConfig], session.Prepared]
-    """Checks all that can be checked before training."""
-    train: Callable[..., Trained] = session.train
-    """Takes what ``prepare`` gives, and what shows the steps."""
-
-
-METHODS: Mapping[str, Method] = {
-    "sft": Method(sft.prepare),
-    "filtered": Method(filtered.prepare),
-    "stepwise": Method(stepwise.prepare),
-    "trajectory": Method(trajectory.prepare),
-    "one_turn": Method(trajectory.prepare_one_turn),
+METHODS: Mapping[str, Callable[[TrainConfig], session.Prepared]] = {
+    "sft": sft.prepare,
+    "filtered": filtered.prepare,
+    "stepwise": stepwise.prepare,
+    "trajectory": trajectory.prepare,
+    "one_turn": trajectory.prepare_one_turn,
 }
-"""The methods by name."""
+"""The methods by name: what checks all that can be checked before `session.train`."""
 
 
 @takes_arguments
@@ -74,12 +63,12 @@ def train(
     require(method in METHODS, "method", f"one of {', '.join(METHODS)}{hint}", method)
     config = read_config(read_words(ctx.args), recipe)
     quiet()
-    prepared = METHODS[method].prepare(config)
+    prepared = METHODS[method](config)
     if dry_run:
         _show(prepared.checked, as_json)
         return
     with ExitStack() as bars:
-        trained = METHODS[method].train(prepared, lambda total, done: _bar(bars, total, done))
+        trained = session.train(prepared, lambda total, done: _bar(bars, total, done))
     if is_leader():
         _report(prepared.checked, trained, as_json)
 

@@ -38,6 +38,7 @@ def compacted(
         settings: Further arguments of the method.
     """
     import torch
+    from torch.nn.functional import pad
 
     columns = input_ids.shape[1]
     both = torch.cat([input_ids, attention_mask], dim=1)
@@ -46,22 +47,14 @@ def compacted(
     order, found = [], []
     for rows, first, last in _groups(mask):
         cut = columns - last
-        part = compute(
-            model,
-            ids[rows][:, first:last],
-            mask[rows][:, first:last],
-            logits_to_keep - cut,
-            **settings,
-        )
+        own = (each[rows][:, first:last] for each in (ids, mask))
+        part = compute(model, *own, logits_to_keep - cut, **settings)
         order.append(rows)
-        found.append([_padded(each, cut) for each in part[:2]])
+        found.append((pad(part[0], (0, cut)), None if part[1] is None else pad(part[1], (0, cut))))
     back = torch.argsort(torch.cat(order))[place]
-    logps, entropies = (
-        None if each[0] is None else torch.cat(list(each))[back]
-        for each in zip(*found, strict=True)
-    )
-    assert logps is not None
-    return logps, entropies, None
+    logps = torch.cat([each for each, _ in found])[back]
+    entropies = [each for _, each in found if each is not None]
+    return logps, torch.cat(entropies)[back] if entropies else None, None
 
 
 def _groups(mask: "Tensor") -> Iterator[tuple["Tensor", int, int]]:
@@ -75,9 +68,3 @@ def _groups(mask: "Tensor") -> Iterator[tuple["Tensor", int, int]]:
     count = max(1, min(_GROUPS, len(by_length) // _LEAST))
     for rows in torch.tensor_split(by_length, count):
         yield rows, int(first[rows].min()), int(last[rows].max())
-
-
-def _padded(values: "Tensor | None", columns: int) -> "Tensor | None":
-    from torch.nn.functional import pad
-
-    return None if values is None else pad(values, (0, columns))

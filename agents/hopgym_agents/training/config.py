@@ -5,20 +5,20 @@ trainer. Nothing is read or loaded before all of it has been checked.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 from msgspec import Meta, ValidationError, convert
 
-from hopgym.errors import ArgumentError, DataError, did_you_mean, require
+from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym_agents.filtering import FILTERS
 from hopgym_agents.modeling import PRECISIONS, Precision
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.budget import Limits
 from hopgym_agents.training.play import Play
+from hopgym_agents.training.recipes import laid_over, read_toml
 from hopgym_agents.training.rewards import JUDGE, NAMES
 
 _OURS: Mapping[str, str] = {
@@ -42,16 +42,21 @@ _FIXED = (
     *("remove_unused_columns", "load_best_model_at_end", "eval_strategy", "shuffle_dataset"),
     *("dispatch_batches", "split_batches", "num_generations_eval", "mask_truncated_completions"),
     *("min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs"),
+    *("num_iterations", "steps_per_generation"),
     *("cache_implementation", "use_transformers_paged", "use_transformers_continuous_batching"),
 )
 """Settings of TRL that no run may have otherwise: tokens are those of acting, sampled by this
 package's own generator, and a killed run goes on from its checkpoints."""
+_NUMBERS = {int, float, bool, type(None)}
 _SET: Mapping[str, Any] = {
     "logging_steps": 10,
     "save_steps": 100,
     "report_to": "none",
     "disable_tqdm": True,
     "ddp_timeout": 14_400,  # the others wait while one process plays
+    "activation_checkpointing": False,  # `load_trainable` has seen to it.
+    "save_total_limit": 2,
+    "remove_unused_columns": False,
 }
 """What TRL's own defaults are replaced by, where nothing is given."""
 
@@ -100,8 +105,8 @@ def read_config(
             what must be given and is not.
         DataError: When the recipe cannot be read.
     """
-    merged: dict[str, Any] = _recipe(Path(recipe)) if recipe is not None else {}
-    merged = _laid_over(merged, given)
+    below = read_toml(Path(recipe), "a recipe") if recipe is not None else {}
+    merged = laid_over(below, given)
     _known(merged, TrainConfig, "")
     for name, kind in (("precision", Precision), ("limits", Limits), ("play", Play)):
         if isinstance(merged.get(name), Mapping):
@@ -140,17 +145,6 @@ def _check_names(config: TrainConfig) -> None:
     require(asked == told, "play.judge", mend, config.play.judge)
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one mapping behind another, single values of objects too."""
-    merged = dict(below)
-    for name, value in above.items():
-        there = merged.get(name)
-        # Rewards are one choice: another one is not to be added to a recipe's.
-        both = isinstance(value, Mapping) and isinstance(there, Mapping) and name != "reward"
-        merged[name] = _laid_over(there, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
 def trl_arguments(
     config: TrainConfig, kind: Any, folder: Path, usual: Mapping[str, Any], **fixed: Any
 ) -> Any:
@@ -169,17 +163,7 @@ def trl_arguments(
     """
     import torch
 
-    known = [each.name for each in fields(kind)]
-    for name in config.trl:
-        if name in _OURS:
-            raise ArgumentError(f"trl.{name} follows from {_OURS[name]}; give that instead")
-        if name in _FIXED:
-            raise ArgumentError(
-                f"trl.{name} is set by the method and cannot be given; leave it out"
-            )
-        if name not in known:
-            hint = did_you_mean(str(name), known)
-            raise ArgumentError(f"trl must hold settings of {kind.__name__}, got {name!r}{hint}")
+    _check_trl(config.trl, kind)
     cuda = torch.cuda.is_available() and not config.trl.get("use_cpu")
     if not cuda:
         _refuse_cuda_only(config.trl)
@@ -189,19 +173,39 @@ def trl_arguments(
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         "dataloader_pin_memory": cuda,
         "use_cpu": not cuda,
-        "activation_checkpointing": False,  # `load_trainable` has seen to it.
         **config.trl,
         "output_dir": str(folder),
         "seed": config.seed,
         "per_device_train_batch_size": _share(config),
-        "save_total_limit": 2,
-        "remove_unused_columns": False,
         **fixed,
     }
     try:
         return kind(**settings)
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{kind.__name__} refuses the settings given: {error}") from error
+
+
+def _check_trl(given: Mapping[str, Any], kind: Any) -> None:
+    """Refuse settings that TRL does not have, that are not to be given, or of another type."""
+    known = get_type_hints(kind)
+    for name, value in given.items():
+        if name in _OURS:
+            raise ArgumentError(f"trl.{name} follows from {_OURS[name]}; give that instead")
+        if name in _FIXED:
+            raise ArgumentError(
+                f"trl.{name} is set by the method and cannot be given; leave it out"
+            )
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            raise ArgumentError(f"trl must hold settings of {kind.__name__}, got {name!r}{hint}")
+        if not set(get_args(known[name]) or (known[name],)) <= _NUMBERS:
+            continue  # TRL looks at names itself.
+        try:
+            convert(value, known[name])
+        except ValidationError as error:
+            what = str(error).replace("`", "")
+            told = f"{what[0].lower()}{what[1:]}"
+            raise ArgumentError(f"trl.{name} cannot be taken: {told}") from error
 
 
 def _refuse_cuda_only(given: Mapping[str, Any]) -> None:
@@ -218,18 +222,12 @@ def _refuse_cuda_only(given: Mapping[str, Any]) -> None:
 def _share(config: TrainConfig) -> int:
     """Return how many rows of a batch one process takes at a time."""
     processes = int(os.environ.get("WORLD_SIZE", 1))
-    parts = processes * int(config.trl.get("gradient_accumulation_steps", 1))
+    accumulated: int = config.trl.get("gradient_accumulation_steps", 1)
+    require(accumulated >= 1, "trl.gradient_accumulation_steps", "at least 1", accumulated)
+    parts = processes * accumulated
     expected = f"a multiple of processes times gradient_accumulation_steps ({parts})"
     require(config.batch % parts == 0, "batch", expected, config.batch)
     return config.batch // parts
-
-
-def _recipe(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a recipe in TOML, got none ({error})") from error
 
 
 def _known(given: Mapping[str, Any], kind: Any, prefix: str) -> None:

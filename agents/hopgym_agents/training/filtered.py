@@ -46,7 +46,7 @@ def prepare(config: TrainConfig) -> Prepared:
     config = with_usual(config, reward="good", filter="none")
     fits = config.batch % config.play.samples == 0
     require(fits, "play.samples", f"a divisor of the batch ({config.batch})", config.play.samples)
-    where = setting(config, SFTConfig, USUAL, None, **FIXED)
+    where = setting(config, SFTConfig, USUAL, None, "", **FIXED)
     rows = where.tasks * config.play.samples
 
     def trainer(books: Books, player: Player) -> Any:
@@ -63,8 +63,7 @@ def _trainer(where: Setting, rows: int, books: Books, player: Player) -> Any:
     from transformers import PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
 
-    worlds = Worlds(where.env, books.state.get("seen", 0))
-    longest = most_tokens(where.trainable, where.arguments)
+    played = _Played(where, books, player)
     nothing = Row((where.trainable.tokenizer.pad_token_id,) * 2, (False, False), 0)
 
     class Playing(SFTTrainer):
@@ -74,23 +73,12 @@ def _trainer(where: Setting, rows: int, books: Books, player: Player) -> Any:
             drawn = [number for each in islice(epoch_iterator, num_batches) for number in each]
             if not drawn:
                 return [], None
-            made = self._played([number // where.config.play.samples for number in drawn])
-            made = [row for row in made if len(row.input_ids) <= longest]
-            # The loss is a sum over all of them: those of like length stand best together.
-            made.sort(key=lambda row: len(row.input_ids))
+            made = played.rows(self, [number // where.config.play.samples for number in drawn])
             batches = [collator(_features(part, nothing)) for part in _parts(made, num_batches)]
             learnt = summed(self, {"gradient_tokens": sum(sum(row.learnt[1:]) for row in made)})
             books.meter.add(**learnt)
             # Where nothing is kept there is no loss either, and nothing to divide by.
             return batches, torch.tensor(max(learnt["gradient_tokens"], 1), device=device)
-
-        def _played(self, tasks: Sequence[int]) -> list[Row]:
-            wanted = Counter(tasks)
-            episodes = player.play(where.env, wanted.items(), seed_of(self, where.config.seed))
-            books.diagnosis.add_episodes(episodes)
-            books.meter.add(**summed(self, generated(episodes)))
-            count_worlds(books, worlds, wanted, self)
-            return list(rows_of(episodes, player.encoder, where.rewards))
 
         def _get_train_sampler(self, *_: Any) -> Any:
             return SequentialSampler(range(rows))
@@ -107,6 +95,28 @@ def _trainer(where: Setting, rows: int, books: Books, player: Player) -> Any:
     trainer.data_collator = _numbers
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+class _Played:
+    """Plays tasks and turns what is good of it into rows."""
+
+    def __init__(self, where: Setting, books: Books, player: Player) -> None:
+        self._where, self._books, self._player = where, books, player
+        self._worlds = Worlds(where.env, books.state.get("seen", 0))
+        self._longest = most_tokens(where.trainable, where.arguments)
+
+    def rows(self, trainer: Any, tasks: Sequence[int]) -> list[Row]:
+        """Return the rows of tasks, each played as often as it stands there."""
+        where, books, wanted = self._where, self._books, Counter(tasks)
+        seed = seed_of(trainer, where.config.seed)
+        episodes = self._player.play(where.env, wanted.items(), seed)
+        books.diagnosis.add_episodes(episodes)
+        books.meter.add(**summed(trainer, generated(episodes)))
+        count_worlds(books, self._worlds, wanted, trainer)
+        made = rows_of(episodes, self._player.encoder, where.rewards)
+        # The loss is a sum over all of them: those of like length stand best together.
+        fitting = (row for row in made if len(row.input_ids) <= self._longest)
+        return sorted(fitting, key=lambda row: len(row.input_ids))
 
 
 def _numbers(rows: Sequence[Any]) -> Any:

@@ -9,13 +9,13 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hopgym.errors import DataError, RunFileError
+from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.linefile import lock, replace_lines, unlock
-from hopgym_agents.training.budget import Spent, read_spent
+from hopgym_agents.training.budget import Limits, Spent, read_spent
 
 PROGRESS = "progress.jsonl"
 """The log: a JSON object a line, with ``step`` and all that had been spent."""
@@ -35,8 +35,10 @@ class Checkpoint:
     path: Path
     step: int
     spent: Spent
-    state: Mapping[str, int]
+    state: Mapping[str, Any]
     """Where its method was: which tasks come next."""
+    limits: Mapping[str, Any]
+    """Those that the run had; empty where it does not say."""
 
 
 class RunFolder:
@@ -109,7 +111,8 @@ class RunFolder:
             return None
         path = max(whole, key=_step_of)
         kept = _read(path / _SPENT)
-        return Checkpoint(path, _step_of(path), read_spent(kept), kept.get("state", {}))
+        state, limits = kept.get("state", {}), kept.get("limits", {})
+        return Checkpoint(path, _step_of(path), read_spent(kept), state, limits)
 
     def go_back(self, checkpoint: Checkpoint | None) -> None:
         """Take what came behind a checkpoint, or all where there is none, off folder and log."""
@@ -142,9 +145,11 @@ class RunFolder:
         with self.progress.open("ab", buffering=0) as file:
             file.write(json.dumps(point).encode() + b"\n")
 
-    def mark(self, step: int, spent: Spent, state: Mapping[str, int]) -> None:
+    def mark(
+        self, step: int, spent: Spent, state: Mapping[str, Any], limits: Mapping[str, Any]
+    ) -> None:
         """Say that the checkpoint of a step is whole."""
-        kept = {**spent.to_dict(), "state": dict(state)}
+        kept = {**spent.to_dict(), "state": dict(state), "limits": dict(limits)}
         _write(self.checkpoints / f"checkpoint-{step}" / _SPENT, kept)
 
     def result(self, limits: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -153,6 +158,23 @@ class RunFolder:
         kept = _read(file) if file.is_file() and self.model.is_dir() else {}
         found: dict[str, Any] | None = kept.get("result")
         return found if kept.get("limits") == dict(limits) else None
+
+    def check_limits(self, limits: Limits) -> None:
+        """Raise an `ArgumentError` where a limit is below what a run with a larger one has spent.
+
+        The run that ended there cannot be had from it any more.
+        """
+        last = self.last()
+        if last is None or not last.limits:
+            return
+        for name, limit in asdict(limits).items():
+            before, spent = last.limits.get(name), getattr(last.spent, name, None)
+            smaller = limit is not None and (before is None or limit < before)
+            if smaller and spent is not None and limit < spent:
+                raise ArgumentError(
+                    f"limits.{name} must be at least the {spent:,} that the run in {self.path} has "
+                    f"spent, got {limit:,}; give a larger one, or another --out"
+                )
 
     def reopen(self) -> None:
         """Forget the result of smaller limits: a kill must not leave it beside a newer model."""

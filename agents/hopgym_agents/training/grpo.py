@@ -121,7 +121,7 @@ def _rollout_func(where: Setting, books: Books, act: Act) -> Callable[..., dict[
     def rollout(prompts: list[str], trainer: Any) -> dict[str, Any]:
         numbers = [int(prompt) for prompt in prompts]
         sampled, rewards = act(numbers, seed_of(trainer, where.config.seed))
-        learnt = sum(sum(each.learnt) for each in sampled) * trainer.num_iterations
+        learnt = sum(sum(each.learnt) for each in sampled)
         books.meter.add(**summed(trainer, {"gradient_tokens": learnt}))
         return {
             "prompt_ids": [list(each.prompt_ids) for each in sampled],

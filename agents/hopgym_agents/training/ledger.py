@@ -5,7 +5,7 @@ checkpoints that are known to be whole, and an end where a limit is reached.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hopgym_agents.training.budget import Limits, Meter
@@ -35,7 +35,7 @@ class Books:
     limits: Limits
     meter: Meter = field(default_factory=Meter)
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
-    state: dict[str, int] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
     """Where the method is; written into every checkpoint."""
     held_out: HeldOut | None = None
     every: int = 0
@@ -89,6 +89,7 @@ def ledger(books: Books, advance: Callable[[int], None]) -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             advance(1)
+            books.meter.others = _of_others(books.meter.own_cpu, args.world_size)
             books.evaluate(state.global_step)
             if _agreed(bool(books.reached), args.world_size):
                 control.should_training_stop = True
@@ -106,9 +107,19 @@ def ledger(books: Books, advance: Callable[[int], None]) -> Any:
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.is_world_process_zero:
-                books.folder.mark(state.global_step, books.meter.spent, books.state)
+                limits = asdict(books.limits)
+                books.folder.mark(state.global_step, books.meter.spent, books.state, limits)
 
     return Ledger()
+
+
+def _of_others(own: float, processes: int) -> float:
+    """Return what the other processes make of a number that each of them has."""
+    if processes < 2:
+        return 0.0
+    from accelerate.utils import gather_object
+
+    return float(sum(gather_object([own])) - own)
 
 
 def _agreed(reached: bool, processes: int) -> bool:

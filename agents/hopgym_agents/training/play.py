@@ -3,7 +3,7 @@
 In: words and numbers of a user. Out: environments, made and checked before any training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Any
@@ -16,8 +16,8 @@ from hopgym.errors import ArgumentError, require
 
 _FromZero = Annotated[int, Meta(ge=0)]
 _FromOne = Annotated[int, Meta(ge=1)]
-_COMPARED = 3
-"""Tasks by which two environments are told apart: a budget of steps does not make others."""
+_COMPARED = 200
+"""Tasks of each side that are compared: a budget of steps does not make others."""
 _OWN_SPLITS = "hopgym/People"
 """Ids whose split ``dev`` holds other worlds than ``train``, without any file."""
 
@@ -77,26 +77,52 @@ def dev_env(play: Play, env_id: str = "", env_kwargs: Mapping[str, Any] | None =
     """Return the environment of the held-out tasks.
 
     Raises:
-        ArgumentError: When there is no such environment, it has fewer tasks, or holds the tasks
-            that are learnt from.
+        ArgumentError: When there is no such environment, or it has fewer tasks.
     """
     name, kwargs = _named(play, env_id, env_kwargs)
-    changed = {**kwargs, **(play.dev_kwargs or dev_arguments(name))}
-    env = make(name, changed)
-    if _first_questions(env) == _first_questions(make(name, kwargs)):
-        raise ArgumentError(
-            f"play.dev_kwargs must name other tasks than those learnt from, got none for {name}; "
-            "give a split or a file of its own, or --dev 0"
-        )
+    env = make(name, {**kwargs, **(play.dev_kwargs or dev_arguments(name))})
     fits = play.dev <= len(env.source)
     require(fits, "play.dev", f"at most {len(env.source):,} with these arguments", play.dev)
     return env
 
 
-def _first_questions(env: HopEnv) -> list[tuple[str, str]]:
-    """Return what tells the tasks of an environment from those of another."""
-    tasks = (env.source[index] for index in range(min(_COMPARED, len(env.source))))
-    return [(task.question.id, task.question.text) for task in tasks]
+def check_held_out(
+    play: Play,
+    env_id: str = "",
+    env_kwargs: Mapping[str, Any] | None = None,
+    source: str = "",
+) -> None:
+    """Raise an `ArgumentError` where held-out tasks are wanted that cannot be had.
+
+    Args:
+        play: The options.
+        env_id: That of the run learnt from, where there is one.
+        env_kwargs: Its arguments.
+        source: Fingerprint of its tasks.
+
+    Raises:
+        ArgumentError: As `dev_env` does, and when one of the first held-out tasks is among the
+            first that are learnt from.
+    """
+    if not play.dev:
+        return
+    name, kwargs = _named(play, env_id, env_kwargs)
+    held_out = dev_env(play, env_id, env_kwargs)
+    dev = _questions(held_out, play.dev)
+    shared = dev & _questions(make(name, kwargs), play.tasks)
+    if shared or source == held_out.source.fingerprint:
+        raise ArgumentError(
+            f"play.dev_kwargs must name other tasks than those learnt from, got {len(shared):,} of "
+            f"the {len(dev):,} compared that are the same, for {name}; give a split or a file of "
+            "its own, or --dev 0"
+        )
+
+
+def _questions(env: HopEnv, count: int | None) -> set[tuple[str, str]]:
+    """Return what tells the first tasks of an environment from those of another."""
+    there = len(env.source)
+    tasks = (env.source[at] for at in range(min(_COMPARED, there, count or there)))
+    return {(task.question.id, task.question.text) for task in tasks}
 
 
 def dev_arguments(env_id: str) -> dict[str, Any]:
@@ -129,9 +155,11 @@ class Worlds:
     Args:
         env: Where the tasks are.
         seen: How many of its first tasks have been seen.
+        known: Worlds that have been counted already, and are not again.
     """
 
-    def __init__(self, env: HopEnv, seen: int = 0) -> None:
+    def __init__(self, env: HopEnv, seen: int = 0, known: Collection[str] = ()) -> None:
+        self._known = known
         self._source = env.source
         self._id = env.spec.id if env.spec else ""
         self.seen = seen
@@ -141,7 +169,8 @@ class Worlds:
         first = max(self.seen - 1, 0)
         ids = [self._source[index].question.id for index in range(first, until)]
         worlds = [world_of(self._id, each) for each in ids]
-        changes = sum(one != other for one, other in pairwise(worlds))
-        found = changes + (until > self.seen == 0)
+        new = [other for one, other in pairwise(worlds) if one != other]
+        if until > self.seen == 0:
+            new.append(worlds[0])
         self.seen = max(self.seen, until)
-        return found
+        return sum(each not in self._known for each in new)

@@ -18,16 +18,17 @@ from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.generate import Generate, Sampling
 from hopgym_agents.modeling import Trainable
 from hopgym_agents.prompts import STYLES
+from hopgym_agents.training.budget import Spent
 from hopgym_agents.training.config import TrainConfig, trl_arguments
 from hopgym_agents.training.folder import RunFolder
 from hopgym_agents.training.ledger import Books
-from hopgym_agents.training.play import Worlds, train_env
+from hopgym_agents.training.play import Worlds, check_held_out, train_env
 from hopgym_agents.training.player import Player
 from hopgym_agents.training.result import Checked, Data, one_thread
 from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.rows import Row, row_of, special_tokens
-from hopgym_agents.training.session import Prepared, check_held_out
-from hopgym_agents.training.sft import loaded
+from hopgym_agents.training.session import Prepared
+from hopgym_agents.training.sft import Kept, loaded
 
 _SHOWN = 16
 """Oracle episodes that a dry run reckons with."""
@@ -58,6 +59,7 @@ def setting(
     kind: Any,
     usual: Mapping[str, Any],
     env: HopEnv | None = None,
+    source: str = "",
     **fixed: Any,
 ) -> Setting:
     """Return where a method plays, everything checked before the weights are loaded.
@@ -67,6 +69,7 @@ def setting(
         kind: TRL's class of arguments.
         usual: What takes the place of TRL's defaults.
         env: Where it plays; that of the options by default.
+        source: Fingerprint of the tasks of a file that is learnt from.
         fixed: What the method sets.
 
     Raises:
@@ -79,7 +82,7 @@ def setting(
     usual = {**USUAL, **usual}
     arguments = trl_arguments(config, kind, folder.checkpoints, usual, **fixed)
     env = env or train_env(config.play)
-    check_held_out(config)
+    check_held_out(config.play, source=source)
     _check_rewards(config, env)
     rewards = Rewards(
         config.reward, config.play.flip, config.seed, judge_of(config), STYLES[config.style]
@@ -127,6 +130,7 @@ def ready(
     make_trainer: Callable[[Books, Player], Any],
     *,
     at_once: int,
+    given: Kept | None = None,
 ) -> Prepared:
     """Return a run that is ready to begin.
 
@@ -137,24 +141,38 @@ def ready(
         steps: Of the optimiser; 0 where only a limit ends them.
         make_trainer: As `Prepared.make_trainer`.
         at_once: Rows in memory at a time.
+        given: Episodes whose states are learnt from too, or alone.
     """
-    config, env = where.config, where.env
-    env_id = env.spec.id if env.spec else ""
-    kwargs = dict(env.spec.kwargs) if env.spec else {}
-    counts = {"tasks": where.tasks, "held-out tasks": config.play.dev}
-    told = f"The first {where.tasks:,} tasks of `{env_id}`, played by the model as it learnt."
-    data = Data(told, env_id, kwargs, env.source.fingerprint, counts=counts)
+    config = where.config
+    data = _data(where, given)
     checked = Checked.of(method, config, where.trainable, rows, data, steps, at_once)
     RunFolder(Path(config.out)).check(checked.identity)
-    given = where.arguments
+    arguments = where.arguments
     sampling = Sampling(
         temperature=config.play.temperature,
         # Those of GRPO's arguments, under which TRL computes probabilities again.
-        top_p=getattr(given, "top_p", 1.0),
-        top_k=max(getattr(given, "top_k", 0), 0),
+        top_p=getattr(arguments, "top_p", 1.0),
+        top_k=max(getattr(arguments, "top_k", 0), 0),
         max_tokens=config.play.max_tokens,
     )
-    return Prepared(checked, where.trainable, given, make_trainer, sampling)
+    spent = Spent(distinct_worlds=len(given.worlds) if given else 0)
+    return Prepared(checked, where.trainable, arguments, make_trainer, sampling, spent)
+
+
+def _data(where: Setting, given: Kept | None) -> Data:
+    """Return what is learnt from: tasks that are played, episodes of a file, or both."""
+    env, play = where.env, where.config.play
+    env_id = env.spec.id if env.spec else ""
+    kwargs = dict(env.spec.kwargs) if env.spec else {}
+    told, counts = [], {"held-out tasks": play.dev}
+    if given is not None:
+        told.append(f"States of {given.told}.")
+        counts |= {"episodes": len(given.episodes), "states of them": given.states}
+    if given is None or play.round:
+        told.append(f"The first {where.tasks:,} tasks of `{env_id}`, played as the model learnt.")
+        counts["tasks"] = where.tasks
+    digest = given.digest if given else ""
+    return Data(" ".join(told), env_id, kwargs, env.source.fingerprint, digest, counts)
 
 
 def steps_of(where: Setting, rows: int) -> int:

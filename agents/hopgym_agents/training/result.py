@@ -16,6 +16,8 @@ from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.folder import RunFolder
 from hopgym_agents.training.rows import Row, shown
 
+_SERVING = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "device")
+"""Options of a judge that do not decide what it says."""
 _ADAM_BYTES = 8
 _KEPT_PER_LAYER = 16
 """Numbers kept for the backward pass, in units of tokens times hidden size: about what attention
@@ -164,8 +166,9 @@ def _identity(
         for name, value in asdict(config).items()
         if name not in ("run", "model", "out", "limits", "play")
     }
-    # A secret may be named there, and where a judge is served changes nothing.
-    play = {name: value for name, value in asdict(config.play).items() if name != "judge"}
+    play = asdict(config.play)
+    # Where a judge is served, how often it is asked at a time and by which key, changes nothing.
+    play["judge"] = {name: value for name, value in play["judge"].items() if name not in _SERVING}
     digests = {"source": data.source, "rows": data.digest, "model": digest_of(trainable.model)}
     return {"method": method, **digests, **kept, "play": play}
 

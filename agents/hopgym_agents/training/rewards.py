@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hopgym.errors import HopgymError
+from hopgym.errors import ArgumentError, HopgymError
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.generate import Generate
@@ -97,7 +97,8 @@ class Rewards:
         return good != (self.flip > 0 and _chance(self.seed, episode, position) < self.flip)
 
     def _judged(self, parts: Sequence[Part]) -> list[float]:
-        assert self.judge is not None, "read_config has seen to it"
+        if self.judge is None:
+            raise ArgumentError(f"the reward {JUDGE} needs a model, got none; give its options")
         prefixes = [part.episode.prefix(at + 1) for part in parts for at in part.own]
         marks: dict[Any, bool] = {}
         unique = {_state(each): each for each in prefixes}

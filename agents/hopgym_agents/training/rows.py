@@ -7,13 +7,14 @@ longest gives each action the same loss as a row of its own would, for a fractio
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.decomposition import decompose
+from hopgym_agents.training.play import world_of
 from hopgym_agents.training.rewards import Part, Rewards
 
 NOT_LEARNT = -100
@@ -30,6 +31,8 @@ class Row:
     the turn behind them."""
     actions: int
     """How many were chosen."""
+    world: str = ""
+    """What tells the world of its task from others."""
 
     @property
     def labels(self) -> list[int]:
@@ -60,7 +63,8 @@ def rows_of(
         totals = rewards.totals([Part(episode, (position,)) for position in own])
         chosen = {position for position, total in zip(own, totals, strict=True) if total > 0}
         if chosen:
-            yield row_of(encoder.pieces(episode), chosen, ends)
+            row = row_of(encoder.pieces(episode), chosen, ends)
+            yield replace(row, world=world_of(episode.env_id, episode.task_id))
 
 
 def special_tokens(tokenizer: Any) -> frozenset[int]:

@@ -59,12 +59,14 @@ def train(run: Prepared, show: Show | None = None) -> Trained:
 
     Raises:
         RunFileError: When another process has the folder open.
+        ArgumentError: When limits are smaller than what the run has spent already.
     """
     folder, limits = RunFolder(Path(run.config.out)), asdict(run.config.limits)
     with folder.opened(run.checked.identity):
         done = folder.result(limits)
         if done is not None:
             return Trained.from_dict(done)
+        folder.check_limits(run.config.limits)
         trained = _run(run, folder, show)
         if is_leader():
             folder.reopen()
@@ -72,12 +74,6 @@ def train(run: Prepared, show: Show | None = None) -> Trained:
             write_card(folder.model, run.checked, trained)
             folder.finish(limits, trained.to_dict())
     return trained
-
-
-def check_held_out(config: TrainConfig, env_id: str = "", env_kwargs: Any = None) -> None:
-    """Raise an `ArgumentError` where held-out tasks are wanted that cannot be had."""
-    if config.play.dev:
-        dev_env(config.play, env_id, env_kwargs)
 
 
 def _run(run: Prepared, folder: RunFolder, show: Show | None) -> Trained:

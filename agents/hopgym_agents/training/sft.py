@@ -4,6 +4,9 @@ In: a run of episodes and a model. Out: the model after training on what passes 
 TRL's SFTTrainer. Tokens are those of `hopgym_agents.chat.ChatEncoder`, as when the model acts.
 """
 
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,21 +18,22 @@ from hopgym_agents.filtering import FILTERS, labels_of, passing
 from hopgym_agents.generate import Sampling
 from hopgym_agents.modeling import Trainable, load_trainable
 from hopgym_agents.prompts import STYLES
-from hopgym_agents.training.budget import Spent
 from hopgym_agents.training.config import TrainConfig, trl_arguments
 from hopgym_agents.training.folder import RunFolder
 from hopgym_agents.training.ledger import Books
-from hopgym_agents.training.play import world_of
+from hopgym_agents.training.play import check_held_out, world_of
 from hopgym_agents.training.player import Player
 from hopgym_agents.training.result import Checked, Data, one_thread
 from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.rows import NOT_LEARNT, Row, digest_of_rows, rows_of
-from hopgym_agents.training.session import Prepared, check_held_out
+from hopgym_agents.training.session import Prepared
 
 METHOD = "sft"
+_WORLD = "world"
+"""Column of the number of a row's world."""
 USUAL = {"max_length": None}
 FIXED = {"dataset_kwargs": {"skip_prepare_dataset": True}}
-_UNUSED = ("generated_tokens", "environment_steps", "distinct_worlds")
+_UNUSED = ("generated_tokens", "environment_steps")
 """Limits of what this method spends nothing of."""
 
 
@@ -44,6 +48,36 @@ class Kept:
     """Episodes in the file."""
     source: str
     """Fingerprint of the tasks."""
+    filter: str
+    """The filter's name."""
+
+    @property
+    def worlds(self) -> frozenset[str]:
+        """The worlds behind the episodes."""
+        return frozenset(world_of(each.env_id, each.task_id) for each in self.episodes)
+
+    @property
+    def states(self) -> int:
+        """How many states they went through."""
+        return sum(not step.given for each in self.episodes for step in each.steps)
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that tell the episodes from others, in their order."""
+        digest = hashlib.sha256()
+        for each in self.episodes:
+            steps = [(s.text, s.observation, s.verdict, s.given) for s in each.steps]
+            told = (each.env_id, each.env_kwargs, each.index, each.prompt, steps)
+            digest.update(json.dumps(told, sort_keys=True, default=str).encode())
+        return digest.hexdigest()[:16]
+
+    @property
+    def told(self) -> str:
+        """The episodes in words."""
+        return (
+            f"{len(self.episodes):,} of the {self.read:,} episodes of `{self.file}` (filter "
+            f"`{self.filter}`)"
+        )
 
 
 def prepare(config: TrainConfig) -> Prepared:
@@ -68,13 +102,14 @@ def prepare(config: TrainConfig) -> Prepared:
     folder = RunFolder(Path(config.out))
     arguments = trl_arguments(config, SFTConfig, folder.checkpoints, USUAL, **FIXED)
     kept = kept_episodes(config)
-    check_held_out(config, kept.episodes[0].env_id, kept.episodes[0].env_kwargs)
+    first = kept.episodes[0]
+    check_held_out(config.play, first.env_id, first.env_kwargs, kept.source)
     trainable = loaded(config, arguments)
     rows, too_long = _rows(config, kept, trainable, arguments)
     per_pass = -(-len(rows) // config.batch)
     steps = arguments.max_steps
     steps = steps if steps > 0 else -int(-per_pass * arguments.num_train_epochs // 1)
-    data = _data(config, kept, rows, too_long)
+    data = _data(kept, rows, too_long)
     at_once = arguments.per_device_train_batch_size
     checked = Checked.of(METHOD, config, trainable, rows, data, steps, at_once)
     folder.check(checked.identity)
@@ -82,10 +117,8 @@ def prepare(config: TrainConfig) -> Prepared:
     def make_trainer(books: Books, player: Player) -> Any:
         return _trainer(trainable, arguments, rows, books)
 
-    worlds = len({world_of(each.env_id, each.task_id) for each in kept.episodes})
     sampling = Sampling(max_tokens=config.play.max_tokens)
-    spent = Spent(distinct_worlds=worlds)
-    return Prepared(checked, trainable, arguments, make_trainer, sampling, spent)
+    return Prepared(checked, trainable, arguments, make_trainer, sampling)
 
 
 def with_usual(config: TrainConfig, reward: str, filter: str) -> TrainConfig:
@@ -115,7 +148,7 @@ def kept_episodes(config: TrainConfig) -> Kept:
     require(bool(config.run), "run", "given (--run FILE): what is to be learnt from", config.run)
     file = trajectory_file(Path(config.run))
     episodes = list(read_trajectories(file))
-    kept = filtered(episodes, config.filter)
+    kept = passing_episodes(episodes, config.filter)
     if not kept:
         labels = [label for label in labels_of(episodes) if label is not None]
         counts = ", ".join(f"{name} {len(passing(labels, name)):,}" for name in FILTERS)
@@ -123,10 +156,10 @@ def kept_episodes(config: TrainConfig) -> Kept:
             f"{file}: expected episodes that pass the filter {config.filter}, got none of "
             f"{len(episodes):,} ({counts}); take another --filter, or collect more"
         )
-    return Kept(file, kept, len(episodes), read_header(file).source)
+    return Kept(file, kept, len(episodes), read_header(file).source, config.filter)
 
 
-def filtered(episodes: list[Trajectory], name: str) -> tuple[Trajectory, ...]:
+def passing_episodes(episodes: list[Trajectory], name: str) -> tuple[Trajectory, ...]:
     """Return the episodes that pass a filter by their exact verdicts, in order of their tasks."""
     labels = [label for label in labels_of(episodes) if label is not None]
     keys = {label.key for label in passing(labels, name)}
@@ -158,7 +191,7 @@ def most_tokens(trainable: Trainable, arguments: Any) -> int:
     return min(positions, arguments.max_length or positions)
 
 
-def _data(config: TrainConfig, kept: Kept, rows: tuple[Row, ...], too_long: int) -> Data:
+def _data(kept: Kept, rows: tuple[Row, ...], too_long: int) -> Data:
     first = kept.episodes[0]
     counts = {
         "episodes in the file": kept.read,
@@ -169,37 +202,69 @@ def _data(config: TrainConfig, kept: Kept, rows: tuple[Row, ...], too_long: int)
         "tokens": sum(len(row.input_ids) for row in rows),
         "tokens with a loss": sum(sum(row.learnt[1:]) for row in rows),
     }
-    told = (
-        f"{len(kept.episodes):,} of the {kept.read:,} episodes of `{kept.file}` (filter "
-        f"`{config.filter}`), rows {digest_of_rows(rows)}."
-    )
-    return Data(
-        told, first.env_id, dict(first.env_kwargs), kept.source, digest_of_rows(rows), counts
-    )
+    digest = digest_of_rows(rows)
+    told = f"{kept.told}, rows {digest}."
+    return Data(told, first.env_id, dict(first.env_kwargs), kept.source, digest, counts)
 
 
 def _trainer(trainable: Trainable, arguments: Any, rows: tuple[Row, ...], books: Books) -> Any:
+    import torch
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
 
     class Counting(SFTTrainer):
-        """Counts the tokens with a loss of each batch, over all processes."""
+        """Counts tokens with a loss and new worlds of each batch, over all processes."""
 
         def get_batch_samples(self, *arguments: Any) -> Any:
             batches, items = super().get_batch_samples(*arguments)
+            if not batches:
+                return batches, items
             learnt = sum((each["labels"][..., 1:] != NOT_LEARNT).sum() for each in batches)
-            if self.accelerator.num_processes > 1 and batches:
+            seen = torch.cat([each.pop(_WORLD) for each in batches])
+            if self.accelerator.num_processes > 1:
                 learnt = self.accelerator.reduce(learnt.to(self.accelerator.device), "sum")
+                seen = self.accelerator.gather(seen.to(self.accelerator.device))
             books.meter.add(gradient_tokens=int(learnt))
+            worlds.see(seen.tolist())
             return batches, items
 
-    made = [{"input_ids": list(row.input_ids), "labels": row.labels} for row in rows]
+    worlds = _Worlds(books)
     trainer = Counting(
         model=trainable.model,
         args=arguments,
-        train_dataset=Dataset.from_list(made),
+        train_dataset=Dataset.from_list(_features(rows)),
         processing_class=trainable.tokenizer,
     )
     trainer.remove_callback(PrinterCallback)
+    collate: Any = trainer.data_collator
+    trainer.data_collator = lambda features: {
+        **collate(features),
+        _WORLD: torch.tensor([each[_WORLD] for each in features]),
+    }
     return trainer
+
+
+def _features(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return rows as the collator takes them, with the numbers of their worlds."""
+    worlds = list(dict.fromkeys(row.world for row in rows))
+    numbers = {name: number for number, name in enumerate(worlds)}
+    return [
+        {"input_ids": list(row.input_ids), "labels": row.labels, _WORLD: numbers[row.world]}
+        for row in rows
+    ]
+
+
+class _Worlds:
+    """Counts worlds by their numbers; which ones were seen goes into every checkpoint."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._seen = int(books.state.get("worlds", "0"), 16)
+
+    def see(self, numbers: Iterable[int]) -> None:
+        before = self._seen.bit_count()
+        for number in numbers:
+            self._seen |= 1 << number
+        self._books.meter.add(distinct_worlds=self._seen.bit_count() - before)
+        self._books.state["worlds"] = f"{self._seen:x}"

@@ -18,7 +18,7 @@ from hopgym_agents.training.ledger import Books
 from hopgym_agents.training.play import Worlds
 from hopgym_agents.training.player import Player
 from hopgym_agents.training.playing import Setting, count_worlds, generated
-from hopgym_agents.training.sft import filtered
+from hopgym_agents.training.sft import Kept, passing_episodes
 
 _EMPTY_ROUNDS = 8
 """Rounds without a state after which a run is given up."""
@@ -34,15 +34,16 @@ class States:
         books: Told of what is played; their ``state`` says where a run that goes on was.
         player: The model.
         given: Episodes whose states are those of the first round; of all, where ``play.round`` is
-            0.
+            0. Their worlds have been counted.
     """
 
     def __init__(
-        self, where: Setting, books: Books, player: Player, given: Sequence[Trajectory] = ()
+        self, where: Setting, books: Books, player: Player, given: Kept | None = None
     ) -> None:
         self._where, self._books, self._player = where, books, player
-        self._given = given
-        self._worlds = Worlds(where.env, books.state.get("seen", 0))
+        self._given = given.episodes if given else ()
+        known = given.worlds if given else frozenset[str]()
+        self._worlds = Worlds(where.env, books.state.get("seen", 0), known)
         self._round = books.state.get("round", -1)
         self._at = books.state.get("at", 0)
         self._left: list[SubTrajectory] = []
@@ -116,7 +117,7 @@ class States:
 
     def _shuffled(self, episodes: Sequence[Trajectory]) -> list[SubTrajectory]:
         config = self._where.config
-        kept = filtered(list(episodes), config.filter)
+        kept = passing_episodes(list(episodes), config.filter)
         states = [sub for episode in kept for sub in decompose(episode)]
         order = np.random.default_rng([config.seed, self._round]).permutation(len(states))
         return [states[at] for at in order]

@@ -36,7 +36,7 @@ from hopgym_agents.training.playing import (
 from hopgym_agents.training.rewards import Part
 from hopgym_agents.training.rows import Row
 from hopgym_agents.training.session import Prepared
-from hopgym_agents.training.sft import kept_episodes, with_usual
+from hopgym_agents.training.sft import Kept, kept_episodes, with_usual
 from hopgym_agents.training.states import States
 
 METHOD = "stepwise"
@@ -52,25 +52,21 @@ def prepare(config: TrainConfig) -> Prepared:
     """
     config = with_usual(config, reward="good", filter="none")
     _check_end(config)
-    given = kept_episodes(config).episodes if config.run else ()
-    env = None
-    if given and not config.play.env:
-        play = replace(
-            config.play,
-            env=given[0].env_id,
-            kwargs={**given[0].env_kwargs, **config.play.kwargs},
-        )
-        config = replace(config, play=play)
-        env = train_env(play)
-    where = setting(config, grpo_config(), USUAL, env, **fixed(config))
+    kept = kept_episodes(config) if config.run else None
+    source, env = kept.source if kept else "", None
+    if kept and not config.play.env:
+        first = kept.episodes[0]
+        kwargs = {**first.env_kwargs, **config.play.kwargs}
+        config = replace(config, play=replace(config.play, env=first.env_id, kwargs=kwargs))
+        env = train_env(config.play)
+    where = setting(config, grpo_config(), USUAL, env, source, **fixed(config))
     arguments = where.arguments
     wanted = config.play.round <= where.tasks
     require(wanted, "play.round", f"at most the {where.tasks:,} tasks", config.play.round)
-    states = sum(not step.given for each in given for step in each.steps)
-    rows = _ROWS if config.play.round else states
+    rows = _rows(where, kept)
 
     def trainer(books: Books, player: Player) -> Any:
-        actions = _Actions(where, books, player, given)
+        actions = _Actions(where, books, player, kept)
         made = make_trainer(where, rows, books, actions)
         actions.trainer = made
         return made
@@ -82,7 +78,20 @@ def prepare(config: TrainConfig) -> Prepared:
         steps_of(where, rows * arguments.num_generations),
         trainer,
         at_once=arguments.per_device_train_batch_size,
+        given=kept,
     )
+
+
+def _rows(where: Setting, kept: Kept | None) -> int:
+    """Return the rows of a pass: groups of actions in a state each."""
+    config = where.config
+    if config.play.round or kept is None:
+        return _ROWS
+    states, at_once = kept.states, config.batch // where.arguments.num_generations
+    expected = f"at most the {states:,} states times trl.num_generations, as play.round is 0"
+    require(states >= at_once, "batch", expected, config.batch)
+    # A step takes whole groups; what one pass leaves over comes first in the next.
+    return int(states - states % at_once)
 
 
 def _check_end(config: TrainConfig) -> None:
@@ -108,9 +117,7 @@ def _last_alone(row: Row) -> Row:
 class _Actions:
     """Takes actions in states."""
 
-    def __init__(
-        self, where: Setting, books: Books, player: Player, given: Sequence[Trajectory]
-    ) -> None:
+    def __init__(self, where: Setting, books: Books, player: Player, given: Kept | None) -> None:
         self._where, self._books, self._player = where, books, player
         self._states = States(where, books, player, given)
         self.trainer: Any = None

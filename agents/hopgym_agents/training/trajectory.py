@@ -69,10 +69,16 @@ def _prepare(method: str, config: TrainConfig) -> Prepared:
     config = with_usual(config, reward="outcome", filter="none")
     where = setting(config, grpo_config(), USUAL, **fixed(config))
     arguments = where.arguments
+    at_once = config.batch // arguments.num_generations
+    enough = where.tasks >= at_once
+    expected = f"at least {at_once:,}, those of one batch, or the batch smaller"
+    require(enough, "play.tasks", expected, where.tasks)
+    # TRL leaves out what does not fill a batch: the first tasks come again behind the last.
+    rows = -(-where.tasks // at_once) * at_once
 
     def trainer(books: Books, player: Player) -> Any:
         episodes = _Episodes(where, books, player)
-        made = make_trainer(where, where.tasks, books, episodes)
+        made = make_trainer(where, rows, books, episodes)
         episodes.trainer = made
         return made
 
@@ -80,7 +86,7 @@ def _prepare(method: str, config: TrainConfig) -> Prepared:
         method,
         where,
         shown_rows(where),
-        steps_of(where, where.tasks * arguments.num_generations),
+        steps_of(where, rows * arguments.num_generations),
         trainer,
         at_once=arguments.per_device_train_batch_size,
     )
@@ -95,8 +101,9 @@ class _Episodes:
         self.trainer: Any = None
 
     def __call__(
-        self, tasks: Sequence[int], seed: int
+        self, rows: Sequence[int], seed: int
     ) -> tuple[Sequence[Rollout], Mapping[str, Sequence[float]]]:
+        tasks = [row % self._where.tasks for row in rows]
         wanted = Counter(tasks)
         played = self._player.play(self._where.env, wanted.items(), seed)
         self._books.diagnosis.add_episodes(played)

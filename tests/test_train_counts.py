@@ -1,0 +1,149 @@
+"""What a run says of itself: its identity, the worlds it saw, and the tasks it came to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hopgym.errors import ArgumentError
+from tests.training_runs import (
+    LATE,
+    assert_same,
+    oracle_run,
+    playing,
+    points,
+    prepared,
+    stopping,
+    trained,
+)
+
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings(LATE)]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return oracle_run(tmp_path_factory.mktemp("runs") / "run.jsonl", 6)
+
+
+def given_states(blank: str, out: Path, run: str, **play: Any) -> dict[str, Any]:
+    given = playing("stepwise", blank, out, **{"round": 0, **play})
+    return given | {"run": run}
+
+
+def test_the_episodes_learnt_from_belong_to_a_run(
+    blank: str, out: Path, run: str, tmp_path: Path
+) -> None:
+    other = oracle_run(tmp_path / "other.jsonl", 5)
+    one, two = (
+        prepared("stepwise", given_states(blank, out, file)).checked.identity
+        for file in (run, other)
+    )
+    assert {name for name in one if one[name] != two[name]} == {"rows"}
+    again = prepared("stepwise", given_states(blank, out, run)).checked.identity
+    assert again == one
+
+
+def test_the_judge_belongs_to_a_run_and_its_address_does_not(blank: str, out: Path) -> None:
+    def identity(**judge: Any) -> Any:
+        options = {"model": "m", **judge}
+        given = playing("trajectory", blank, out, judge=options) | {"reward": {"judge": 1.0}}
+        return prepared("trajectory", given).checked.identity
+
+    assert identity() == identity(base_url="http://127.0.0.1:1/v1", concurrency=3)
+    assert identity() != identity(model="other")
+    assert identity(generator="openai")["play"]["judge"] == {"generator": "openai", "model": "m"}
+
+
+def test_given_states_bring_their_worlds(blank: str, out: Path, run: str) -> None:
+    ready = prepared("stepwise", given_states(blank, out, run, max_tokens=4))
+    data = ready.checked.data
+    assert data.counts == {"held-out tasks": 0, "episodes": 6, "states of them": 12}
+    assert f"States of 6 of the 6 episodes of `{run}`" in data.told and "played" not in data.told
+    found = trained("stepwise", given_states(blank, out, run, max_tokens=4))
+    assert found.spent.distinct_worlds == 6
+    assert "States of 6" in (out / "model" / "README.md").read_text()
+
+
+def test_worlds_of_given_states_are_not_counted_again(blank: str, out: Path, run: str) -> None:
+    given = given_states(blank, out, run, round=4, tasks=8, max_tokens=4)
+    given["trl"]["max_steps"] = 14
+    # Six steps take the twelve states of the file; of the rounds behind, two worlds are new.
+    found = trained("stepwise", given)
+    assert {each["distinct_worlds"] for each in points(out) if each["step"] <= 6} == {6}
+    assert found.spent.distinct_worlds in (6, 8)
+
+
+def test_imitation_counts_the_worlds_it_saw(blank: str, run: str, tmp_path: Path) -> None:
+    trl = {"learning_rate": 1e-3, "logging_steps": 1, "save_steps": 1, "max_steps": 3}
+    base = {"run": run, "model": blank, "batch": 2, "filter": "none", "trl": trl}
+    unbroken, stopped = tmp_path / "unbroken", tmp_path / "stopped"
+    trained("sft", {**base, "out": str(unbroken)})
+    assert [each["distinct_worlds"] for each in points(unbroken)] == [2, 4, 6]
+    with pytest.raises(KeyboardInterrupt):
+        trained("sft", {**base, "out": str(stopped)}, stopping(2))
+    trained("sft", {**base, "out": str(stopped)})
+    assert_same(stopped, unbroken)
+    early = {**base, "out": str(tmp_path / "early"), "limits": {"distinct_worlds": 3}}
+    found = trained("sft", early)
+    assert (found.steps, found.spent.distinct_worlds) == (2, 4)
+
+
+def test_tasks_that_fill_no_batch_are_learnt_from_too(blank: str, out: Path) -> None:
+    given = playing("trajectory", blank, out, tasks=5)
+    del given["trl"]["max_steps"]
+    given["trl"]["num_train_epochs"] = 1
+    ready = prepared("trajectory", given)
+    assert ready.checked.steps == 3
+    found = trained("trajectory", given)
+    assert (found.steps, found.spent.distinct_worlds) == (3, 5)
+
+
+def test_what_fills_no_batch_is_refused(blank: str, out: Path, run: str) -> None:
+    with pytest.raises(ArgumentError, match=r"play\.tasks must be at least 2"):
+        prepared("one_turn", playing("one_turn", blank, out, tasks=1))
+    given = given_states(blank, out, run) | {"batch": 64}
+    with pytest.raises(ArgumentError, match="batch must be at most the 12 states"):
+        prepared("stepwise", given)
+
+
+@pytest.mark.parametrize("name", ["num_iterations", "steps_per_generation"])
+def test_what_cannot_be_gone_on_with_is_refused(name: str, blank: str, out: Path) -> None:
+    given = playing("trajectory", blank, out)
+    given["trl"][name] = 2
+    with pytest.raises(ArgumentError, match=f"trl.{name} is set by the method"):
+        prepared("trajectory", given)
+
+
+def test_a_smaller_limit_than_what_is_spent_is_refused(
+    blank: str, run: str, tmp_path: Path
+) -> None:
+    given = {"run": run, "model": blank, "batch": 2, "filter": "none", "out": str(tmp_path / "o")}
+    given["trl"] = {"learning_rate": 1e-3, "logging_steps": 1, "max_steps": 50}
+    first = trained("sft", {**given, "limits": {"gradient_tokens": 200}})
+    kept = json.loads((tmp_path / "o" / "result.json").read_text())
+    said = f"at least the {first.spent.gradient_tokens:,} that the run in .* another --out"
+    with pytest.raises(ArgumentError, match=said):
+        trained("sft", {**given, "limits": {"gradient_tokens": 100}})
+    assert json.loads((tmp_path / "o" / "result.json").read_text()) == kept
+    same = trained("sft", {**given, "limits": {"gradient_tokens": 200}})
+    assert same.to_dict() == first.to_dict()
+    assert trained("sft", {**given, "limits": {"gradient_tokens": 400}}).steps > first.steps
+
+
+def test_cpu_seconds_of_other_processes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    import accelerate.utils
+
+    from hopgym_agents.training import ledger
+    from hopgym_agents.training.budget import Meter, Spent
+
+    monkeypatch.setattr(accelerate.utils, "gather_object", lambda own: [*own, 7.0])
+    meter = Meter(Spent(cpu_seconds=100.0))
+    meter.others = ledger._of_others(meter.own_cpu, 2)
+    assert 107.0 <= meter.spent.cpu_seconds < 110.0
+    assert ledger._of_others(meter.own_cpu, 1) == 0
