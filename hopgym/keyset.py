@@ -5,6 +5,7 @@ there. A million tuples would take 200 MB; a run must fit into memory however lo
 """
 
 from collections.abc import Iterable, Iterator, MutableSet
+from numbers import Integral
 
 _BITS = 1_024
 
@@ -39,9 +40,11 @@ class KeySet(MutableSet[Key]):
             self._blocks.pop(block, None)
 
     def __contains__(self, value: object) -> bool:
-        if not isinstance(value, tuple):
-            return False
-        block, bit = _place(value)
+        match value:
+            case tuple((Integral() as index, Integral() as sample)):
+                block, bit = _place((int(index), int(sample)))
+            case _:
+                return False
         return bool(self._blocks.get(block, 0) & bit)
 
     def __len__(self) -> int:

@@ -5,9 +5,10 @@ killed leaves a file that the same run goes on with: no episode is lost, none st
 """
 
 import hashlib
+import json
 import os
 import warnings
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -25,6 +26,8 @@ from hopgym.trajectory import ERROR_REASONS, Trajectory
 SCHEMA = 1
 """Version of the layout of a line."""
 
+_OPENING = {")": "(", "]": "[", "}": "{"}
+_CLOSING = {opening: closing for closing, opening in _OPENING.items()}
 _T = TypeVar("_T")
 _NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -45,16 +48,17 @@ class Header:
     """What the policy says of itself, for messages alone; empty where it says nothing."""
 
     @classmethod
-    def of(cls, config: object, source: str, policy: str = "") -> "Header":
+    def of(cls, config: object, source: str, policy: object = "") -> "Header":
         """Return the header of a run of this version of hopgym.
 
         Args:
             config: What decides the episodes beside the tasks: JSON values and dataclasses.
             source: Fingerprint of the tasks.
-            policy: Fingerprint of the policy, which the config holds as well.
+            policy: Fingerprint of the policy, which the config holds as well: a text, or what else
+                JSON can hold.
         """
         text = msgspec.json.encode(config, order="sorted")
-        return cls(SCHEMA, hashlib.sha256(text).hexdigest(), source, __version__, policy)
+        return cls(SCHEMA, hashlib.sha256(text).hexdigest(), source, __version__, _words(policy))
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -118,7 +122,7 @@ class TrajectoryWriter(LineWriter[KeySet]):
 
     @property
     def finished(self) -> Set[Key]:
-        """Task index and sample of the records in the file, as it stands."""
+        """Task index and sample of the records in the file: live, and not to be changed."""
         return self.kept
 
     def write(self, trajectory: Trajectory) -> None:
@@ -132,8 +136,8 @@ class TrajectoryWriter(LineWriter[KeySet]):
         key = trajectory.index, trajectory.sample
         if key in self.kept:
             raise RunFileError(
-                f"{self.path} must hold each task and sample once, got {trajectory.key} again; "
-                "leave out what is in finished"
+                f"{self.path} must hold each task and sample once, got {trajectory.key}, of index "
+                f"{trajectory.index}, again; leave out what is in finished"
             )
         as_recorded(trajectory)
         self._append(msgspec.json.encode(trajectory) + b"\n")
@@ -159,12 +163,30 @@ def _take_up(path: Path, header: Header) -> KeySet:
     return keys
 
 
+def _words(policy: object) -> str:
+    """Return what a policy says of itself as a text; empty where it says nothing."""
+    if isinstance(policy, str):
+        return policy
+    plain = msgspec.to_builtins(policy, str_keys=True, order="sorted")
+    return "" if plain is None else json.dumps(plain)
+
+
 def words_differing(then: str, now: str) -> str:
     """Return in words what each of two fingerprints holds that the other lacks."""
     old, new = then.split(), now.split()
-    alone = (" ".join(w for w in a if w not in b).strip(",;") for a, b in ((old, new), (new, old)))
+    alone = (_tidy(w for w in a if w not in b) for a, b in ((old, new), (new, old)))
     was, is_now = (part or "nothing more" for part in alone)
     return f"then {was:.200}, now {is_now:.200}"
+
+
+def _tidy(words: Iterable[str]) -> str:
+    """Return words as one text, without brackets at its ends that close or open nothing in it."""
+    text = " ".join(words).strip(",;")
+    while (end := text[-1:]) in _OPENING and text.count(end) > text.count(_OPENING[end]):
+        text = text[:-1]
+    while (start := text[:1]) in _CLOSING and text.count(start) > text.count(_CLOSING[start]):
+        text = text[1:]
+    return text
 
 
 def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
@@ -176,8 +198,10 @@ def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
         what = ""
     elif found.policy == wanted.policy or not (found.policy and wanted.policy):
         what = "config: another environment argument, seed or policy"
+        if wanted.policy and not found.policy:
+            what += ", or it was begun by an earlier version that named policies otherwise"
     else:
-        what = "policy: its name, its options, or the code of an agent has changed since"
+        what = "policy: its name, options, seed, or the code of an agent has changed since"
         told = words_differing(found.policy, wanted.policy)
     if what:
         raise RunFileError(
@@ -199,7 +223,7 @@ def _records(path: Path) -> Iterator[tuple[bytes, Trajectory]]:
             if key in keys:
                 raise DataError(
                     f"{path}, line {number}: expected each task and sample once, got "
-                    f"{trajectory.key} again; remove one of the lines"
+                    f"{trajectory.key}, of index {trajectory.index}, again; remove one of the lines"
                 )
             keys.add(key)
             yield line, trajectory
@@ -207,7 +231,10 @@ def _records(path: Path) -> Iterator[tuple[bytes, Trajectory]]:
 
 def _decode_header(path: Path, line: bytes) -> Header:
     try:
-        header = msgspec.json.decode(line, type=Header)
+        found = msgspec.json.decode(line)
+        if isinstance(found, dict):  # Earlier versions wrote any fingerprint as it was.
+            found["policy"] = _words(found.get("policy"))
+        header = msgspec.convert(found, Header)
     except _NOT_JSON as error:
         raise DataError(
             f"{path}, line 1: expected the header of a trajectory file, got {line[:80]!r} "

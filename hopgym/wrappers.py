@@ -123,4 +123,4 @@ def run_header(env: HopEnv, **config: Any) -> Header:
     config["env"] = env.spec.id if env.spec else ""
     config["settings"] = env.settings
     config["tool_settings"] = env.tool_settings
-    return Header.of(config, env.source.fingerprint, config.get("policy", ""))
+    return Header.of(config, env.source.fingerprint, config.get("policy"))

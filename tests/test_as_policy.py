@@ -1,13 +1,16 @@
 """Which functions are policies as they are, and what the others get."""
 
 import functools
+import json
 import typing
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import pytest
 
 from hopgym.env import HopEnv
 from hopgym.rollout import as_policy, run_episodes
+from hopgym.runfile import read_header, read_trajectories
 from hopgym.trajectory import StopReason, Trajectory, transcript
 
 LOOKUP, ANSWER = "<lookup>Ada Brook</lookup>", "<answer>baker</answer>"
@@ -186,3 +189,28 @@ def test_a_function_of_text_may_be_seeded(env: HopEnv) -> None:
 
     policy = as_policy(Coin(""))
     assert next(run_episodes(env, policy, [0], seed=5)).answer == "side 5"
+
+
+@pytest.mark.parametrize("fingerprint", [{"model": "m", "n": 2}, None, 7, ["a"], "text"])
+def test_any_fingerprint_leaves_a_file_that_goes_on(
+    env: HopEnv, tmp_path: Path, fingerprint: object
+) -> None:
+    def function(prefixes: Sequence[Trajectory]) -> list[str]:
+        return [ANSWER] * len(prefixes)
+
+    function.batched, function.fingerprint = True, fingerprint  # type: ignore[attr-defined]
+    path = tmp_path / "a.jsonl"
+    assert len(list(run_episodes(env, function, [0], out=path))) == 1
+    assert len(list(run_episodes(env, function, [0, 1], out=path))) == 1
+    assert [each.task_id for each in read_trajectories(path)] == ["q0", "q1"]
+    told = read_header(path).policy
+    if isinstance(fingerprint, str | None):
+        assert told == (fingerprint or "")
+        return
+    assert json.loads(told) == fingerprint
+    # As earlier versions wrote it: not as a text.
+    header, *records = path.read_bytes().splitlines(keepends=True)
+    plain = json.loads(header) | {"policy": fingerprint}
+    path.write_bytes(json.dumps(plain).encode() + b"\n" + b"".join(records))
+    assert read_header(path).policy == told
+    assert len(list(run_episodes(env, function, [0, 1, 2], out=path))) == 1

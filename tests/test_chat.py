@@ -232,6 +232,18 @@ def test_texts_cannot_write_control_tokens(env: HopEnv, bare: Any, family: str) 
     assert text_of(tokenizer, ids).count(forged) == 2
 
 
+def test_schemas_are_kept_once(env: HopEnv, bare: Any) -> None:
+    encoder = ChatEncoder(tokenizer_of(bare, "qwen3"), NATIVE)
+    env = HopEnv(env.source, EnvSettings(dialect="json"))
+    for index in range(3):
+        env.reset(options={"index": index})
+        env.step("<lookup>Ada Brook</lookup>")
+        encoder.encode(env.trajectory())
+    keys = [key for key in encoder._memory._kept if isinstance(key, tuple)]
+    schemas = [given[-1] for _, given, _ in keys if str(given[-1]).startswith('[{"type"')]
+    assert len(schemas) > 3 and len({id(each) for each in schemas}) == 1
+
+
 def test_actions_keep_the_tokens_they_were_sampled_as(env: HopEnv, bare: Any) -> None:
     tokenizer = tokenizer_of(bare, "qwen2_5")
     encoder = ChatEncoder(tokenizer)

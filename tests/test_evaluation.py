@@ -204,7 +204,7 @@ def test_plain_json(evaluation: Evaluation) -> None:
     plain = evaluation.to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert set(plain["success"]) == {"mean", "low", "high", "n"}
-    assert plain["by_hops"]["0"]["regret"] == {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 1}
+    assert plain["by_hops"]["0"]["regret"] == {"mean": 0.0, "low": None, "high": None, "n": 1}
     assert plain["by_hops"]["1"]["process_accuracy"]["mean"] == 0.0
     sections = {"hop_shown", "hop_named", "by_hops", "by_kind", "reasons", "official", "errors"}
     assert set(plain) >= sections | set(METRICS)
@@ -271,4 +271,7 @@ def test_what_else_is_the_same_for_all_has_no_known_interval(
     metrics = evaluate([played[3]], source).metrics
     success, steps = metrics["success"], metrics["steps"]
     assert success is not None and success.low == pytest.approx(0.2065, abs=5e-5)
+    plain = evaluate([played[3]], source).to_dict()
+    assert plain["steps"] == {"mean": 1.0, "low": None, "high": None, "n": 1}
+    assert plain["success"]["low"] == success.low
     assert steps is not None and cell(steps, share=False) == Cell("1.00", "unknown")

@@ -14,6 +14,9 @@ def test_it_is_a_set() -> None:
     assert found == known and len(found) == len(known) and sorted(found) == sorted(known)
     assert all(key in found for key in keys)
     assert (10**12, 1) not in found and "q0" not in found
+    strangers = [(1, 2, 3), ("a", 0), (keys[0][0], "0"), (keys[0][0],), (0.5, 0), [*keys[0]], None]
+    assert not any(each in found for each in strangers)
+    assert found & {("a", 0), (1, 2, 3), keys[0]} == {keys[0]}
     other = KeySet([(1, 0), (5_001, 2)])
     assert found | other == known | {(1, 0), (5_001, 2)}
     assert found != other and other <= found | other

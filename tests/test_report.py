@@ -11,6 +11,8 @@ import pytest
 
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
+from hopgym.errors import ArgumentError
+from hopgym.evaluation import evaluate
 from hopgym.policies import GuessPolicy, OraclePolicy, ScriptedPolicy
 from hopgym.report import render_report
 from hopgym.report.wording import safe_json
@@ -161,3 +163,14 @@ def test_different_tasks_and_arguments_are_told(source: Any, scripted: list[Traj
     page = Page(render_report({"a": scripted, "b": fewer}, source))
     assert page.all("p.warning")
     assert page.all("p.settings") == ["a: default arguments", "b: max_steps=9"]
+    assert "<dt>tasks</dt><dd>4</dd>" in page.html, "those of both, each once"
+
+
+def test_what_is_known_of_a_run_must_be_of_its_episodes(source: Any, runs: Any) -> None:
+    failed = replace(runs["mine"][0], sample=1, reason=StopReason.AGENT_ERROR, error="no")
+    mine = {"mine": [*runs["mine"], failed]}
+    known = {"mine": evaluate(mine["mine"], source)}
+    assert known["mine"].errors == 1
+    assert render_report(mine, source, known=known) == render_report(mine, source)
+    with pytest.raises(ArgumentError, match="run 'mine': known must be the evaluation of these 4 "):
+        render_report({"mine": runs["mine"]}, source, known=known)

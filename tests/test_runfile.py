@@ -12,6 +12,7 @@ from hopgym.runfile import (
     as_recorded,
     read_header,
     read_trajectories,
+    words_differing,
 )
 from hopgym.trajectory import Completion, Step, StopReason, Trajectory
 from hopgym.verdicts import Shown, Verdict
@@ -163,9 +164,31 @@ def test_files_of_other_runs_are_refused(tmp_path: Path, other: Header, what: st
 def test_another_policy_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     write(path, record(), header=Header.of({"policy": "play.py:go 1f"}, "hand", "play.py:go 1f"))
-    told = r"another policy: its name, .*the code of an agent has changed.* \(then 1f, now 2e\)"
+    told = r"policy: its name, options, seed, or the code of an agent .* \(then 1f, now 2e\)"
     with pytest.raises(RunFileError, match=told):
         TrajectoryWriter(path, Header.of({"policy": "play.py:go 2e"}, "hand", "play.py:go 2e"))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        ("m (top_k=1, seed=0)", "m (top_k=1, seed=1)", "then seed=0, now seed=1"),
+        ('go {"n": 1, "m": [1]} 1f', 'go {"n": 1, "m": [2]} 1f', "then [1], now [2]"),
+        ("m (seed=0)", "m (seed=0) dtype=bf16", "then nothing more, now dtype=bf16"),
+        ("m {{(f(x), y)}}", "m {{(f(x), z)}}", "then y, now z"),
+    ],
+)
+def test_what_differs_has_no_stray_brackets(then: str, now: str, told: str) -> None:
+    assert words_differing(then, now) == told
+
+
+def test_files_from_before_policies_were_named_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, record())
+    with pytest.raises(RunFileError, match="begun by an earlier version that named policies"):
+        TrajectoryWriter(path, Header.of({"policy": "m"}, "hand", "m"))
+    with pytest.raises(RunFileError, match=r"seed or policy \(hash"):
+        TrajectoryWriter(path, Header.of({"max_steps": 8}, "hand"))
 
 
 def test_another_code_version_is_warned_of(tmp_path: Path) -> None:
@@ -221,7 +244,7 @@ def test_no_key_twice(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with TrajectoryWriter(path, HEADER) as writer:
         writer.write(record())
-        with pytest.raises(RunFileError, match="once"):
+        with pytest.raises(RunFileError, match=r"once, .* of index \d, again"):
             writer.write(record())
     path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[1])
     with pytest.raises(DataError, match="line 3: expected each task and sample once"):

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from hopgym.evaluation.bootstrap import wilson
 from hopgym_agents.studies.figures import entries_of, gain_of, mean_of
 from hopgym_agents.studies.plan import Job, plan
 from hopgym_agents.studies.report import write_results
-from hopgym_agents.studies.tables import spent_table, suite_table
+from hopgym_agents.studies.tables import gain_words, share, spent_table, suite_table
 from hopgym_agents.studies.working import METRICS
 from tests.study_files import TEXT, read
 
@@ -75,6 +76,17 @@ def test_shares_and_their_intervals(study: Any) -> None:
     accuracy = mean_of(one, "process_accuracy")
     assert accuracy is not None
     assert accuracy.mean == pytest.approx((1 + 2 * 0.75) / 3)
+
+
+def test_shares_that_are_the_same_for_all(study: Any) -> None:
+    jobs = plan(study)
+    oracle = entries_of(jobs, results_of(jobs, SKILL), "test")["oracle"]
+    found, steps = mean_of(oracle, "success"), mean_of(oracle, "steps")
+    assert found is not None and (found.low, found.high) == pytest.approx(wilson(1.0, TASKS))
+    assert share(found) == "100.0 [96.9, 100.0]"
+    assert steps is not None and not steps.known, "a count is no share"
+    assert share(steps).endswith(" [unknown]")
+    assert gain_words(gain_of(oracle, oracle, "success")) == "+0.0 [unknown]"
 
 
 def test_seeds_that_differ_widen_the_interval(study: Any) -> None:

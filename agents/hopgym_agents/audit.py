@@ -1,7 +1,7 @@
 """The audit of a judge: what it said of steps against what is known of them.
 
 In: marks and exact verdicts. Out: the confusion matrix, error rates and Cohen's kappa, with
-bootstrap intervals over tasks.
+bootstrap intervals over tasks, and Wilson's for rates that are 0 or 1 in every task.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hopgym.evaluation import Estimate
-from hopgym.evaluation.bootstrap import estimate, resampled
+from hopgym.evaluation.bootstrap import estimate, plain_fields, resampled
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.judge import Mark
@@ -68,7 +68,7 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON, each rate ``{mean, low, high, n}`` or None."""
-        return asdict(self) | {"audited": self.audited}
+        return asdict(self, dict_factory=plain_fields) | {"audited": self.audited}
 
 
 def marked(episode: Trajectory, step: int, mark: Mark) -> Marked:
@@ -120,8 +120,10 @@ def _audit(steps: Sequence[Marked]) -> Audit:
             return None
         tops, bottoms = _ratio(name, drawn)
         usable = bottoms > 0
-        n = int(whole[0, :2, :2].sum()) if name == "kappa" else int(under)
-        return estimate(float(over / under), tops[usable] / bottoms[usable], n)
+        n, trials = int(under), int((_ratio(name, counts)[1] > 0).sum())
+        if name == "kappa":  # No share.
+            n, trials = int(whole[0, :2, :2].sum()), 0
+        return estimate(float(over / under), tops[usable] / bottoms[usable], n, trials)
 
     confusion = {
         exact: {mark.value: int(whole[0, row, column]) for column, mark in enumerate(_MARKS)}

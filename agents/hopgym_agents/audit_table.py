@@ -29,7 +29,8 @@ _TRUST = {
 }
 _RATES_MEAN = (
     "False positives: called GOOD, of the steps that are BAD. False negatives: called BAD, of the "
-    "steps that are GOOD. 95% bootstrap intervals over tasks; unparsed steps are left out."
+    "steps that are GOOD. 95% bootstrap intervals over tasks, Wilson's for rates that are 0 or 1 "
+    "in every task; unparsed steps are left out."
 )
 _NOTHING_READ = "No text of the judge could be read: there is nothing to hold against the verdicts."
 _SHORT = 160

@@ -12,6 +12,7 @@ and speak for another, it is spelt out in ordinary tokens.
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -81,7 +82,7 @@ class ChatEncoder:
     def pieces(self, asked: Request | Trajectory) -> list[tuple[int, ...]]:
         """Return the tokens of `encode` in pieces: the opening, then action and reply by turns."""
         request = request_of(asked, self.style) if isinstance(asked, Trajectory) else asked
-        tools = _written(request.tools)
+        tools = sys.intern(_written(request.tools))  # One text behind all that is remembered by it.
         recall, opening = self._memory.recall, _written(request.messages[: request.opening])
         pieces = [recall(self._opening, opening, tools)]
         replies = request.messages[request.opening + 1 :: 2]

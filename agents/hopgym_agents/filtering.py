@@ -11,7 +11,7 @@ from typing import Any
 
 from hopgym.errors import DataError, require
 from hopgym.evaluation import Estimate
-from hopgym.evaluation.bootstrap import ABSENT, Ratio, estimate_all
+from hopgym.evaluation.bootstrap import ABSENT, Ratio, estimate_all, plain_fields
 from hopgym.rollout import episode_rng
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym_agents.audit import marked
@@ -71,7 +71,7 @@ class Passed:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return asdict(self)
+        return asdict(self, dict_factory=plain_fields)
 
 
 def label(episode: Trajectory, marks: Marks | None = None) -> Label:

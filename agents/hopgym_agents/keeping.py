@@ -85,7 +85,9 @@ class Filtered:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return asdict(self)
+        from hopgym.evaluation.bootstrap import plain_fields
+
+        return asdict(self, dict_factory=plain_fields)
 
 
 def filter_file(

@@ -271,4 +271,9 @@ def _estimates(rows: "Ordered[_Row]") -> "Estimates":
 
 
 def _plain(figures: "Estimates") -> dict[str, Any]:
-    return {name: asdict(each) if each else None for name, each in figures.items()}
+    from hopgym.evaluation.bootstrap import plain_fields
+
+    return {
+        name: asdict(each, dict_factory=plain_fields) if each else None
+        for name, each in figures.items()
+    }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hopgym.errors import ArgumentError
-from hopgym.evaluation.bootstrap import RESAMPLES, Estimate, Estimates, Ratio
+from hopgym.evaluation.bootstrap import RESAMPLES, Estimate, Estimates, Ratio, plain_fields
 from hopgym.evaluation.ledger import Ledger, Ordered
 from hopgym.evaluation.metrics import COUNTS, METRICS, Row, ScoredEpisode
 from hopgym.evaluation.official import Official
@@ -79,8 +79,11 @@ class Evaluation:
     """The same by number of hops."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON: metrics at the top level, each ``{mean, low, high, n}`` or None."""
-        plain = asdict(self)
+        """Return plain JSON: metrics at the top level, each ``{mean, low, high, n}`` or None.
+
+        ``low`` and ``high`` are None where no interval is known.
+        """
+        plain = asdict(self, dict_factory=plain_fields)
         return {**plain.pop("metrics"), **plain}
 
 

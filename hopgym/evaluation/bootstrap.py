@@ -9,6 +9,7 @@ shares of 0 and of 1 get Wilson's, as if each task were one trial.
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ _PERCENTILES = (2.5, 97.5)
 _Z = 1.959964
 """Standard normal quantile of a two-sided 95% interval."""
 _NO_SPREAD = 1e-12
+
+_ENDS = {"low", "high"}
 
 Ratio = tuple[float, float]
 """What one episode adds to a metric's numerator and denominator."""
@@ -48,6 +51,17 @@ class Estimate:
     def known(self) -> bool:
         """Whether the interval is."""
         return self.low < self.high
+
+
+def plain_fields(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the fields of a dataclass as plain JSON, as `dataclasses.asdict` asks for them.
+
+    The ends of an interval that is not known are None: two equal ends would pass for a sure thing.
+    """
+    found = dict(fields)
+    if found.keys() >= _ENDS and found["low"] == found["high"]:
+        return found | dict.fromkeys(_ENDS)
+    return found
 
 
 Estimates = Mapping[str, Estimate | None]
@@ -121,21 +135,22 @@ def _weights(rng: np.random.Generator, count: int, tasks: int) -> NDArray[np.flo
     return times.astype(np.float64)
 
 
-def estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
+def estimate(value: float, drawn: NDArray[np.float64], n: int, trials: int = 0) -> Estimate:
     """Return a value with the interval of what the resamples came to.
 
     Args:
         value: Of the whole sample.
         drawn: The same of each resample in which it is defined; none leaves the value alone.
         n: What it is over.
+        trials: Tasks that have what a share is about; 0 for what is no share.
     """
-    if not len(drawn):
-        return Estimate(value, value, value, n)
-    low, high = np.percentile(drawn, _PERCENTILES)
     # Sums of the same numbers in another order may differ in their last bits.
-    if np.ptp(drawn) <= _NO_SPREAD:
-        low = high = value
-    return Estimate(value, float(low), float(high), n)
+    if len(drawn) and np.ptp(drawn) > _NO_SPREAD:
+        low, high = np.percentile(drawn, _PERCENTILES)
+        return Estimate(value, float(low), float(high), n)
+    if trials and value in (0.0, 1.0):
+        return Estimate(value, *wilson(value, trials), n)
+    return Estimate(value, value, value, n)
 
 
 def wilson(share: float, of: int) -> tuple[float, float]:
@@ -164,7 +179,5 @@ def _estimate(
     if not total[1]:
         return None
     usable = drawn[drawn[:, 1] > 0]
-    found = estimate(float(total[0] / total[1]), usable[:, 0] / usable[:, 1], int(total[1]))
-    if trials and not found.known and found.mean in (0.0, 1.0):
-        return Estimate(found.mean, *wilson(found.mean, trials), found.n)
-    return found
+    ratios = usable[:, 0] / usable[:, 1]
+    return estimate(float(total[0] / total[1]), ratios, int(total[1]), trials)

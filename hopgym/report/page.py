@@ -16,6 +16,7 @@ from typing import Any
 from hopgym import __version__
 from hopgym.errors import ArgumentError, require
 from hopgym.evaluation import Evaluation, evaluate
+from hopgym.keyset import KeySet
 from hopgym.linefile import whole_file
 from hopgym.report import charts, plots
 from hopgym.report.about import About, about_rows
@@ -88,7 +89,8 @@ def write_report(
         known: What runs come to, by name, where that has been worked out already.
 
     Raises:
-        ArgumentError: When there are no runs, or one cannot be evaluated.
+        ArgumentError: When there are no runs, one cannot be evaluated, or what is known of one is
+            of another number of episodes.
         DataError: When a file is no trajectory file.
     """
     page = render_report(runs, source, episodes=episodes, about=about, known=known)
@@ -186,21 +188,26 @@ def _read(
         records = read_trajectories(records)
     passing = tally.over(watch.over(records))
     try:
-        if known is not None:
-            deque(passing, 0)
-        evaluation = known or evaluate(passing, source)
+        if known is None:
+            return RunFigures(name, evaluate(passing, source), watch, tally)
+        deque(passing, 0)
+        count, there = known.episodes + known.errors, watch.endings.total()
+        require(count == there, "known", f"the evaluation of these {there:,} episodes", count)
     except ArgumentError as error:
         raise ArgumentError(f"run {name!r}: {error}") from error
-    return RunFigures(name, evaluation, watch, tally)
+    return RunFigures(name, known, watch, tally)
 
 
 def _figures(runs: Sequence[RunFigures], source: TaskSource) -> dict[str, Any]:
     evaluations = {run.name: run.evaluation for run in runs}
     tallies = {run.name: run.tally for run in runs}
     endings, stacks = charts.stacks({run.name: run.watch.endings for run in runs})
+    tasks = KeySet()
+    for run in runs:
+        tasks |= run.watch.tasks
     return {
         "settings": _settings(runs),
-        "tasks": len(set().union(*(run.watch.tasks for run in runs))),
+        "tasks": len(tasks),
         "same_tasks": all(run.watch.tasks == runs[0].watch.tasks for run in runs),
         "records": sum(run.watch.endings.total() for run in runs),
         "columns": COLUMNS,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hopgym.evaluation import Estimate, Evaluation
+from hopgym.evaluation.bootstrap import plain_fields
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,7 +17,7 @@ ABSENT = "–"
 """Printed where no episode has what a metric is about."""
 
 _UNKNOWN = "unknown"
-_INTERVALS = "95% bootstrap intervals over tasks"
+_INTERVALS = "95% bootstrap intervals over tasks, Wilson's where all tasks come to 0 or all to 1"
 _PRIVILEGED = "Privileged steps, which used a title that was not shown"
 _FLOORS = "floors are policies that do not reason"
 
@@ -111,7 +112,10 @@ def episodes_cell(evaluation: Evaluation) -> Cell:
 
 
 def results_rows(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
-    """Return the table as plain JSON: each metric ``{mean, low, high, n}`` or None."""
+    """Return the table as plain JSON: each metric ``{mean, low, high, n}`` or None.
+
+    ``low`` and ``high`` are None where no interval is known.
+    """
     return [
         {
             "run": run,
@@ -155,4 +159,4 @@ def results_table(evaluations: Mapping[str, Evaluation]) -> "Table":
 
 
 def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else asdict(estimate)
+    return None if estimate is None else asdict(estimate, dict_factory=plain_fields)

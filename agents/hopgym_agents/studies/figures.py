@@ -70,6 +70,11 @@ class Gain:
     n: int
     """Tasks."""
 
+    @property
+    def known(self) -> bool:
+        """Whether the interval is: not where all resamples come to the same."""
+        return self.low < self.high
+
 
 def entries_of(
     jobs: Sequence[Job], results: Mapping[str, Mapping[str, Any]], suite: str
@@ -93,7 +98,8 @@ def mean_of(entry: Entry, metric: str, hops: int | None = None) -> Estimate | No
         return None
     drawn = _drawn(sums)
     usable = drawn[drawn[:, 1] > 0]
-    return estimate(float(total[0] / total[1]), usable[:, 0] / usable[:, 1], int(total[1]))
+    has = 0 if metric == "steps" else int((sums[:, :, 1].sum(axis=1) > 0).sum())
+    return estimate(float(total[0] / total[1]), usable[:, 0] / usable[:, 1], int(total[1]), has)
 
 
 def gain_of(entry: Entry, over: Entry, metric: str, hops: int | None = None) -> Gain | None:

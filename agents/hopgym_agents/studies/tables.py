@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from hopgym.evaluation import Estimate
+from hopgym.evaluation.bootstrap import plain_fields
 from hopgym_agents.curves.page import Table
 from hopgym_agents.studies.description import START, Study
 from hopgym_agents.studies.figures import Entry, Gain, entries_of, gain_of, mean_of
 from hopgym_agents.studies.plan import Job
 
 ABSENT = "–"
+UNKNOWN = "unknown"
 NOT_RUN = "not run"
 SPENT = (
     *("generated_tokens", "gradient_tokens", "environment_steps", "distinct_worlds"),
@@ -196,14 +198,16 @@ def share(found: Estimate | None) -> str:
     """Return a share in percent with its interval."""
     if found is None:
         return ABSENT
-    return f"{100 * found.mean:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    ends = f"{100 * found.low:.1f}, {100 * found.high:.1f}" if found.known else UNKNOWN
+    return f"{100 * found.mean:.1f} [{ends}]"
 
 
 def gain_words(gain: Gain | None) -> str:
     """Return a difference in points with its interval."""
     if gain is None:
         return ABSENT
-    return f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    ends = f"{100 * gain.low:+.1f}, {100 * gain.high:+.1f}" if gain.known else UNKNOWN
+    return f"{100 * gain.mean:+.1f} [{ends}]"
 
 
 def _gain(entry: Entry, start: Entry) -> str:
@@ -236,4 +240,4 @@ def _figures(entry: Entry, start: Entry | None) -> dict[str, Any]:
 
 
 def _plain(found: Estimate | Gain | None) -> dict[str, Any] | None:
-    return asdict(found) if found is not None else None
+    return asdict(found, dict_factory=plain_fields) if found is not None else None
