@@ -58,11 +58,11 @@ docs: $(STAMP) ## write the generated pages of docs/ anew
 
 demo: $(STAMP) ## play 200 questions, then train a tiny model three ways; tables and HTML reports
 	@$(BIN)/hopgym demo
-	@$(BIN)/hopgym study examples/studies/demo.toml
+	@$(BIN)/hopgym study examples/studies/demo.toml --out runs/demo-learning
 
 demo-quick: $(STAMP) ## the same with 20 questions and a little training, in two minutes
 	@$(BIN)/hopgym demo --quick
-	@$(BIN)/hopgym study examples/studies/demo.toml --quick
+	@$(BIN)/hopgym study examples/studies/demo.toml --quick --out runs/demo-learning-quick
 
 clean: ## remove .venv, caches and builds
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
