@@ -41,7 +41,8 @@ class KeySet(MutableSet[Key]):
 
     def __contains__(self, value: object) -> bool:
         match value:
-            case tuple((Integral() as index, Integral() as sample)):
+            # As a pattern `tuple(...)` would leave up to 250 KB of names in Python's own memory.
+            case (Integral() as index, Integral() as sample) if isinstance(value, tuple):
                 block, bit = _place((int(index), int(sample)))
             case _:
                 return False

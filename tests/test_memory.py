@@ -22,7 +22,7 @@ from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.generate import Request
 from hopgym_agents.policy import LLMPolicy
 
-FEW, MANY = 250, 2_500
+FEW, MANY = 250, 1_000
 # With sets of keys it was 190 bytes an episode in a rollout, with a list of rows 1,360 in figures.
 # These still take a task's sums of all metrics, for a moment, and with few episodes as much again
 # in small tuples that Python keeps.
