@@ -147,3 +147,13 @@ def test_cpu_seconds_of_other_processes_count(monkeypatch: pytest.MonkeyPatch) -
     meter.others = ledger._of_others(meter.own_cpu, 2)
     assert 107.0 <= meter.spent.cpu_seconds < 110.0
     assert ledger._of_others(meter.own_cpu, 1) == 0
+
+
+def test_gpu_seconds_are_those_of_all_gpus_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hopgym_agents.training import budget
+
+    clock = iter([10.0, 12.5])
+    monkeypatch.setattr(budget.time, "monotonic", lambda: next(clock))
+    spent = budget.Meter(budget.Spent(wall_seconds=1.0, gpu_seconds=8.0), gpus=4).spent
+    assert (spent.wall_seconds, spent.gpu_seconds) == (3.5, 18.0)
+    assert budget.Limits(gpu_seconds=18).reached(spent) == "gpu_seconds"

@@ -14,7 +14,8 @@ from tests.training_runs import LATE, METHODS, playing, points
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings(LATE)]
 
 SCRIPT = str(Path(__file__).with_name("train_step.py"))
-LAUNCH = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+# With --cpu it would be one process, unless MPI were there.
+LAUNCH = ("-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes=2")
 
 
 def options_of(taught: dict[str, Any], folder: Path) -> str:
@@ -50,6 +51,7 @@ def both(taught: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tu
         train_step.main(options_of(taught, one), str(one))
         said, _ = launched.communicate()
     assert launched.returncode == 0, said
+    assert [(each / "processes").read_text() for each in (one, two)] == ["1", "2"]
     return one, two
 
 

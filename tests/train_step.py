@@ -1,10 +1,11 @@
 """One step of each method, on given episodes and actions: `python train_step.py OPTIONS OUT`.
 
 In: options by method as JSON. Out: a file of gradients for each method, from the first process.
-Launched alone or by ``torch.distributed.run``, it is to come to the same ones.
+Launched alone or by ``accelerate launch``, it is to come to the same ones.
 """
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -79,11 +80,12 @@ def step(method: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(options: str, out: str) -> None:
-    """Write the gradients of all."""
+    """Write the gradients of all, and how many processes came to them."""
     for method, given in json.loads(Path(options).read_text()).items():
         kept = step(method, given)
         if is_leader():
             torch.save(kept, Path(out) / f"{method}.pt")
+            (Path(out) / "processes").write_text(os.environ.get("WORLD_SIZE", "1"))
 
 
 if __name__ == "__main__":

@@ -247,9 +247,11 @@ def _value(value: float, name: str) -> str:
 def _change(found: "Difference", name: str) -> tuple[str, str]:
     """Return a difference and its interval in words; those of shares are percentage points."""
     scale, digits = (1, 2) if name in _COUNTS else (100, 1)
-    mean, low, high = (
+
+    def written(value: float) -> str:
         # Rounded first, so that none is printed as -0.0; 100.0 alone would take a column more.
-        f"{round(scale * value, digits) + 0.0:+.{digits}f}".replace("100.0", "100")
-        for value in (found.mean, found.low, found.high)
-    )
-    return mean, f"{low} to {high}" if found.low < found.high else _UNKNOWN
+        return f"{round(scale * value, digits) + 0.0:+.{digits}f}".replace("100.0", "100")
+
+    if found.low is None or found.high is None:
+        return written(found.mean), _UNKNOWN
+    return written(found.mean), f"{written(found.low)} to {written(found.high)}"

@@ -181,11 +181,20 @@ def _refuse_another(path: Path, found: Mapping[str, Any], wanted: Mapping[str, A
         )
     # Of the digests that follow from arguments, only those that nothing else explains are of use.
     told = [name for name in differing if name not in ("fingerprint", "source")] or differing
-    words = ", ".join(f"{name} was {found[name]!r:.80}, is {wanted[name]!r:.80}" for name in told)
+    words = ", ".join(_change_of(name, found[name], wanted[name]) for name in told)
     raise RunFileError(
         f"{path} must hold this run, holds another one ({words}); give the old arguments again, "
         "another folder (--out), or --fresh, which moves it aside"
     )
+
+
+def _change_of(name: str, then: Any, now: Any) -> str:
+    """Return in words what a run was begun with, and what is asked for now."""
+    from hopgym.runfile import words_differing
+
+    if name == "fingerprint":  # Long, and mostly the same.
+        return f"{name}: {words_differing(str(then), str(now))}"
+    return f"{name} was {then!r:.80}, is {now!r:.80}"
 
 
 def _changed_agent(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Path | None:

@@ -5,7 +5,7 @@ In: a study, its jobs and their results. Out: `Table`s for Markdown, page and te
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import combinations
 from typing import Any
 
@@ -17,14 +17,12 @@ from hopgym_agents.curves.page import Table
 from hopgym_agents.studies.description import START, Study
 from hopgym_agents.studies.figures import Entry, Gain, entries_of, gain_of, mean_of
 from hopgym_agents.studies.plan import Job
+from hopgym_agents.training.budget import Spent
 
 ABSENT = "–"
 UNKNOWN = "unknown"
 NOT_RUN = "not run"
-SPENT = (
-    *("generated_tokens", "gradient_tokens", "environment_steps", "distinct_worlds"),
-    *("cpu_seconds", "wall_seconds"),
-)
+SPENT = tuple(each.name for each in fields(Spent))
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -106,7 +104,7 @@ def spent_table(study: Study, jobs: Sequence[Job], results: Results) -> Table:
     for who, runs in runs_of(study, jobs).items():
         found = [results[job.name] for job in runs if job.name in results]
         if found:
-            means = [np.mean([each["spent"][name] for each in found]) for name in SPENT]
+            means = [np.mean([each["spent"].get(name, 0) for each in found]) for name in SPENT]
             ended = sorted({each["ended_by"].replace("_", " ") for each in found})
             told = (f"{mean:,.0f}" for mean in means)
             rows.append((who, f"{len(found)}", *told, ", ".join(ended)))

@@ -32,6 +32,8 @@ class Spent:
     evaluations; what other processes than the first took behind its last step is not in it."""
     wall_seconds: float = 0.0
     """Without those of evaluations."""
+    gpu_seconds: float = 0.0
+    """Wall seconds times the GPUs that are held meanwhile, busy or not."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON, seconds to the millisecond."""
@@ -48,6 +50,7 @@ class Limits:
     distinct_worlds: _Count = None
     cpu_seconds: _Limit = None
     wall_seconds: _Limit = None
+    gpu_seconds: _Limit = None
     dev_success: Annotated[float, Meta(gt=0, le=1)] | None = None
     """Not spent, but reached: success on the held-out tasks, as soon as an evaluation shows it."""
 
@@ -70,9 +73,11 @@ class Meter:
 
     Args:
         before: What earlier sessions had spent when they wrote the checkpoint that is gone on from.
+        gpus: How many the processes that train together hold.
     """
 
-    def __init__(self, before: Spent | None = None) -> None:
+    def __init__(self, before: Spent | None = None, gpus: int = 0) -> None:
+        self._gpus = gpus
         self._counts: dict[str, float] = {}
         self.start(before or Spent())
 
@@ -108,10 +113,12 @@ class Meter:
         """The sums at this moment."""
         found: dict[str, Any] = dict(self._counts)
         found["cpu_seconds"] += round(self.own_cpu + self.others, 3)
-        found["wall_seconds"] += round(time.monotonic() - self._wall, 3)
+        wall = time.monotonic() - self._wall
+        found["wall_seconds"] += round(wall, 3)
+        found["gpu_seconds"] += round(self._gpus * wall, 3)
         return Spent(**found)
 
 
 def read_spent(value: Mapping[str, Any]) -> Spent:
     """Return what `Spent.to_dict` wrote, other keys left out."""
-    return Spent(**{each.name: value[each.name] for each in fields(Spent)})
+    return Spent(**{each.name: value.get(each.name, 0) for each in fields(Spent)})

@@ -54,9 +54,9 @@ def train(
     --precision (full, lora, qlora) --rank --alpha, --env --tasks --samples
     --round --flip --dev --every, limits (--generated-tokens, --gradient-tokens,
     --environment-steps, --distinct-worlds, --cpu-seconds, --wall-seconds,
-    --dev-success), TRL's own as --trl.learning_rate 1e-4, a judge's as
-    --play.judge.model M. What else follows as --name value are arguments of
-    the environment. Killed or stopped, the same command goes on; a larger
+    --gpu-seconds, --dev-success), TRL's own as --trl.learning_rate 1e-4, a
+    judge's as --play.judge.model M. What else follows as --name value are
+    arguments of the environment. Killed or stopped, the same command goes on; a larger
     limit goes on behind the end.
     """
     hint = did_you_mean(method, METHODS)

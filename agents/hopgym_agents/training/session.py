@@ -99,7 +99,8 @@ def _run(run: Prepared, folder: RunFolder, show: Show | None) -> Trained:
 
 def _books(run: Prepared, folder: RunFolder, player: Player, start: Checkpoint | None) -> Books:
     play, data = run.config.play, run.checked.data
-    meter = Meter(start.spent if start else run.spent)
+    gpus = run.arguments.world_size * run.arguments.n_gpu
+    meter = Meter(start.spent if start else run.spent, gpus)
     books = Books(folder, run.config.limits, meter, state=dict(start.state if start else {}))
     if play.dev:
         env = dev_env(play, data.env_id, data.env_kwargs)
