@@ -1,6 +1,7 @@
 """The methods that play: what they spend, log and change, and that a stop changes nothing."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from tests.training_runs import (
     LATE,
     METHODS,
     assert_same,
+    oracle_run,
     playing,
     points,
+    prepared,
     same_weights,
     stopping,
     trained,
@@ -185,3 +188,41 @@ def test_a_real_kill(given: dict[str, Any], unbroken: tuple[Path, dict[str, Any]
     assert done.returncode == -signal.SIGKILL, done.stderr
     trained("stepwise", given)
     assert_same(given["out"], unbroken[0])
+
+
+@pytest.mark.parametrize("method", ["sft", "stepwise"])
+def test_settings_of_the_chat_template_hold_while_it_learns(
+    method: str, blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trl
+
+    from hopgym_agents.generate.local import LocalGenerator
+
+    model = shutil.copytree(blank, tmp_path / "model")
+    template = Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja"
+    shutil.copy(template, model / "chat_template.jinja")
+    given = playing(method, str(model), tmp_path / "out", dev=2, dev_kwargs={"split": "dev"})
+    if method == "sft":
+        given["run"] = oracle_run(tmp_path / "run.jsonl", 8)
+        del given["trl"]["num_generations"]
+    given["trl"]["max_steps"] = 1
+    given["play"]["chat_settings"] = {"enable_thinking": False}
+    seen: list[str] = []
+    monkeypatch.setattr(LocalGenerator, "__call__", keeping(seen, LocalGenerator.__call__))
+    run = prepared(method, given)
+    silent = "assistant\n<think>\n\n</think>\n\n"
+    assert silent in run.checked.sample
+    trained(method, given)
+    assert seen and all(prompt.endswith(silent) for prompt in seen)
+    card = (tmp_path / "out" / "model" / "README.md").read_text()
+    assert """--llm.chat_settings '{"enable_thinking": false}'""" in card
+
+
+def keeping(seen: list[str], generate: Any) -> Any:
+    """Generate, and keep the prompts as text."""
+
+    def wrapped(self: Any, requests: Any) -> Any:
+        seen.extend(self.encoder.tokenizer.decode(self.encoder.encode(each)) for each in requests)
+        return generate(self, requests)
+
+    return wrapped

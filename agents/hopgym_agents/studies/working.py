@@ -120,7 +120,7 @@ def _train(work: Work, tell: Tell) -> Result:
 
     trained = train(prepare(config), show)
     told = play_options(config, trained.model)
-    options = {name.removeprefix("llm."): _plain(value) for name, value in told.items()}
+    options = {name.removeprefix("llm."): value for name, value in told.items()}
     # One job writes it: those that start from an adapter could not share the work of merging it.
     merged_in = _merged(work, options) if work.job.who == START else {}
     return {
@@ -238,10 +238,6 @@ def _play(
                 f"expected episodes, got errors of the policy alone: {trajectory.error}; mend what "
                 "that names, then give the same command again"
             )
-
-
-def _plain(value: str) -> Any:
-    return {"true": True, "false": False}.get(value, value)
 
 
 KINDS: Mapping[str, Callable[[Work, Tell], Result]] = {

@@ -51,6 +51,9 @@ class Play:
     """Arguments that are others for them; ``{"split": "dev"}`` for worlds of people."""
     every: _FromOne = 5_000
     """Tokens between two evaluations: generated ones, or where none are, those with a loss."""
+    chat_settings: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the model's chat template, such as ``{"enable_thinking": False}``; what
+    is trained is to be played with the same (``--llm.chat_settings``)."""
     judge: dict[str, Any] = field(default_factory=dict)
     """Options of the model behind the reward ``judge``, as for ``hopgym judge``."""
 

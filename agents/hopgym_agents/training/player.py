@@ -6,7 +6,7 @@ kept keys and values that plays a finished model; and success on held-out tasks.
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,16 +34,26 @@ class Player:
         trainable: The model; it is left in the mode that it was in.
         style: How prefixes are rendered.
         sampling: How actions are drawn while it learns.
+        chat_settings: Further arguments of the chat template.
         batch_size: Most requests decoded together.
     """
 
     def __init__(
-        self, trainable: Trainable, style: Style, sampling: Sampling, batch_size: int = 128
+        self,
+        trainable: Trainable,
+        style: Style,
+        sampling: Sampling,
+        chat_settings: Mapping[str, Any] | None = None,
+        batch_size: int = 128,
     ) -> None:
         self._model = trainable.model
         training = self._model.training
         self._generate = LocalGenerator(
-            self._model, sampling, tokenizer=trainable.tokenizer, batch_size=batch_size
+            self._model,
+            sampling,
+            tokenizer=trainable.tokenizer,
+            batch_size=batch_size,
+            chat_settings=chat_settings,
         )
         self._model.train(training)
         self.style = style

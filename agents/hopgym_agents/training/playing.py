@@ -189,7 +189,10 @@ def shown_rows(where: Setting) -> list[Row]:
     """Return rows of oracle episodes: what a batch will look like once the model is good."""
     env = copy.copy(where.env)
     env.render_mode = None
-    encoder = ChatEncoder(where.trainable.tokenizer, STYLES[where.config.style])
+    config = where.config
+    encoder = ChatEncoder(
+        where.trainable.tokenizer, STYLES[config.style], config.play.chat_settings
+    )
     played = run_episodes(env, OraclePolicy(env.source), range(min(_SHOWN, where.tasks)))
     episodes = sorted(played, key=lambda each: each.index)
     return [episode_row(encoder, each) for each in episodes]

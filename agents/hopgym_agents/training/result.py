@@ -138,13 +138,15 @@ class Trained:
         return cls(**{**value, "spent": read_spent(value["spent"])})
 
 
-def play_options(config: TrainConfig, folder: str) -> dict[str, str]:
+def play_options(config: TrainConfig, folder: str) -> dict[str, Any]:
     """Return the options of ``hopgym eval`` with which what was trained is played."""
-    options = {"llm.generator": "local", "llm.model": folder}
+    options: dict[str, Any] = {"llm.generator": "local", "llm.model": folder}
     if config.precision.kind != "full":
         options |= {"llm.model": config.model, "llm.adapter": folder}
     if config.precision.kind == "qlora":
-        options["llm.load_in_4bit"] = "true"
+        options["llm.load_in_4bit"] = True
+    if config.play.chat_settings:
+        options["llm.chat_settings"] = config.play.chat_settings
     return options | ({"llm.style": config.style} if config.style != "plain" else {})
 
 

@@ -80,7 +80,9 @@ def _run(run: Prepared, folder: RunFolder, show: Show | None) -> Trained:
     start = folder.last()
     if is_leader():
         folder.go_back(start)
-    player = Player(run.trainable, STYLES[run.config.style], run.sampling)
+    player = Player(
+        run.trainable, STYLES[run.config.style], run.sampling, run.config.play.chat_settings
+    )
     books = _books(run, folder, player, start)
     trainer = run.make_trainer(books, player)
     done = start.step if start else 0

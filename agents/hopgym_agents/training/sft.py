@@ -171,7 +171,7 @@ def _rows(
     config: TrainConfig, kept: Kept, trainable: Trainable, arguments: Any
 ) -> tuple[tuple[Row, ...], int]:
     """Return the rows of the episodes, and how many were too long."""
-    encoder = ChatEncoder(trainable.tokenizer, STYLES[config.style])
+    encoder = ChatEncoder(trainable.tokenizer, STYLES[config.style], config.play.chat_settings)
     rewards = Rewards(config.reward, config.play.flip, config.seed)
     made = list(rows_of(kept.episodes, encoder, rewards))
     longest = most_tokens(trainable, arguments)
