@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,17 +137,23 @@ def test_a_smaller_limit_than_what_is_spent_is_refused(
     assert trained("sft", {**given, "limits": {"gradient_tokens": 400}}).steps > first.steps
 
 
-def test_cpu_seconds_of_other_processes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_seconds_of_other_processes_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import accelerate.utils
+    from transformers import TrainerControl
 
-    from hopgym_agents.training import ledger
-    from hopgym_agents.training.budget import Meter, Spent
+    from hopgym_agents.training.budget import Limits, Meter, Spent
+    from hopgym_agents.training.folder import RunFolder
+    from hopgym_agents.training.ledger import Books, ledger
 
     monkeypatch.setattr(accelerate.utils, "gather_object", lambda own: [*own, 7.0])
-    meter = Meter(Spent(cpu_seconds=100.0))
-    meter.others = ledger._of_others(meter.own_cpu, 2)
-    assert 107.0 <= meter.spent.cpu_seconds < 110.0
-    assert ledger._of_others(meter.own_cpu, 1) == 0
+    monkeypatch.setattr(accelerate.utils, "broadcast_object_list", lambda said: said)
+    for processes, others in ((1, 0.0), (2, 7.0)):
+        books = Books(RunFolder(tmp_path), Limits(), Meter(Spent(cpu_seconds=100.0)))
+        args, state = SimpleNamespace(world_size=processes), SimpleNamespace(global_step=1)
+        ledger(books, lambda steps: None).on_step_end(args, state, TrainerControl())
+        assert 0 <= books.meter.spent.cpu_seconds - 100.0 - others < 3.0
 
 
 def test_gpu_seconds_are_those_of_all_gpus_held(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,7 @@ def test_two_processes_take_the_step_of_one(both: tuple[Path, Path], method: str
         assert torch.allclose(gradient, two[name], rtol=0, atol=1e-5 * largest), name
     told = (*(f"{name}_tokens" for name in ("generated", "gradient")), "environment_steps")
     (left,), (right,) = (points(folder / method) for folder in both)
-    for name in (*told, "distinct_worlds", "reward", "zero_variance"):
+    seen = ("good_by_step", "malformed", "repeat", "success", "searches_per_hop")
+    for name in (*told, *seen, "distinct_worlds", "reward", "zero_variance"):
         assert left.get(name) == right.get(name), name
     assert left["loss"] == pytest.approx(right["loss"], abs=1e-5)

@@ -6,13 +6,14 @@ checkpoints that are known to be whole, and an end where a limit is reached.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from hopgym_agents.training.budget import Limits, Meter
-from hopgym_agents.training.diagnosis import Diagnosis
+from hopgym_agents.training.diagnosis import Counts, Diagnosis, figures
 from hopgym_agents.training.folder import RunFolder, is_leader
 from hopgym_agents.training.heldout import HeldOut
 
+_T = TypeVar("_T")
 _KEPT: Mapping[str, str] = {
     "loss": "loss",
     "learning_rate": "learning_rate",
@@ -89,7 +90,8 @@ def ledger(books: Books, advance: Callable[[int], None]) -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             advance(1)
-            books.meter.others = _of_others(books.meter.own_cpu, args.world_size)
+            own = books.meter.own_cpu
+            books.meter.others = sum(_gathered(own, args.world_size)) - own
             books.evaluate(state.global_step)
             if _agreed(bool(books.reached), args.world_size):
                 control.should_training_stop = True
@@ -100,9 +102,12 @@ def ledger(books: Books, advance: Callable[[int], None]) -> Any:
 
         def on_log(self, args: Any, state: Any, control: Any, **reported: Any) -> None:
             logs = reported["logs"]
-            if state.is_world_process_zero and "loss" in logs:
+            if "loss" not in logs:
+                return
+            seen = sum(_gathered(books.diagnosis.taken(), args.world_size), Counts())
+            if state.is_world_process_zero:
                 kept = {ours: logs[theirs] for theirs, ours in _KEPT.items() if theirs in logs}
-                told = {**kept, **books.diagnosis.taken()}
+                told = {**kept, **figures(seen)}
                 books.folder.log({"step": state.global_step, **told, **books.meter.spent.to_dict()})
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -113,13 +118,14 @@ def ledger(books: Books, advance: Callable[[int], None]) -> Any:
     return Ledger()
 
 
-def _of_others(own: float, processes: int) -> float:
-    """Return what the other processes make of a number that each of them has."""
+def _gathered(own: _T, processes: int) -> list[_T]:
+    """Return what each process has."""
     if processes < 2:
-        return 0.0
+        return [own]
     from accelerate.utils import gather_object
 
-    return float(sum(gather_object([own])) - own)
+    found: list[_T] = gather_object([own])
+    return found
 
 
 def _agreed(reached: bool, processes: int) -> bool:

@@ -98,7 +98,8 @@ class States:
             self._player.play(self._where.env, jobs, seed, out=file)
         trainer.accelerator.wait_for_everyone()
         played = self._kept()
-        self._books.diagnosis.add_episodes(played)
+        if is_leader():  # All have the same episodes.
+            self._books.diagnosis.add_episodes(played)
         self._books.meter.add(**generated(played))
         count_worlds(self._books, self._worlds, (each.index for each in played))
         return played
