@@ -265,3 +265,14 @@ def test_a_run_that_is_played_is_neither_moved_nor_written_over(tmp_path: Path) 
     unlock(begun.episodes, held)
     begin(folder, config | {"slots": 1}, fresh=True)
     assert json.loads((tmp_path / "r.1" / "config.json").read_text())["slots"] == 4
+
+
+def test_what_another_policy_holds_is_told_by_its_words(tmp_path: Path) -> None:
+    config = dict.fromkeys((*DECISIVE, "config"), "x") | {"schema": 1}
+    long = (
+        "the same words of a policy that are more than eighty characters long, all of them alike, "
+    )
+    begin(tmp_path / "r", config | {"fingerprint": f"{long} warm"}, fresh=False)
+    now = config | {"config": "y", "fingerprint": f"{long} cold"}
+    with pytest.raises(RunFileError, match=r"fingerprint: then warm, now cold\); give the old"):
+        begin(tmp_path / "r", now, fresh=False)

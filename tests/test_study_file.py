@@ -1,11 +1,12 @@
 """Study files: what they say, what is wrong with them, and how quick ones are laid over."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from hopgym.errors import ArgumentError, DataError
-from hopgym_agents.studies.plan import nested
+from hopgym_agents.studies.plan import nested, plan
 from hopgym_agents.studies.reading import played_with, read_study
 from hopgym_agents.training.recipes import laid_over, merged
 from tests.study_files import TEXT, read
@@ -58,6 +59,7 @@ def test_quick_is_laid_over_every_suite_and_arm(tmp_path: Path) -> None:
         (GRID, '"seed" = [4]', r"grid of arm 'one': seed follows from the study"),
         ("[[suite]]", "[[suites]]", r"got 'suites' \(did you mean 'suite'\?\)"),
         ("[start.tiny]\nhidden = 32", "[begin]", r"got 'begin'"),
+        ('name = "two"', 'name = "two"\nstyle = "swirl"', r"style and .* the same in all arms"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -95,6 +97,10 @@ def test_models_of_the_command_line(tmp_path: Path) -> None:
     assert played_with(run)["model"] == str(run), "no run of hopgym train"
     (run / "run.json").write_text("{}")
     assert played_with(run) == {"generator": "local", "model": str(run / "model")}
+    silent = {"chat_settings": {"enable_thinking": False}}
+    (run / "run.json").write_text(json.dumps({"style": "swirl", "play": silent}))
+    own = {"style": "swirl", **silent}
+    assert played_with(run) == {"generator": "local", "model": str(run / "model"), **own}
     (run / "model" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
     record = '{"kind": "qlora", "rank": 4, "alpha": 8, "dtype": "float32", "base": "x"}'
     (run / "model" / "hopgym_adapter.json").write_text(record)
@@ -103,7 +109,17 @@ def test_models_of_the_command_line(tmp_path: Path) -> None:
         "model": "base",
         "adapter": str(run / "model"),
         "load_in_4bit": True,
+        **own,
     }
     study = read(tmp_path, models={"mine": str(run)})
     assert study.model[0].name == "mine"
     assert study.model[0].options["model"] == "base"
+
+
+def test_a_given_start_acts_as_the_arms_do(tmp_path: Path) -> None:
+    told = 'style = "swirl"\nplay = { chat_settings = { enable_thinking = false } }\n'
+    before, _, behind = TEXT.partition("[start.tiny]")
+    given = f'{before}[start]\nmodel = "m"\n[base]\n{told}{behind.partition("[base]")[2]}'
+    (start,) = [job for job in plan(read(tmp_path, given)) if job.kind == "given"]
+    own = {"style": "swirl", "chat_settings": {"enable_thinking": False}}
+    assert start.arguments["options"] == {"generator": "local", "model": "m", **own}

@@ -166,6 +166,7 @@ def test_the_command_line_comes_before_the_recipe(run: str, blank: str, tmp_path
         (("sft", "--trl.packing", "true"), "set by the method"),
         (("sft", "--trl.optim", "paged_adamw_8bit", "--trl.use_cpu"), "without CUDA"),
         (("sft", "--trl.fp16", "--trl.use_cpu"), "needs CUDA"),
+        (("sft", "--gpu-seconds", "9", "--trl.use_cpu"), "limits.gpu_seconds must be left out"),
         (("sft", "--trl.gradient_accumulation_steps", "3"), "multiple"),
         (("sft", "--trl.gradient_accumulation_steps", "0"), "at least 1, got 0"),
         (("sft", "--trl.gradient_accumulation_steps", "-1"), "at least 1, got -1"),

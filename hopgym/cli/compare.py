@@ -145,6 +145,7 @@ def _given(value: object) -> str:
 
 def _plain(kept: "Sequence[KeptRun]", compared: "Sequence[Comparison]") -> dict[str, Any]:
     """Return all that is known of the comparisons as plain JSON."""
+    from hopgym.evaluation.bootstrap import plain_fields
     from hopgym.evaluation.paired import SHARE_MEANING
 
     first, *others = kept
@@ -159,7 +160,7 @@ def _plain(kept: "Sequence[KeptRun]", compared: "Sequence[Comparison]") -> dict[
     }
     comparisons = [
         {"other": other.name, "settings": _settings(first, other), "even": comparison.even}
-        | asdict(comparison)
+        | asdict(comparison, dict_factory=plain_fields)
         for other, comparison in zip(others, compared, strict=True)
     ]
     return {
@@ -247,11 +248,9 @@ def _value(value: float, name: str) -> str:
 def _change(found: "Difference", name: str) -> tuple[str, str]:
     """Return a difference and its interval in words; those of shares are percentage points."""
     scale, digits = (1, 2) if name in _COUNTS else (100, 1)
-
-    def written(value: float) -> str:
+    mean, low, high = (
         # Rounded first, so that none is printed as -0.0; 100.0 alone would take a column more.
-        return f"{round(scale * value, digits) + 0.0:+.{digits}f}".replace("100.0", "100")
-
-    if found.low is None or found.high is None:
-        return written(found.mean), _UNKNOWN
-    return written(found.mean), f"{written(found.low)} to {written(found.high)}"
+        f"{round(scale * value, digits) + 0.0:+.{digits}f}".replace("100.0", "100")
+        for value in (found.mean, found.low, found.high)
+    )
+    return mean, f"{low} to {high}" if found.low < found.high else _UNKNOWN

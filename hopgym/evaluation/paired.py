@@ -52,10 +52,9 @@ class Difference:
     other: float
     mean: float
     """``other - first``, each task counting once."""
-    low: float | None
-    high: float | None
-    """The 95% interval of the mean, by the percentile bootstrap over tasks; None where all
-    resamples agree, which says nothing of other tasks."""
+    low: float
+    high: float
+    """The 95% interval of the mean, by the percentile bootstrap over tasks."""
     share: float
     """In (0, 1]: `SHARE_MEANING`. Small where few resamples turn the sign; it plays the part of a
     two-sided p value, but is drawn from the observed tasks, not from a null hypothesis."""
@@ -188,5 +187,4 @@ def _difference(total: NDArray[np.float64], drawn: NDArray[np.float64]) -> Diffe
     found = estimate((other - first) / n, means, int(n))
     least = min(int((means <= 0).sum()), int((means >= 0).sum()))
     share = min(1.0, 2 * (least + 1) / (len(means) + 1))
-    low, high = (found.low, found.high) if found.low < found.high else (None, None)
-    return Difference(first / n, other / n, found.mean, low, high, share, found.n)
+    return Difference(first / n, other / n, found.mean, found.low, found.high, share, found.n)

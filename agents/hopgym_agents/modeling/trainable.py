@@ -48,6 +48,7 @@ def load_trainable(
     device: str = "auto",
     seed: int = 0,
     adapter: str | Path | None = None,
+    chat_settings: Mapping[str, Any] | None = None,
 ) -> Trainable:
     """Return a model ready to be trained, in training mode.
 
@@ -58,6 +59,7 @@ def load_trainable(
             (``LOCAL_RANK``, the first where it is not set) and the CPU where there is none.
         seed: Of a new adapter's weights, 0 or more.
         adapter: A folder of `save_trained` whose training goes on, in place of a new adapter.
+        chat_settings: Further arguments with which the chat template is to be used.
 
     Raises:
         ArgumentError: Before weights are loaded, when there is no model of that name, it lacks a
@@ -79,7 +81,7 @@ def load_trainable(
     record = read_record(adapter) if adapter is not None else {}
     _check_precision(record, precision, adapter)
     tokenizer = load_tokenizer(None, name)
-    check_tokenizer(tokenizer)
+    check_tokenizer(tokenizer, chat_settings)
     made = load_base(name, precision, place)
     base = "" if precision.kind == "full" else digest_of(made)
     if adapter is not None:
@@ -127,7 +129,7 @@ def check_name(model: str | Path) -> str:
     return name
 
 
-def check_tokenizer(tokenizer: Any) -> None:
+def check_tokenizer(tokenizer: Any, chat_settings: Mapping[str, Any] | None = None) -> None:
     """Raise unless a tokenizer has what training needs.
 
     Raises:
@@ -141,7 +143,7 @@ def check_tokenizer(tokenizer: Any) -> None:
         ),
         turns=(Turn("two", (), "three"), Turn("four", (), "five")),
     )
-    ChatEncoder(tokenizer).encode(asked)
+    ChatEncoder(tokenizer, settings=chat_settings).encode(asked)
     if tokenizer.pad_token_id is None:
         name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
         raise ArgumentError(

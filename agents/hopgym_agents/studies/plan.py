@@ -17,6 +17,7 @@ from hopgym.errors import require
 from hopgym_agents.studies.description import GRID, START, Arm, Collect, Stage, Study, Suite
 from hopgym_agents.studies.given import content_of
 from hopgym_agents.studies.reading import WHOLE
+from hopgym_agents.training.play import acting_options
 from hopgym_agents.training.recipes import laid_over, merged
 
 FLOOR = "guess"
@@ -105,6 +106,7 @@ class _Plan:
         assert start is not None
         if start.model:
             options = {"generator": "local", "model": start.model}
+            options |= acting_options(self._study.arm[0].options) if self._study.arm else {}
             model = self._add(Job(START, "given", {"options": options, **_weights(options)}))
         else:
             tiny: dict[str, Any] = {

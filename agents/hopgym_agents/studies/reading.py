@@ -20,7 +20,7 @@ from hopgym_agents.studies.description import GRID, INSIDE, START, Arm, Study
 from hopgym_agents.training.budget import Limits
 from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.folder import MODEL
-from hopgym_agents.training.play import Play
+from hopgym_agents.training.play import Play, acting_options
 from hopgym_agents.training.recipes import laid_over, merged, read_toml
 
 T = TypeVar("T")
@@ -71,9 +71,11 @@ def played_with(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: When an adapter does not say what it is to go on.
     """
+    options: dict[str, Any] = {"generator": "local", "model": str(folder)}
     if (folder / RUN).is_file() and (folder / MODEL).is_dir():
+        options |= acting_options(json.loads((folder / RUN).read_bytes()))
         folder = folder / MODEL
-    options = {"generator": "local", "model": str(folder)}
+        options["model"] = str(folder)
     written = folder / "adapter_config.json"
     if not written.is_file():
         return options
@@ -103,8 +105,13 @@ def _study(given: dict[str, Any], models: Mapping[str, str]) -> Study:
     for arm in study.arm:
         _check_grid(arm)
     require(not study.arm or study.start is not None, "start", "given for arms: [start.tiny]", None)
-    for stage in study.start.stage if study.start else ():
-        check_options(stage.train, "start.stage.train")
+    stages = [stage.train for stage in study.start.stage] if study.start else []
+    for each in stages:
+        check_options(each, "start.stage.train")
+    acting = [acting_options(each) for each in (*stages, *(arm.options for arm in study.arm))]
+    alike = all(each == acting[0] for each in acting)
+    expected = "the same in all arms and stages of the start, which are evaluated with them"
+    require(alike, "style and play.chat_settings", expected, acting)
     _check_names("suites", [each.name for each in study.suite])
     named = [each.name for each in study.arm] + [each.name for each in study.model]
     _check_names("arms and models", named)

@@ -119,8 +119,7 @@ def _train(work: Work, tell: Tell) -> Result:
         return advance
 
     trained = train(prepare(config), show)
-    told = play_options(config, trained.model)
-    options = {name.removeprefix("llm."): value for name, value in told.items()}
+    options = play_options(config, trained.model)
     # One job writes it: those that start from an adapter could not share the work of merging it.
     merged_in = _merged(work, options) if work.job.who == START else {}
     return {

@@ -87,6 +87,7 @@ def play_command(checked: Checked, trained: Trained) -> str:
     play = checked.config.play
     changed = play.dev_kwargs or dev_arguments(checked.data.env_id)
     kwargs = {**checked.data.env_kwargs, **changed}
-    options = play_options(checked.config, trained.model)
+    played = play_options(checked.config, trained.model)
+    options = {f"llm.{name}": value for name, value in played.items()}
     words = write_arguments({"policy": "llm", **options, **kwargs})
     return shlex.join(["hopgym", "eval", checked.data.env_id, *words])

@@ -167,6 +167,8 @@ def trl_arguments(
     cuda = torch.cuda.is_available() and not config.trl.get("use_cpu")
     if not cuda:
         _refuse_cuda_only(config.trl)
+        limit = config.limits.gpu_seconds
+        require(limit is None, "limits.gpu_seconds", "left out without CUDA, or no end", limit)
     settings = {
         **_SET,
         **usual,

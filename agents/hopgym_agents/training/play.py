@@ -58,6 +58,19 @@ class Play:
     """Options of the model behind the reward ``judge``, as for ``hopgym judge``."""
 
 
+def acting_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those options of the policy ``llm`` that a model was trained with.
+
+    Args:
+        options: Of the training run, as plain JSON.
+    """
+    style = options.get("style", "plain")
+    settings = options.get("play", {}).get("chat_settings")
+    return ({"style": style} if style != "plain" else {}) | (
+        {"chat_settings": settings} if settings else {}
+    )
+
+
 def train_env(play: Play, env_id: str = "", env_kwargs: Mapping[str, Any] | None = None) -> HopEnv:
     """Return the environment that is learnt in.
 

@@ -14,6 +14,7 @@ from hopgym_agents.modeling import Trainable
 from hopgym_agents.training.budget import Spent, read_spent
 from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.folder import RunFolder
+from hopgym_agents.training.play import acting_options
 from hopgym_agents.training.rows import Row, shown
 
 _SERVING = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "device")
@@ -139,15 +140,13 @@ class Trained:
 
 
 def play_options(config: TrainConfig, folder: str) -> dict[str, Any]:
-    """Return the options of ``hopgym eval`` with which what was trained is played."""
-    options: dict[str, Any] = {"llm.generator": "local", "llm.model": folder}
+    """Return the options of the policy ``llm`` with which what was trained is played."""
+    options: dict[str, Any] = {"generator": "local", "model": folder}
     if config.precision.kind != "full":
-        options |= {"llm.model": config.model, "llm.adapter": folder}
+        options |= {"model": config.model, "adapter": folder}
     if config.precision.kind == "qlora":
-        options["llm.load_in_4bit"] = True
-    if config.play.chat_settings:
-        options["llm.chat_settings"] = config.play.chat_settings
-    return options | ({"llm.style": config.style} if config.style != "plain" else {})
+        options["load_in_4bit"] = True
+    return options | acting_options(asdict(config))
 
 
 def one_thread() -> None:

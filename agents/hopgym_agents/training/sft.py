@@ -128,8 +128,13 @@ def with_usual(config: TrainConfig, reward: str, filter: str) -> TrainConfig:
 
 def loaded(config: TrainConfig, arguments: Any) -> Trainable:
     """Return the model that is begun with, on the device of TRL's arguments."""
-    device = "cpu" if arguments.use_cpu else "auto"
-    trainable = load_trainable(config.model, config.precision, device=device, seed=config.seed)
+    trainable = load_trainable(
+        config.model,
+        config.precision,
+        device="cpu" if arguments.use_cpu else "auto",
+        seed=config.seed,
+        chat_settings=config.play.chat_settings,
+    )
     if not config.trl.get("optim"):
         arguments.optim = trainable.optimizer
     return trainable
