@@ -168,7 +168,7 @@ def trl_arguments(
     if not cuda:
         _refuse_cuda_only(config.trl)
         limit = config.limits.gpu_seconds
-        require(limit is None, "limits.gpu_seconds", "left out without CUDA, or no end", limit)
+        require(limit is None, "limits.gpu_seconds", "left out where no GPU spends any", limit)
     settings = {
         **_SET,
         **usual,
