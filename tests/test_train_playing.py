@@ -88,6 +88,9 @@ def test_what_a_run_leaves(unbroken: tuple[Path, dict[str, Any]], model: str, me
     for each in learnt:
         assert {"malformed", "repeat", "good_by_step", "entropy"} <= each.keys()
         assert method == "filtered" or {"reward", "zero_variance"} <= each.keys()
+    followed = "loss" if method == "filtered" else "reward"
+    ends = (learnt[0][followed], learnt[-1][followed])
+    assert (result["followed"], result["first"], result["last"]) == (followed, *ends)
     sums = [each["generated_tokens"] for each in log]
     assert sums == sorted(sums) and sums[-1] == result["spent"]["generated_tokens"]
     # A supervised learner also learns the ends of turns behind calls, at which sampling stops.

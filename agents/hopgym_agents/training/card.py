@@ -69,16 +69,16 @@ def _budget(checked: Checked, trained: Trained) -> str:
 
 
 def _scores(checked: Checked, trained: Trained) -> str:
-    losses = (
-        f"Training loss {trained.first_loss:.3f} at the first point of the log, "
-        f"{trained.last_loss:.3f} at the last."
+    course = (
+        f"Training {trained.followed} {trained.first:.3f} at the first point of the log, "
+        f"{trained.last:.3f} at the last."
     )
     if trained.dev_before is None or trained.dev_after is None:
-        return f"{losses} Not evaluated by this run."
+        return f"{course} Not evaluated by this run."
     count = checked.config.play.dev
     return (
         f"Success on {count:,} held-out tasks {100 * trained.dev_before:.1f} % before, "
-        f"{100 * trained.dev_after:.1f} % after (greedy). {losses}"
+        f"{100 * trained.dev_after:.1f} % after (greedy). {course}"
     )
 
 

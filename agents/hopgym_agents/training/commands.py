@@ -118,8 +118,8 @@ def _report(checked: Checked, trained: Trained, as_json: bool) -> None:
         spent = trained.spent
         say(
             f"{trained.steps:,} steps, {spent.generated_tokens:,} tokens generated, "
-            f"{spent.gradient_tokens:,} with a loss, {spent.cpu_seconds:.0f} CPU seconds; loss "
-            f"{trained.first_loss:.3f} to {trained.last_loss:.3f}; ended by "
+            f"{spent.gradient_tokens:,} with a loss, {spent.cpu_seconds:.0f} CPU seconds; "
+            f"{trained.followed} {trained.first:.3f} to {trained.last:.3f}; ended by "
             f"{trained.ended_by.replace('_', ' ')}."
         )
         if trained.dev_before is not None and trained.dev_after is not None:

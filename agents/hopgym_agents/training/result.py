@@ -110,10 +110,13 @@ class Trained:
     spent: Spent
     ended_by: str
     """The limit that was reached; ``steps`` where none was."""
-    first_loss: float
-    """Of the first point of the log."""
-    last_loss: float
-    """Of the last one."""
+    followed: str
+    """What tells how the training went: ``reward`` where there is one, whose loss is near 0 all
+    the time, else ``loss``."""
+    first: float
+    """That at the first point of the log, a mean over the steps up to there."""
+    last: float
+    """The same at the last one."""
     dev_before: float | None = None
     """Success on the held-out tasks before the first step, where they were played."""
     dev_after: float | None = None
@@ -123,11 +126,12 @@ class Trained:
     def of(cls, folder: RunFolder, spent: Spent, ended_by: str, steps: int) -> "Trained":
         """Return the result of a run that has just ended."""
         points = folder.points()
-        losses = [each["loss"] for each in points if "loss" in each] or [float("nan")]
+        followed = "reward" if any("reward" in each for each in points) else "loss"
+        seen = [each[followed] for each in points if followed in each] or [float("nan")]
         dev = [each["dev"]["success"] for each in points if "dev" in each]
-        first, last = (dev[0], dev[-1]) if dev else (None, None)
+        before, after = (dev[0], dev[-1]) if dev else (None, None)
         model = str(folder.model)
-        return cls(model, steps, spent, ended_by, losses[0], losses[-1], first, last)
+        return cls(model, steps, spent, ended_by, followed, seen[0], seen[-1], before, after)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
