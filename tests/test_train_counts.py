@@ -164,3 +164,15 @@ def test_gpu_seconds_are_those_of_all_gpus_held(monkeypatch: pytest.MonkeyPatch)
     spent = budget.Meter(budget.Spent(wall_seconds=1.0, gpu_seconds=8.0), gpus=4).spent
     assert (spent.wall_seconds, spent.gpu_seconds) == (3.5, 18.0)
     assert budget.Limits(gpu_seconds=18).reached(spent) == "gpu_seconds"
+
+
+def test_a_run_counts_the_gpus_of_its_processes(
+    blank: str, out: Path, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import TrainingArguments
+
+    # More than one would have the model copied to each.
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda arguments: 1))
+    given = {"model": blank, "run": run, "out": str(out), "batch": 8}
+    spent = trained("sft", {**given, "trl": {"max_steps": 2}}).spent
+    assert spent.gpu_seconds == pytest.approx(spent.wall_seconds, abs=0.01) != 0

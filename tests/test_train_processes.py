@@ -69,6 +69,6 @@ def test_two_processes_take_the_step_of_one(both: tuple[Path, Path], method: str
     (left,), (right,) = (points(folder / method) for folder in both)
     seen = ("good_by_step", "malformed", "repeat", "success", "searches_per_hop")
     assert method == "sft" or "good_by_step" in left
-    for name in (*told, *seen, "distinct_worlds", "reward", "zero_variance"):
+    for name in (*told, *seen, "distinct_worlds", "gpu_seconds", "reward", "zero_variance"):
         assert left.get(name) == right.get(name), name
     assert left["loss"] == pytest.approx(right["loss"], abs=1e-5)
