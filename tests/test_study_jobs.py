@@ -118,6 +118,17 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, run: Any) -> None:
     assert run(jobs)[1].begun == []
 
 
+def test_results_name_files_from_the_folder_on(tmp_path: Path) -> None:
+    jobs = plan(read(tmp_path))
+    kept = Kept(tmp_path / "out", jobs)
+    result = {"options": {"model": f"{kept.path(jobs[0])}/model"}, "tried": [f"{tmp_path}/x", 1.5]}
+    kept.write(jobs[0], result)
+    assert kept.read(jobs[0]) == result
+    moved = Kept((tmp_path / "out").rename(tmp_path / "moved"), jobs)
+    own = {"options": {"model": f"{moved.path(jobs[0])}/model"}}
+    assert moved.read(jobs[0]) == result | own
+
+
 def test_a_change_touches_what_comes_of_it_alone(tmp_path: Path, run: Any) -> None:
     run(plan(read(tmp_path)))
     changed = TEXT.replace("learning_rate = 0.1", "learning_rate = 0.2")

@@ -67,13 +67,12 @@ def test_a_study_of_imitation(tmp_path: Path) -> None:
     assert summary["not_run"] == {"jobs": [], "suites": ["real"]}
     page = (tmp_path / "out" / "report.html").read_text()
     assert ">loss</h3>" in page
-    results = sorted((tmp_path / "out" / "results").glob("again-seed-0*"))
+    moved = (tmp_path / "out").rename(tmp_path / "moved")
+    results = sorted((moved / "results").glob("again-seed-0*"))
     results[0].unlink()
-    times = {
-        path: path.stat().st_mtime_ns
-        for path in (tmp_path / "out" / "models").rglob("*.safetensors")
-    }
-    again = invoke(words)
+    times = {path: path.stat().st_mtime_ns for path in (moved / "models").rglob("*.safetensors")}
+    again = invoke([str(moved) if word == str(tmp_path / "out") else word for word in words])
+    assert not (tmp_path / "out").exists()
     assert json.loads(again.stdout)["suites"] == summary["suites"]
     assert times == {path: path.stat().st_mtime_ns for path in times}, "nothing is trained again"
 

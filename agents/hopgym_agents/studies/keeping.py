@@ -3,6 +3,7 @@
 In: the jobs of a study. Out: a path for each, and the results of those that have been done. A
 result is found again only by a job with the same arguments on top of the same results: what a
 changed study file leaves as it was is not done again, and nothing of before is written over.
+Results name files of the folder from the folder on, so that it can be moved.
 """
 
 import json
@@ -24,6 +25,8 @@ _PLACES: Mapping[str, str] = {
     "evaluate": "evaluations",
 }
 _LONGEST = 100
+_HERE = "{study}/"
+"""Begin of a path into the folder, as it is kept."""
 
 
 class Kept:
@@ -54,13 +57,17 @@ class Kept:
     def read(self, job: Job) -> dict[str, Any] | None:
         """Return the result of a job; None where it has not been done."""
         file = self._result(job)
-        return json.loads(file.read_bytes()) if file.is_file() else None
+        if not file.is_file():
+            return None
+        found: dict[str, Any] = _beginning(_HERE, f"{self.folder}/", json.loads(file.read_bytes()))
+        return found
 
     def write(self, job: Job, result: Mapping[str, Any]) -> None:
         """Keep the result of a job."""
         file = self._result(job)
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_lines(file, [json.dumps(result).encode() + b"\n"])
+        kept = _beginning(f"{self.folder}/", _HERE, result)
+        replace_lines(file, [json.dumps(kept).encode() + b"\n"])
 
     def _result(self, job: Job) -> Path:
         return self.folder / "results" / f"{_stem(job.name)}.{self._digests[job.name]}.json"
@@ -68,3 +75,14 @@ class Kept:
 
 def _stem(name: str) -> str:
     return re.sub(r"[^\w.=+-]+", "-", name)[:_LONGEST]
+
+
+def _beginning(old: str, new: str, value: Any) -> Any:
+    """Return plain JSON with another begin of all texts in it that begin so."""
+    if isinstance(value, str):
+        return new + value.removeprefix(old) if value.startswith(old) else value
+    if isinstance(value, Mapping):
+        return {name: _beginning(old, new, each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_beginning(old, new, each) for each in value]
+    return value
