@@ -176,3 +176,20 @@ def test_a_run_counts_the_gpus_of_its_processes(
     given = {"model": blank, "run": run, "out": str(out), "batch": 8}
     spent = trained("sft", {**given, "trl": {"max_steps": 2}}).spent
     assert spent.gpu_seconds == pytest.approx(spent.wall_seconds, abs=0.01) != 0
+
+
+def test_a_run_that_is_there_before_it_begins_takes_no_step(
+    blank: str, out: Path, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hopgym_agents.training.heldout import HeldOut
+
+    monkeypatch.setattr(HeldOut, "evaluate", lambda held_out: {"n": 4, "success": 0.5})
+    given = {"model": blank, "run": run, "out": str(out), "batch": 8, "trl": {"max_steps": 2}}
+    given["play"] = {"dev": 4, "dev_kwargs": {"split": "dev"}}
+    found = trained("sft", {**given, "limits": {"dev_success": 0.5}})
+    assert (found.steps, found.ended_by, found.spent.gradient_tokens) == (0, "dev_success", 0)
+    assert [each["step"] for each in points(out)] == [0]
+    assert (out / "model" / "model.safetensors").is_file()
+    further = trained("sft", {**given, "limits": {"dev_success": 0.6}})
+    assert (further.steps, further.ended_by) == (2, "steps")
+    assert [each["step"] for each in points(out) if "dev" in each] == [0, 2]

@@ -85,15 +85,12 @@ def ledger(books: Books, advance: Callable[[int], None]) -> Any:
     class Ledger(TrainerCallback):
         """Writes a point wherever the trainer logs."""
 
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            books.evaluate(state.global_step)
-
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             advance(1)
             own = books.meter.own_cpu
             books.meter.others = sum(_gathered(own, args.world_size)) - own
             books.evaluate(state.global_step)
-            if _agreed(bool(books.reached), args.world_size):
+            if agreed(bool(books.reached), args.world_size):
                 control.should_training_stop = True
             if control.should_training_stop or books.boundary:
                 control.should_save, books.boundary = True, False
@@ -128,7 +125,7 @@ def _gathered(own: _T, processes: int) -> list[_T]:
     return found
 
 
-def _agreed(reached: bool, processes: int) -> bool:
+def agreed(reached: bool, processes: int) -> bool:
     """Return what the first process says: clocks differ, and all have to end with one batch."""
     if processes < 2:
         return reached

@@ -17,7 +17,7 @@ from hopgym_agents.training.card import write_card
 from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.folder import Checkpoint, RunFolder, is_leader
 from hopgym_agents.training.heldout import HeldOut
-from hopgym_agents.training.ledger import Books, ledger
+from hopgym_agents.training.ledger import Books, agreed, ledger
 from hopgym_agents.training.play import dev_env
 from hopgym_agents.training.player import Player
 from hopgym_agents.training.result import Checked, Trained
@@ -88,10 +88,13 @@ def _run(run: Prepared, folder: RunFolder, show: Show | None) -> Trained:
     done = start.step if start else 0
     trainer.add_callback(ledger(books, show(run.checked.steps, done) if show else _unseen))
     widen_adapter(run.trainable)  # which TRL has narrowed
-    if start and (start.step >= run.checked.steps > 0 or books.reached):
+    if start is None:
+        books.evaluate(done)
+    reached = agreed(bool(books.reached), run.arguments.world_size)
+    if start and (reached or start.step >= run.checked.steps > 0):
         # Killed between its last checkpoint and its end: a further batch would be one too many.
         trainer._load_from_checkpoint(str(start.path))
-    else:
+    elif not reached:
         trainer.train(resume_from_checkpoint=str(start.path) if start else None)
         done = trainer.state.global_step
     books.evaluate(done, last=True)
