@@ -6,6 +6,7 @@ sequence through the model for every token.
 
 import random
 import runpy
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -264,3 +265,30 @@ def test_drawn_turns_are_those_of_a_plain_loop(
         assert reply.token_ids == tuple(ids[reply.prompt_tokens :])
         assert reply.logprobs == pytest.approx(logprobs, abs=1e-4)
         assert reply.n_tokens == len(logprobs)
+
+
+def test_a_model_loaded_here_gets_one_thread_unless_told(
+    folder: str, local: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from hopgym_agents.generate.local import LocalGenerator
+
+    used: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    local()
+    assert used == [], "who loads it sets them"
+    LocalGenerator(folder)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    LocalGenerator(folder)
+    LocalGenerator(folder, threads=3)
+    assert used == [1, 2, 3]
+
+
+def test_a_folder_that_was_moved_is_the_same_model(folder: str, tmp_path: Path) -> None:
+    from hopgym_agents.generate.local import LocalGenerator
+
+    one = LocalGenerator(folder).fingerprint
+    assert LocalGenerator(str(shutil.copytree(folder, tmp_path / "other"))).fingerprint == one
+    assert LocalGenerator(MAKE(tmp_path / "new", seed=5)).fingerprint != one

@@ -72,6 +72,16 @@ def test_every_job_stands_behind_what_it_needs(tmp_path: Path) -> None:
     assert (tried.seed, tried.arguments["options"]["batch"]) == (0, 4)
 
 
+def test_values_of_one_turn_are_chosen_in_one_turn(tmp_path: Path) -> None:
+    def modes(text: str) -> list[str | None]:
+        suites = (job for job in plan(read(tmp_path, text)) if job.suite == "grid")
+        return [job.arguments["kwargs"].get("mode") for job in suites]
+
+    two = GRID[GRID.index('name = "two"') :]
+    assert modes(GRID) == [None, None]
+    assert modes(GRID.replace(two, two.replace('"sft"', '"one_turn"'))) == ["one_turn"] * 2
+
+
 def test_guessing_is_always_played(tmp_path: Path) -> None:
     text = TEXT.replace('title = "T"', 'title = "T"\npolicies = ["oracle"]')
     played = [job.who for job in plan(read(tmp_path, text)) if not job.needs and job.suite]
@@ -125,6 +135,7 @@ def test_results_name_files_from_the_folder_on(tmp_path: Path) -> None:
     kept.write(jobs[0], result)
     assert kept.read(jobs[0]) == result
     moved = Kept((tmp_path / "out").rename(tmp_path / "moved"), jobs)
+    assert "out" not in next((tmp_path / "moved" / "results").iterdir()).read_text()
     own = {"options": {"model": f"{moved.path(jobs[0])}/model"}}
     assert moved.read(jobs[0]) == result | own
 

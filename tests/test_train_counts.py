@@ -1,6 +1,7 @@
 """What a run says of itself: its identity, the worlds it saw, and the tasks it came to."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -190,6 +191,75 @@ def test_a_run_that_is_there_before_it_begins_takes_no_step(
     assert (found.steps, found.ended_by, found.spent.gradient_tokens) == (0, "dev_success", 0)
     assert [each["step"] for each in points(out)] == [0]
     assert (out / "model" / "model.safetensors").is_file()
+    assert found.first is None and json.loads((out / "result.json").read_text())["result"]
+    assert "NaN" not in (out / "result.json").read_text()
+    assert "no step was taken" in (out / "model" / "README.md").read_text()
     further = trained("sft", {**given, "limits": {"dev_success": 0.6}})
     assert (further.steps, further.ended_by) == (2, "steps")
     assert [each["step"] for each in points(out) if "dev" in each] == [0, 2]
+
+
+@pytest.mark.parametrize("method", ["filtered", "stepwise", "trajectory"])
+def test_a_method_that_plays_takes_no_step_either_nor_a_killed_run(
+    method: str, blank: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hopgym_agents.training import session
+    from hopgym_agents.training.heldout import HeldOut
+
+    played: list[int] = []
+
+    def evaluate(held_out: Any) -> dict[str, Any]:
+        played.append(1)
+        return {"n": 4, "success": 0.5}
+
+    monkeypatch.setattr(HeldOut, "evaluate", evaluate)
+    given = playing(method, blank, out, dev=4, dev_kwargs={"split": "dev"})
+    given["limits"] = {"dev_success": 0.5}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(session, "save_trained", killed)
+        trained(method, given)
+    found = trained(method, given)
+    assert (found.steps, found.ended_by, found.spent.generated_tokens) == (0, "dev_success", 0)
+    assert len(played) == 1
+
+
+def killed(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_worlds_of_given_states_alone_end_no_run(blank: str, out: Path, run: str) -> None:
+    given = given_states(blank, out, run, max_tokens=4) | {"limits": {"distinct_worlds": 6}}
+    found = trained("stepwise", given)
+    assert (found.steps, found.ended_by) == (1, "distinct_worlds")
+
+
+def test_a_folder_that_was_moved_holds_the_model(blank: str, out: Path, run: str) -> None:
+    given = {"model": blank, "run": run, "out": str(out), "batch": 8, "trl": {"max_steps": 1}}
+    trained("sft", given)
+    moved = out.rename(out.with_name("moved"))
+    found = trained("sft", {**given, "out": str(moved)})
+    assert found.model == str(moved / "model")
+
+
+@pytest.mark.slow
+def test_rounds_go_on_in_a_folder_that_was_moved(
+    blank: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hopgym.runfile import TrajectoryWriter
+
+    model = shutil.copytree(blank, tmp_path / "model")
+    given = playing("stepwise", str(model), out, max_tokens=4)
+    written: list[Any] = []
+
+    def write(self: TrajectoryWriter, trajectory: Any) -> None:
+        whole(self, trajectory)
+        written.append(trajectory)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    whole = TrajectoryWriter.write
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(TrajectoryWriter, "write", write)
+        trained("stepwise", given)
+    moved = {"model": str(model.rename(tmp_path / "other")), "out": str(out.rename(tmp_path / "m"))}
+    assert trained("stepwise", given | moved).steps == 4

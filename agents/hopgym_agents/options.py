@@ -68,7 +68,7 @@ class LLMOptions:
     cached_tokens: _FromZero = 65_536
     """Most tokens whose states are kept between turns."""
     threads: _FromOne | None = None
-    """How many threads torch uses; None leaves its setting alone."""
+    """How many threads torch uses; None: ``OMP_NUM_THREADS``, else one."""
     chat_settings: dict[str, Any] | None = None
     """Arguments of the chat template, as a JSON object such as {"enable_thinking": false}."""
     engine: dict[str, Any] | None = None

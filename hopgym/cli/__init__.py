@@ -5,9 +5,13 @@ when its verb is asked for. Other packages add verbs through entry points of the
 ``hopgym.commands``, each a function or a ``typer.Typer``.
 """
 
+import os
+
 
 def main() -> None:
     """Run the command line with the arguments of the process."""
+    # Read when a library that computes in threads is loaded: those that wait are not to spin.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from hopgym.cli.app import run
 
     run()

@@ -5,6 +5,7 @@ needs of them.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,21 +68,29 @@ def load_model(model: Any, weights: Weights, threads: int | None = None) -> Any:
     Args:
         model: Its name; or a loaded model, which stays where it is and is put into eval mode.
         weights: How to load them; all but ``adapter`` is for names.
-        threads: How many threads torch uses in this process from now on; None changes nothing.
+        threads: As for `set_threads`; None changes nothing where the model is loaded already.
 
     Raises:
         ArgumentError: When the model keeps other states than keys and values.
         DataError: When it cannot be loaded.
     """
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+    if threads is not None or isinstance(model, str):
+        set_threads(threads)
     made = _loaded(model, weights) if isinstance(model, str) else model
     _check_states(made)
     if weights.adapter:
         made = add_adapter(made, weights.adapter)
     return made.eval()
+
+
+def set_threads(threads: int | None = None) -> None:
+    """Let torch use so many threads in this process; by default ``OMP_NUM_THREADS``, else one.
+
+    On a busy machine two threads wait for each other ten times as long as they work.
+    """
+    import torch
+
+    torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", 1)))
 
 
 def add_adapter(model: Any, adapter: str, *, trainable: bool = False) -> Any:

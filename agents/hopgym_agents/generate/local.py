@@ -7,6 +7,7 @@ while in half precision now and then a near-tie falls the other way.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class LocalGenerator:
         cached_tokens: Most tokens whose states are kept between turns, 0 for none. A token takes
             2 x layers x key-value heads x head size x bytes a number (0.14 MB for Qwen3-4B in
             bfloat16). It pays as long as it is no less than the tokens of all episodes under way.
-        threads: How many threads torch uses in this process; None leaves torch's setting alone.
-            With a tiny model on a CPU, 1 is fastest.
+        threads: How many threads torch uses in this process. None: ``OMP_NUM_THREADS``, else one,
+            and torch's own setting with a loaded model. With a tiny model on a CPU, 1 is fastest.
         chat_settings: Further arguments of the chat template, such as
             ``{"enable_thinking": False}``.
         device: Where the weights go, as `Weights` says, like the three that follow.
@@ -83,8 +84,11 @@ class LocalGenerator:
         loaded = load_model(model, Weights(device, dtype, load_in_4bit, adapter), threads)
         self.sampling = sampling or Sampling()
         self.max_context = max_context or _context_of(loaded, self._tokenizer)
-        name = f"{loaded.config.name_or_path} {adapter or ''}"
-        self._described = f"local {name} {digest_of(loaded)} {_type_of(loaded)} {chat_settings}"
+        # Folders can be moved: the digest tells what lies in them.
+        named = (loaded.config.name_or_path, adapter)
+        names = [each for each in named if each and not Path(each).is_dir()]
+        told = (*names, digest_of(loaded), _type_of(loaded), chat_settings)
+        self._described = " ".join(["local", *map(str, told)])
         self._batch_size = batch_size
         self._ends = _ends_of(loaded, self._tokenizer)
         self._cache = StateCache(cached_tokens)

@@ -38,7 +38,9 @@ class Kept:
     """
 
     def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
-        self.folder = folder
+        # "." is no begin of the paths under it.
+        self.folder = folder if folder.parts else folder.absolute()
+        self._begin = f"{self.folder}/"
         self._digests: dict[str, str] = {}
         for job in jobs:
             self._digests[job.name] = digest(job, self._digests)
@@ -59,14 +61,14 @@ class Kept:
         file = self._result(job)
         if not file.is_file():
             return None
-        found: dict[str, Any] = _beginning(_HERE, f"{self.folder}/", json.loads(file.read_bytes()))
+        found: dict[str, Any] = _beginning(_HERE, self._begin, json.loads(file.read_bytes()))
         return found
 
     def write(self, job: Job, result: Mapping[str, Any]) -> None:
         """Keep the result of a job."""
         file = self._result(job)
         file.parent.mkdir(parents=True, exist_ok=True)
-        kept = _beginning(f"{self.folder}/", _HERE, result)
+        kept = _beginning(self._begin, _HERE, result)
         replace_lines(file, [json.dumps(kept).encode() + b"\n"])
 
     def _result(self, job: Job) -> Path:

@@ -22,6 +22,8 @@ from hopgym_agents.training.recipes import laid_over, merged
 
 FLOOR = "guess"
 """The policy that no suite is without: what is to be had without reading anything."""
+_MODES: Mapping[str, Mapping[str, Any]] = {"one_turn": {"mode": "one_turn"}}
+"""Arguments of the worlds in which the values of some methods are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class _Plan:
     def _choice(self, arm: Arm, seed: int) -> str:
         """Add the runs that values are chosen from, and the choice; return its name."""
         grid, found = self._study.grid, {}
-        suite = Suite(GRID, kwargs=grid.kwargs, n=grid.n)
+        suite = Suite(GRID, kwargs={**_MODES.get(arm.method, {}), **grid.kwargs}, n=grid.n)
         values = [dict(zip(arm.grid, each, strict=True)) for each in product(*arm.grid.values())]
         for number, chosen in enumerate(values):
             name = f"{arm.name} with " + " ".join(f"{k}={v}" for k, v in chosen.items())

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+DEV_SUCCESS = "dev_success"
+"""The limit that is no cost."""
 _Limit = Annotated[float, Meta(gt=0)] | None
 _Count = Annotated[int, Meta(ge=1)] | None
 

@@ -69,10 +69,7 @@ def _budget(checked: Checked, trained: Trained) -> str:
 
 
 def _scores(checked: Checked, trained: Trained) -> str:
-    course = (
-        f"Training {trained.followed} {trained.first:.3f} at the first point of the log, "
-        f"{trained.last:.3f} at the last."
-    )
+    course = f"In training: {trained.course} (first and last point of the log)."
     if trained.dev_before is None or trained.dev_after is None:
         return f"{course} Not evaluated by this run."
     count = checked.config.play.dev

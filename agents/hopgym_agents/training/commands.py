@@ -119,8 +119,7 @@ def _report(checked: Checked, trained: Trained, as_json: bool) -> None:
         say(
             f"{trained.steps:,} steps, {spent.generated_tokens:,} tokens generated, "
             f"{spent.gradient_tokens:,} with a loss, {spent.cpu_seconds:.0f} CPU seconds; "
-            f"{trained.followed} {trained.first:.3f} to {trained.last:.3f}; ended by "
-            f"{trained.ended_by.replace('_', ' ')}."
+            f"{trained.course}; ended by {trained.ended_by.replace('_', ' ')}."
         )
         if trained.dev_before is not None and trained.dev_after is not None:
             before, after = 100 * trained.dev_before, 100 * trained.dev_after

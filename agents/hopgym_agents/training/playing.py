@@ -16,6 +16,7 @@ from hopgym.rollout import run_episodes
 from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.generate import Generate, Sampling
+from hopgym_agents.generate.loading import set_threads
 from hopgym_agents.modeling import Trainable
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.budget import Spent
@@ -24,7 +25,7 @@ from hopgym_agents.training.folder import RunFolder
 from hopgym_agents.training.ledger import Books
 from hopgym_agents.training.play import Worlds, check_held_out, train_env
 from hopgym_agents.training.player import Player
-from hopgym_agents.training.result import Checked, Data, one_thread
+from hopgym_agents.training.result import Checked, Data
 from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.rows import Row, row_of, special_tokens
 from hopgym_agents.training.session import Prepared
@@ -75,7 +76,7 @@ def setting(
     Raises:
         HopgymError: On anything that can be known to keep the run from going through.
     """
-    one_thread()
+    set_threads()
     folder = RunFolder(Path(config.out))
     if config.limits.given and not {"max_steps", "num_train_epochs"} & set(config.trl):
         usual = {**usual, "num_train_epochs": _FOREVER}

@@ -4,7 +4,6 @@ In: a configuration, a model, rows. Out: all that is known before training, memo
 the result after it.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -113,9 +112,10 @@ class Trained:
     followed: str
     """What tells how the training went: ``reward`` where there is one, whose loss is near 0 all
     the time, else ``loss``."""
-    first: float
-    """That at the first point of the log, a mean over the steps up to there."""
-    last: float
+    first: float | None
+    """That at the first point of the log, a mean over the steps up to there; None where no step
+    was taken."""
+    last: float | None
     """The same at the last one."""
     dev_before: float | None = None
     """Success on the held-out tasks before the first step, where they were played."""
@@ -127,11 +127,19 @@ class Trained:
         """Return the result of a run that has just ended."""
         points = folder.points()
         followed = "reward" if any("reward" in each for each in points) else "loss"
-        seen = [each[followed] for each in points if followed in each] or [float("nan")]
+        seen = [each[followed] for each in points if followed in each]
+        first, last = (seen[0], seen[-1]) if seen else (None, None)
         dev = [each["dev"]["success"] for each in points if "dev" in each]
         before, after = (dev[0], dev[-1]) if dev else (None, None)
         model = str(folder.model)
-        return cls(model, steps, spent, ended_by, followed, seen[0], seen[-1], before, after)
+        return cls(model, steps, spent, ended_by, followed, first, last, before, after)
+
+    @property
+    def course(self) -> str:
+        """How the training went, in words."""
+        if self.first is None or self.last is None:
+            return "no step was taken"
+        return f"{self.followed} {self.first:.3f} to {self.last:.3f}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -151,16 +159,6 @@ def play_options(config: TrainConfig, folder: str) -> dict[str, Any]:
     if config.precision.kind == "qlora":
         options["load_in_4bit"] = True
     return options | acting_options(asdict(config))
-
-
-def one_thread() -> None:
-    """Let torch use one thread, unless the environment says otherwise (``OMP_NUM_THREADS``).
-
-    On a busy machine two threads wait for each other ten times as long as they work.
-    """
-    import torch
-
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
 
 
 def _identity(

@@ -12,7 +12,7 @@ from typing import Any
 from hopgym_agents.generate import Sampling
 from hopgym_agents.modeling import Trainable, save_trained, widen_adapter
 from hopgym_agents.prompts import STYLES
-from hopgym_agents.training.budget import Meter, Spent
+from hopgym_agents.training.budget import DEV_SUCCESS, Meter, Spent
 from hopgym_agents.training.card import write_card
 from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.folder import Checkpoint, RunFolder, is_leader
@@ -65,7 +65,7 @@ def train(run: Prepared, show: Show | None = None) -> Trained:
     with folder.opened(run.checked.identity):
         done = folder.result(limits)
         if done is not None:
-            return Trained.from_dict(done)
+            return Trained.from_dict({**done, "model": str(folder.model)})  # which may have moved
         folder.check_limits(run.config.limits)
         trained = _run(run, folder, show)
         if is_leader():
@@ -90,7 +90,9 @@ def _run(run: Prepared, folder: RunFolder, show: Show | None) -> Trained:
     widen_adapter(run.trainable)  # which TRL has narrowed
     if start is None:
         books.evaluate(done)
-    reached = agreed(bool(books.reached), run.arguments.world_size)
+    # Before its first step, a run has reached but what it was to learn.
+    there = books.reached if start else books.reached == DEV_SUCCESS
+    reached = agreed(bool(there), run.arguments.world_size)
     if start and (reached or start.step >= run.checked.steps > 0):
         # Killed between its last checkpoint and its end: a further batch would be one too many.
         trainer._load_from_checkpoint(str(start.path))

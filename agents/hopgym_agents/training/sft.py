@@ -16,6 +16,7 @@ from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.filtering import FILTERS, labels_of, passing
 from hopgym_agents.generate import Sampling
+from hopgym_agents.generate.loading import set_threads
 from hopgym_agents.modeling import Trainable, load_trainable
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.config import TrainConfig, trl_arguments
@@ -23,7 +24,7 @@ from hopgym_agents.training.folder import RunFolder
 from hopgym_agents.training.ledger import Books
 from hopgym_agents.training.play import check_held_out, world_of
 from hopgym_agents.training.player import Player
-from hopgym_agents.training.result import Checked, Data, one_thread
+from hopgym_agents.training.result import Checked, Data
 from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.rows import NOT_LEARNT, Row, digest_of_rows, rows_of
 from hopgym_agents.training.session import Prepared
@@ -88,7 +89,7 @@ def prepare(config: TrainConfig) -> Prepared:
     """
     from trl.trainer.sft_config import SFTConfig
 
-    one_thread()
+    set_threads()
     config = with_usual(config, reward="one", filter="process")
     for name in _UNUSED:
         limit = getattr(config.limits, name)
