@@ -90,7 +90,7 @@ def _run(run: Prepared, folder: RunFolder, show: Show | None) -> Trained:
     widen_adapter(run.trainable)  # which TRL has narrowed
     if start is None:
         books.evaluate(done)
-    # Before its first step, a run has reached but what it was to learn.
+    # Given worlds count before anything is learnt from them, and end no run by themselves.
     there = books.reached if start else books.reached == DEV_SUCCESS
     reached = agreed(bool(there), run.arguments.world_size)
     if start and (reached or start.step >= run.checked.steps > 0):
