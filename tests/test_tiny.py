@@ -226,7 +226,7 @@ def test_the_same_arguments_give_the_same_files(tmp_path: Path) -> None:
     assert (one / weights).read_bytes() != (other / weights).read_bytes()
 
 
-@pytest.mark.parametrize(("hidden", "layers"), [(128, 2), (128, 3), (256, 4)])
+@pytest.mark.parametrize(("hidden", "layers"), [(128, 2), (128, 3), (256, 3), (256, 4)])
 def test_sizes(tmp_path: Path, hidden: int, layers: int) -> None:
     from hopgym_agents.tiny import make_tiny
 
