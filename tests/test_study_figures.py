@@ -121,7 +121,7 @@ def test_the_table_of_a_suite(study: Any) -> None:
     jobs = plan(study)
     table = suite_table(study, jobs, results_of(jobs, SKILL), "test")
     assert [row[0] for row in table.rows] == ["guess", "start", "one", "two", "oracle"]
-    assert table.headings[1:5] == ("success %", "1 hop", "2 hops", "F1")
+    assert table.headings[1:6] == ("success %", "over start", "1 hop", "2 hops", "F1")
     rows = {row[0]: dict(zip(table.headings, row, strict=True)) for row in table.rows}
     assert rows["one"]["success %"].startswith("75.0 [")
     assert rows["one"]["over start"].startswith("+50.0 [+")

@@ -38,18 +38,18 @@ def suite_table(study: Study, jobs: Sequence[Job], results: Results, suite: str)
         (
             who,
             share(mean_of(entry, "success")),
+            *([_gain(entry, start)] if start else []),
             *(share(mean_of(entry, "success", n)) for n in by_hops),
             share(mean_of(entry, "f1")),
             share(mean_of(entry, "process_accuracy")),
-            *([_gain(entry, start)] if start else []),
             *(_official(entry, name) for name in official),
             f"{len(entry.tasks):,} × {len(entry.seeds)}",
         )
         for who, entry in entries.items()
     ]
     headings = (
-        *("", "success %", *(f"{n} hop{'s' * (n > 1)}" for n in by_hops), "F1"),
-        *("process accuracy", *(["over start"] if start else [])),
+        *("", "success %", *(["over start"] if start else [])),
+        *(*(f"{n} hop{'s' * (n > 1)}" for n in by_hops), "F1", "process accuracy"),
         *(f"official {name}" for name in official),
         "tasks × seeds",
     )
