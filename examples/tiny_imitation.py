@@ -278,21 +278,22 @@ def main() -> None:
     parser.add_argument("--eval", type=int, default=400, help="test tasks, each of its own world")
     parser.add_argument("--every", type=float, default=20.0, help="CPU seconds between points")
     parser.add_argument("--relations", nargs="+", default=RELATIONS, help="single-valued ones")
+    parser.add_argument("--dry-run", action="store_true", help="make the model, train nothing")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     tokens = Tokens(args.relations)
     model = tiny_model(len(tokens.words))
-    trained = train(args, model, tokens)
     result = {
         "seed": args.seed,
         "hops": args.hops,
         "relations": list(args.relations),
         "parameters": sum(weights.numel() for weights in model.parameters()),
         "vocabulary": len(tokens.words),
-        **trained,
-        **report(args, Imitator(model, tokens)),
     }
+    if not args.dry_run:
+        result |= train(args, model, tokens)
+        result |= report(args, Imitator(model, tokens))
     print(json.dumps(result))
 
 

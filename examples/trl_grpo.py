@@ -5,6 +5,7 @@
 MODEL is a folder or an id of the Hub; its chat template must know tools, as Qwen3's does. A model
 from ``hopgym tiny MODEL`` runs through on a CPU, but earns nothing until it has been taught to
 write calls. One JSON line a step: the reward, and how many tools were called in an episode.
+``--dry-run`` makes everything ready and prints the first prompt instead.
 """
 
 import argparse
@@ -66,16 +67,24 @@ def main(words: list[str] | None = None) -> GRPOTrainer:
     parser.add_argument("--lr", type=float, default=1e-5, help="learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--env", type=json.loads, default={}, help="environment arguments, as JSON")
+    parser.add_argument("--dry-run", action="store_true", help="print a prompt, train nothing")
     args = parser.parse_args(words)
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    factory = environment_factory(ENV_ID, **args.env)
+    rows = task_rows(ENV_ID, args.env, range(args.tasks))
     trainer = GRPOTrainer(
         model=args.model,
         args=config(args),
-        train_dataset=Dataset.from_list(task_rows(ENV_ID, args.env, range(args.tasks))),
-        environment_factory=environment_factory(ENV_ID, **args.env),
+        train_dataset=Dataset.from_list(rows),
+        environment_factory=factory,
         callbacks=[Report()],
     )
     trainer.remove_callback(PrinterCallback)
+    if args.dry_run:
+        first = [{"role": "user", "content": factory().reset(**rows[0])}]
+        asked = {"tools": trainer.tools, "add_generation_prompt": True, "tokenize": False}
+        print(trainer.processing_class.apply_chat_template(first, **asked))
+        return trainer
     trainer.train()
     trainer.save_model(args.out)
     return trainer

@@ -46,6 +46,13 @@ def test_tiny_imitation_learns_and_acts() -> None:
     assert set(result["floors"]) == {"guess", "value of the page", "value of its kind"}
 
 
+@pytest.mark.torch
+def test_tiny_imitation_passes_a_dry_run() -> None:
+    pytest.importorskip("transformers")
+    told = json.loads(_run(str(EXAMPLES / "tiny_imitation.py"), "--dry-run"))
+    assert set(told) == {"seed", "hops", "relations", "parameters", "vocabulary"}
+
+
 def test_the_custom_agent_plays_and_is_short() -> None:
     script = EXAMPLES / "custom_agent.py"
     lines = _run(str(script)).splitlines()

@@ -90,6 +90,20 @@ def test_examples_can_be_begun(file: Path) -> None:
     assert isinstance(json.loads(dry.stdout)["jobs"], list)
 
 
+@pytest.mark.torch
+def test_models_can_be_taken_through_a_given_benchmark(blank: str, tmp_path: Path) -> None:
+    (transfer,) = (file for file in STUDIES if file.stem == "transfer")
+    data = tmp_path / "gsm8k.jsonl"
+    data.write_text(json.dumps({"question": "How many legs?", "answer": "<<4=4>>4\n#### 4"}))
+    words = ["study", str(transfer), "--model", f"mine={blank}", "--gsm8k", str(data)]
+    dry = invoke([*words, "--dry-run", "--json"])
+    assert dry.exit_code == 0, dry.output
+    names = {job["name"] for job in json.loads(dry.stdout)["jobs"]}
+    modes = ("tools", "one turn", "closed book")
+    assert {f"GSM8K, {mode}: {who}" for mode in modes for who in ("mine", "guess")} <= names
+    assert not [name for name in names if name.startswith(("HotpotQA", "MuSiQue", "2Wiki"))]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -267,3 +267,19 @@ def test_the_example_runs(folder: str, tmp_path: Path, capsys: pytest.CaptureFix
     line = json.loads(capsys.readouterr().out)
     assert (line["step"], line["reward"]) == (1, 0.0)
     assert (out / "model.safetensors").is_file()
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.filterwarnings(OLD_NAME)
+def test_the_example_passes_a_dry_run(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(EXAMPLE))["main"]
+    out = tmp_path / "trained"
+    trainer = main(
+        [folder, "--out", str(out), "--tasks", "2", "--env", json.dumps(SMALL), "--dry-run"]
+    )
+    prompt = capsys.readouterr().out
+    assert "Question: " in prompt and '"name": "lookup"' in prompt
+    assert prompt.endswith("<|im_start|>assistant\n\n")
+    assert trainer.state.global_step == 0 and not (out / "model.safetensors").exists()
