@@ -292,8 +292,7 @@ def main() -> None:
         "vocabulary": len(tokens.words),
     }
     if not args.dry_run:
-        result |= train(args, model, tokens)
-        result |= report(args, Imitator(model, tokens))
+        result |= train(args, model, tokens) | report(args, Imitator(model, tokens))
     print(json.dumps(result))
 
 
