@@ -33,4 +33,7 @@ def records() -> list[dict[str, object]]:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python examples/hotpot_file.py PATH")
-    Path(sys.argv[1]).write_text(json.dumps(records(), indent=1), encoding="utf-8")
+    path, text = Path(sys.argv[1]), json.dumps(records(), indent=1)
+    if path.exists() and path.read_bytes() != text.encode():
+        sys.exit(f"PATH must be a new file, got {path}, which holds something else; name another")
+    path.write_text(text, encoding="utf-8")

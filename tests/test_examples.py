@@ -46,6 +46,17 @@ def test_tiny_imitation_learns_and_acts() -> None:
     assert set(result["floors"]) == {"guess", "value of the page", "value of its kind"}
 
 
+def test_records_are_not_written_over_another_file(tmp_path: Path) -> None:
+    path, script = tmp_path / "hotpot.json", str(EXAMPLES / "hotpot_file.py")
+    for _ in range(2):
+        _run(script, str(path))
+        assert len(json.loads(path.read_text())) == 3
+    path.write_text("mine")
+    done = subprocess.run([sys.executable, script, str(path)], capture_output=True, text=True)
+    assert done.returncode == 1 and "which holds something else" in done.stderr
+    assert path.read_text() == "mine"
+
+
 @pytest.mark.torch
 def test_tiny_imitation_passes_a_dry_run() -> None:
     pytest.importorskip("transformers")
