@@ -10,10 +10,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 
 # Several BLAS or OpenMP threads on a busy machine spin against each other and are slower than one.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format docs demo demo-quick clean
+.PHONY: help setup test test-slow check bench lint format docs demo demo-quick clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -37,12 +37,18 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PIP) --editable ".[train,llm,data,dev]"
 	@touch $(STAMP)
 
-test: $(STAMP) ## run the tests
-	$(PYTEST) $(ARGS)
+test: $(STAMP) ## run the tests on all cores, in a random order
+	$(PYTEST) -m "not slow" $(ARGS)
 
-check: $(STAMP) ## what CI runs: lint, then the tests
+test-slow: $(STAMP) ## run the tests that take more than 20 seconds each
+	$(PYTEST) -m slow $(ARGS)
+
+check: $(STAMP) ## lint, then the tests; CI also runs test-slow and demo-quick
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
+
+bench: $(STAMP) ## time hopgym beside references in the same process; ratios and their bounds
+	@OMP_NUM_THREADS=1 $(BIN)/python scripts/bench.py
 
 lint: $(STAMP) ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check
@@ -54,7 +60,7 @@ format: $(STAMP) ## let ruff mend and format the code
 	$(BIN)/ruff format
 
 docs: $(STAMP) ## write the generated pages of docs/ anew
-	$(BIN)/python docs/build.py
+	$(BIN)/python scripts/build_docs.py
 
 demo: $(STAMP) ## play 200 questions, then train a tiny model three ways; tables and HTML reports
 	@$(BIN)/hopgym demo
@@ -66,4 +72,4 @@ demo-quick: $(STAMP) ## the same with 20 questions and a little training, in two
 
 clean: ## remove .venv, caches and builds
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
-	find hopgym agents tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find hopgym agents scripts tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -174,26 +174,28 @@ def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
 
 
 def train(args: argparse.Namespace, model: Qwen3Model, tokens: Tokens) -> dict[str, Any]:
-    """Train for so many CPU seconds, tasks included and evaluation not; return what it took."""
-    start, point = time.process_time(), args.every
+    """Train for so many steps or CPU seconds, tasks included; return what it took."""
+    start, point, budget = time.process_time(), args.every, args.steps or args.seconds
     env = make_env(args, world_seed=args.seed, questions_per_world=QUESTIONS_PER_WORLD, reveal=True)
     rows, dev = oracle_rows(env, tokens, args.seed), make_env(args, split="dev")
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
     losses: list[float] = []
-    n_tokens, tried = 0, min(args.eval, POINT_TASKS)
-    while (seconds := time.process_time() - start) < args.seconds:
-        if seconds >= point:
-            success = fmean(_successes(dev, Imitator(model, tokens), tried))
+    n_tokens, seconds, done = 0, 0.0, 0.0
+    while done < budget:
+        if done >= point:
+            success = fmean(_successes(dev, Imitator(model, tokens), min(args.eval, POINT_TASKS)))
             report = f"step {len(losses)}, loss {fmean(losses[-50:]):.3f}, success {success:.2f}"
             print(f"{seconds:.0f} CPU s: {report}", flush=True)
             point += args.every
             start = time.process_time() - seconds
         batch = [next(rows) for _ in range(BATCH)]
         n_tokens += sum(len(ids) for ids, _ in batch)
-        decay = (1.05 - seconds / args.seconds) / (1.05 - DECAY_FROM)
+        decay = (1.05 - done / budget) / (1.05 - DECAY_FROM)
         rate = min(1.0, (len(losses) + 1) / WARMUP_STEPS, decay)
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * rate
         losses.append(_learn(model, optimizer, batch))
+        seconds = time.process_time() - start
+        done = len(losses) if args.steps else seconds
     return {
         "cpu_seconds": round(seconds, 1),
         "steps": len(losses),
@@ -274,9 +276,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0, help="of weights, worlds and order")
     parser.add_argument("--seconds", type=float, default=100.0, help="CPU seconds of training")
+    parser.add_argument("--steps", type=int, default=0, help="of training, instead of seconds")
     parser.add_argument("--hops", type=int, default=1, help="most hops of a question")
     parser.add_argument("--eval", type=int, default=400, help="test tasks, each of its own world")
-    parser.add_argument("--every", type=float, default=20.0, help="CPU seconds between points")
+    parser.add_argument("--every", type=float, default=20.0, help="seconds or steps between points")
     parser.add_argument("--relations", nargs="+", default=RELATIONS, help="single-valued ones")
     parser.add_argument("--dry-run", action="store_true", help="make the model, train nothing")
     args = parser.parse_args()
@@ -284,13 +287,9 @@ def main() -> None:
     torch.manual_seed(args.seed)
     tokens = Tokens(args.relations)
     model = tiny_model(len(tokens.words))
-    result = {
-        "seed": args.seed,
-        "hops": args.hops,
-        "relations": list(args.relations),
-        "parameters": sum(weights.numel() for weights in model.parameters()),
-        "vocabulary": len(tokens.words),
-    }
+    result: dict[str, Any] = {"seed": args.seed, "hops": args.hops, "relations": args.relations}
+    result["parameters"] = sum(weights.numel() for weights in model.parameters())
+    result["vocabulary"] = len(tokens.words)
     if not args.dry_run:
         result |= train(args, model, tokens) | report(args, Imitator(model, tokens))
     print(json.dumps(result))

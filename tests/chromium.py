@@ -20,6 +20,8 @@ MISSING = (
     if find_spec("playwright")
     else "no playwright: pip install playwright"
 )
+MILLISECONDS = 60_000
+"""That Playwright waits before it gives up."""
 needs_chromium = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there is one")
 
 
@@ -53,7 +55,7 @@ class Watched:
 
         Playwright's own way would have the page evaluate a text, which its policy forbids.
         """
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 60
         while not self.page.evaluate(condition):
             assert time.monotonic() < deadline, condition
             self.page.wait_for_timeout(20)
@@ -69,6 +71,7 @@ def opened(browser: Any, url: str, **settings: Any) -> Iterator[Watched]:
     context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | settings)
     watched = Watched(context.new_page())
     page = watched.page
+    page.set_default_timeout(MILLISECONDS)
     quiet = ("log", "info", "debug")
     page.on("console", lambda m: m.type in quiet or watched.troubles.append(m.text))
     page.on("pageerror", lambda error: watched.troubles.append(str(error)))

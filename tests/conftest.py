@@ -1,5 +1,8 @@
 """Fixtures shared by all tests: a hand-written source of a few pages and questions."""
 
+import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -64,6 +67,18 @@ class HandSource(TaskSource):
     @property
     def fingerprint(self) -> str:
         return "hand"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_interrupts() -> Iterator[None]:
+    """Heed Ctrl-C, which a shell may have told its background jobs, and so all tests, to ignore."""
+    before = signal.getsignal(signal.SIGINT)
+    alone = threading.current_thread() is threading.main_thread()
+    if alone and before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    if alone and before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.fixture

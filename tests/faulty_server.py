@@ -13,6 +13,9 @@ from typing import Any
 
 Answer = Callable[["Handler"], None]
 
+PATIENCE = 60.0
+"""Seconds that a slow answer is at it, longer than any client waits; see ``outlasted``."""
+
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
@@ -87,6 +90,8 @@ class FaultyServer(ThreadingHTTPServer):
         self.peers: set[Any] = set()
         self.in_flight = 0
         self.most_in_flight = 0
+        self.outlasted = 0
+        """Slow answers that came to their end before the client or the test gave up."""
 
     @property
     def url(self) -> str:
@@ -127,7 +132,8 @@ def status(code: int, error: Any = None, **headers: str) -> Answer:
 def stall(handler: Handler) -> None:
     """Takes the request and says nothing."""
     handler.close_connection = True
-    handler.server.done.wait(30)
+    if not handler.server.done.wait(PATIENCE):
+        handler.server.outlasted += 1
 
 
 def hang_up(handler: Handler) -> None:
@@ -156,8 +162,11 @@ def drip_headers(handler: Handler) -> None:
 
 def _drip(handler: Handler, data: bytes) -> None:
     handler.close_connection = True
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     with suppress(OSError):
-        while time.monotonic() < until and not handler.server.done.wait(0.02):
+        while time.monotonic() < until:
+            if handler.server.done.wait(0.02):
+                return
             handler.wfile.write(data)
             handler.wfile.flush()
+        handler.server.outlasted += 1

@@ -139,7 +139,7 @@ AGENTS = sources(ROOT / "agents", "hopgym_agents")
 EVERYTHING = HOPGYM | AGENTS
 FILES = [
     path
-    for folder in ("hopgym", "agents", "tests", "examples")
+    for folder in ("hopgym", "agents", "scripts", "tests", "examples")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 

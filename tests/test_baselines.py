@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BASELINES = runpy.run_path(str(HERE.parent / "docs" / "baselines.py"))
+BASELINES = runpy.run_path(str(HERE.parent / "scripts" / "baselines.py"))
 FILES = runpy.run_path(str(HERE / "contract_files.py"))["FILES"]
 
 

@@ -69,7 +69,7 @@ def start(words: list[str]) -> subprocess.Popen[str]:
 
 
 def wait_for_lines(path: Path, count: int) -> None:
-    for _ in range(2000):
+    for _ in range(24_000):
         if path.exists() and path.read_bytes().count(b"\n") > count:
             return
         time.sleep(0.005)

@@ -50,7 +50,7 @@ def test_other_processes_play_alike(kwargs) -> None:
         subprocess.Popen(command, env=os.environ | {"PYTHONHASHSEED": seed}, stdout=subprocess.PIPE)
         for seed in ("1", "4242")
     ]
-    outputs = [run.communicate(timeout=100)[0].decode().split() for run in runs]
+    outputs = [run.communicate(timeout=600)[0].decode().split() for run in runs]
     here = [digest(*pair) for pair in made.items()]
     assert outputs == [here, here] and len(set(here)) == len(made)
 

@@ -23,7 +23,7 @@ VERDICTS = (
 
 @pytest.fixture(scope="module")
 def builder() -> dict[str, Any]:
-    return runpy.run_path(str(DOCS / "build.py"))
+    return runpy.run_path(str(ROOT / "scripts" / "build_docs.py"))
 
 
 def test_the_pages_are_what_the_builder_writes(builder: dict[str, Any], tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_the_pages_are_what_the_builder_writes(builder: dict[str, Any], tmp_path
     for name in written:
         committed = (DOCS / name).read_bytes() if (DOCS / name).exists() else b""
         same = (tmp_path / name).read_bytes() == committed
-        assert same, f"docs/{name} is out of date: run python docs/build.py"
+        assert same, f"docs/{name} is out of date: run make docs"
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.glob("environments/*")}
     assert pages <= set(written), "a page of an id that is no more"
 

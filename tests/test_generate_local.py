@@ -7,7 +7,6 @@ sequence through the model for every token.
 import random
 import runpy
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,19 +155,6 @@ def test_in_a_batch_little_more_is_encoded(local: Callable[..., Any]) -> None:
     kept, again = local(GREEDY), local(GREEDY, cached_tokens=0)
     assert_same(play(kept, 5, 8, **sizes), play(again, 5, 8, **sizes))
     assert again.encoded_tokens > 2.5 * kept.encoded_tokens
-
-
-@pytest.mark.slow
-def test_kept_states_halve_the_time_of_eight_turns(local: Callable[..., Any]) -> None:
-    def seconds(kept: int) -> float:
-        generator = local(Sampling(temperature=0, max_tokens=24), cached_tokens=kept, threads=1)
-        begun = time.process_time()
-        play(generator, 8, 8, least=60, most=110)
-        return time.process_time() - begun
-
-    seconds(0)
-    kept, anew = zip(*((seconds(1_000_000), seconds(0)) for _ in range(3)), strict=True)
-    assert 2 * min(kept) <= min(anew)
 
 
 def test_what_is_kept_of_another_conversation_under_the_same_key_does_no_harm(

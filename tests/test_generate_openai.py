@@ -37,12 +37,28 @@ def server() -> Iterator[Any]:
 
 
 def generator(server: Any, sampling: Sampling | None = None, **options: Any) -> OpenAIGenerator:
-    options = {"backoff": 0.01, "timeout": 5.0} | options
+    options = {"backoff": 0.01, "timeout": 60.0} | options
     return OpenAIGenerator("tiny", server.url, sampling or Sampling(), **options)
 
 
 def asked(text: str = "What colour is the sky?", **more: Any) -> Request:
     return Request(({"role": "user", "content": text},), **more)
+
+
+class Pauses(threading.Event):
+    """Tells a client to stop, and remembers how long each of its pauses was to be."""
+
+    def __init__(self, generate: OpenAIGenerator, waited: bool = False) -> None:
+        super().__init__()
+        self.asked: list[float | None] = []
+        self.ended: list[bool] = []
+        self.waited = waited
+        generate._client._closed = self
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked.append(timeout)
+        self.ended.append(super().wait(timeout if self.waited else 0.0))
+        return self.ended[-1]
 
 
 def only(generate: OpenAIGenerator, request: Request | None = None) -> Completion:
@@ -77,10 +93,10 @@ def test_a_passing_fault_is_tried_again(server: Any, fault: Any) -> None:
 @pytest.mark.parametrize("fault", ["stall", "drip_body", "drip_headers"])
 def test_a_slow_server_is_cut_in_time(server: Any, fault: str) -> None:
     server.script = [FAULTY[fault]] * 2
-    begun = time.monotonic()
-    assert only(generator(server, timeout=0.2)).text == ANSWER
-    assert 0.4 <= time.monotonic() - begun < 2
-    assert len(server.bodies) == 3
+    # More tries than faults: a busy machine may be too slow for the good answer, too.
+    assert only(generator(server, timeout=0.5, retries=20)).text == ANSWER
+    assert len(server.bodies) >= 3
+    assert not server.outlasted
 
 
 def test_after_the_last_try_there_is_an_error(server: Any) -> None:
@@ -89,7 +105,7 @@ def test_after_the_last_try_there_is_an_error(server: Any) -> None:
     assert reply == Completion("", error="api_error: HTTP 503: no more room, after 3 tries")
     assert len(server.bodies) == 3
     server.otherwise = FAULTY["stall"]
-    assert "ReadTimeout" in only(generator(server, retries=0, timeout=0.1)).error
+    assert "ReadTimeout" in only(generator(server, retries=0, timeout=0.5)).error
 
 
 def test_a_reply_without_end_is_not_read_to_its_end(server: Any) -> None:
@@ -163,10 +179,13 @@ def test_a_prompt_too_long_ends_with_context(server: Any, error: Any) -> None:
 
 
 def test_retry_after_is_waited_for(server: Any) -> None:
-    server.script = [status(429, Retry_After="0.3")]
-    begun = time.monotonic()
-    assert only(generator(server)).text == ANSWER
-    assert time.monotonic() - begun >= 0.3
+    server.script = [status(429, Retry_After="7.5"), status(429)]
+    generate = generator(server, timeout=60.0)
+    pauses = Pauses(generate)
+    assert only(generate).text == ANSWER
+    (asked, random) = pauses.asked
+    assert asked is not None and random is not None
+    assert 7.5 <= asked <= 7.51 and 0 <= random <= 0.02
 
 
 def test_what_retry_after_says() -> None:
@@ -211,16 +230,18 @@ def test_replies_stand_in_the_order_of_their_requests(server: Any) -> None:
 
 def test_close_ends_pauses_and_requests_under_way(server: Any) -> None:
     server.script = [FAULTY["stall"], status(429, Retry_After="60")]
-    generate = generator(server, concurrency=2, timeout=30.0)
+    generate = generator(server, concurrency=2, timeout=60.0)
+    pauses = Pauses(generate, waited=True)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(only, generate) for _ in range(2)]
-        while len(server.bodies) < 2:
+        while not (len(server.bodies) == 2 and pauses.asked):
             time.sleep(0.01)
         time.sleep(0.1)
-        begun = time.monotonic()
         generate.close()
         assert all(future.result().error.startswith("api_error") for future in waiting)
-    assert time.monotonic() - begun < 2
+    # The pause was to last a minute, and so was the answer.
+    assert pauses.asked[0] is not None and pauses.asked[0] >= 60
+    assert all(pauses.ended) and not server.outlasted
     assert only(generate).error == "api_error: the generator is closed"
 
 

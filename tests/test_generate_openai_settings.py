@@ -112,7 +112,7 @@ def test_proxies_are_asked_for_others_and_bound_by_the_deadline(
     monkeypatch.delenv("no_proxy", raising=False)
     server.script = [FAULTY["drip_headers"]]
     url = "http://model.invalid/v1"
-    assert only(OpenAIGenerator("tiny", url, timeout=0.2, backoff=0.0)).text == ANSWER
+    assert only(OpenAIGenerator("tiny", url, timeout=1.0, backoff=0.0)).text == ANSWER
     assert server.paths == [f"{url}/chat/completions"] * 2
 
 

@@ -56,6 +56,7 @@ def finish(env: HopEnv, tools: ToolSettings = CLEAN) -> tuple[dict[str, Any], fl
     return info, earned
 
 
+@pytest.mark.slow
 def test_the_oracle_earns_everything_in_as_few_steps_as_promised() -> None:
     cells = Counter[tuple[str, int]]()
     for size, relations, style, most, tasks in PLAYED:

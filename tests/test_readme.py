@@ -21,7 +21,7 @@ BLOCKS = [
 def test_block_works(language: str, code: str, tmp_path: Path) -> None:
     if language == "python":
         command = [sys.executable, "-W", "error", "-c", code]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
     elif language == "bash":
         for line in code.strip().splitlines():

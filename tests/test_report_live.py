@@ -39,7 +39,7 @@ def served(routes: Any) -> Iterator[Any]:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
         def ask(path: str, method: str = "GET", host: str = "") -> tuple[HTTPResponse, bytes]:
-            connection = HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+            connection = HTTPConnection("127.0.0.1", server.server_port, timeout=60)
             named = {"Host": host or f"localhost:{server.server_port}"}
             connection.request(method, path, headers=named)
             response = connection.getresponse()

@@ -136,7 +136,7 @@ def test_a_slow_request_holds_no_other(env: HopEnv) -> None:
             (prefix,) = prefixes
             if prefix.key == ("q0", 0):
                 # It replies only when the 19 other episodes have: they must not wait for it.
-                assert all(others.acquire(timeout=20) for _ in range(19))
+                assert all(others.acquire(timeout=60) for _ in range(19))
             else:
                 others.release()
             return [ANSWER]
@@ -158,7 +158,7 @@ def test_calls_at_once_stay_within_the_concurrency(env: HopEnv) -> None:
             with lock:
                 going += 1
                 most = max(most, going)
-            full.wait(timeout=20)
+            full.wait(timeout=60)
             with lock:
                 going -= 1
             return [ANSWER] * len(prefixes)

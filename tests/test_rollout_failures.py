@@ -136,7 +136,7 @@ def test_threads_end_with_the_run(env: HopEnv) -> None:
 
         def __call__(self, prefixes: Sequence[Trajectory]) -> list[str]:
             if prefixes[0].sample:
-                release.wait(timeout=20)
+                release.wait(timeout=60)
             return [ANSWER]
 
     before = going()
@@ -145,7 +145,7 @@ def test_threads_end_with_the_run(env: HopEnv) -> None:
     assert going() == before + 3
     run.close()  # type: ignore[attr-defined]
     release.set()
-    for _ in range(500):
+    for _ in range(6_000):
         if going() == before:
             break
         time.sleep(0.01)

@@ -10,6 +10,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from hopgym.runfile import Header, TrajectoryWriter, read_trajectories
 from hopgym.trajectory import StopReason, Trajectory
 
@@ -93,6 +95,7 @@ if __name__ == "__main__":
 KILLS = 20
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_twenty_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     script, path, whole = (tmp_path / name for name in ("script.py", "a.jsonl", "whole.jsonl"))
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)), encoding="utf-8")

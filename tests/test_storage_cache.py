@@ -182,7 +182,7 @@ def test_two_may_build_at_once(
     write: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(ROWS)
-    both, write_index = threading.Barrier(2, timeout=20), build.write_index
+    both, write_index = threading.Barrier(2, timeout=60), build.write_index
 
     def together(*arguments: Any) -> int:
         both.wait()

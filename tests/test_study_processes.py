@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.study_files import WORLDS
@@ -19,13 +21,15 @@ name = "test"
 n = 20
 """
 DYING = "import os\ndef act(transcript):\n    os._exit(3)\n"
-SLOW = "import time\ndef act(transcript):\n    time.sleep(30)\n    return ''\n"
+SLOW = "import time\ndef act(transcript):\n    time.sleep(600)\n    return ''\n"
 
 
-def begin(folder: Path, agent: str, *words: str) -> "subprocess.Popen[str]":
+@contextmanager
+def begun(folder: Path, agent: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    """Give a running study, which is killed with all its processes in the end."""
     (folder / "agent.py").write_text(agent)
     (folder / "study.toml").write_text(PLAYED)
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "hopgym.cli", "study", "study.toml", "--out", "out", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -33,11 +37,17 @@ def begin(folder: Path, agent: str, *words: str) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_process_that_dies_takes_its_job_alone(tmp_path: Path) -> None:
-    process = begin(tmp_path, DYING, "-j", "1")
-    _, err = process.communicate(timeout=60)
+    with begun(tmp_path, DYING, "-j", "1") as process:
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert "test: agent:act: its process ended with code 3" in err
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -48,14 +58,14 @@ def test_a_process_that_dies_takes_its_job_alone(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_what_is_done(tmp_path: Path) -> None:
-    process = begin(tmp_path, SLOW, "-j", "1")
     done = tmp_path / "out" / "results"
-    deadline = time.monotonic() + 30
-    while not (done.is_dir() and list(done.glob("test-oracle*.json"))):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    with begun(tmp_path, SLOW, "-j", "1") as process:
+        deadline = time.monotonic() + 120
+        while not (done.is_dir() and list(done.glob("test-oracle*.json"))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Stopped with 1 of 3 jobs done." in err
     assert "go on with" in err

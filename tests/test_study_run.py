@@ -11,6 +11,8 @@ from hopgym.cli.app import app
 from tests.study_files import WORLDS
 
 STUDIES = sorted((Path(__file__).parents[1] / "examples" / "studies").glob("*.toml"))
+LONG = {"single_vs_stepwise"}
+"""Examples that take more than 20 seconds."""
 LEARNT = f"""
 title = "Learnt"
 policies = ["oracle"]
@@ -83,7 +85,13 @@ def test_a_study_of_imitation(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("file", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LONG))
+        for path in STUDIES
+    ],
+)
 def test_examples_can_be_begun(file: Path) -> None:
     dry = invoke(["study", str(file), "--quick", "--dry-run", "--json"])
     assert dry.exit_code == 0, dry.output

@@ -192,6 +192,7 @@ def actions_of(tokenizer: Any, each: Trajectory) -> tuple[list[int], list[int]]:
     return ids, [token if mask else -100 for token, mask in zip(ids, said, strict=True)]
 
 
+@pytest.mark.slow
 def test_it_learns_the_next_token_of_oracle_actions(tokenizer: Any, folder: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM

@@ -64,6 +64,7 @@ def url(folder: str, tmp_path: Path) -> Iterator[str]:
         server.wait()
 
 
+@pytest.mark.slow
 def test_it_is_served_and_plays(folder: str, url: str) -> None:
     from hopgym_agents.generate.openai import OpenAIGenerator
     from hopgym_agents.tiny import DEMO, DEMO_ID

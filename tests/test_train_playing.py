@@ -138,7 +138,7 @@ def test_a_limit_ends_a_run_with_the_batch_that_reaches_it(
 
 
 @pytest.mark.parametrize("where", ["mark", "save_trained", "evaluate"])
-@pytest.mark.parametrize("method", ["trajectory"], scope="module")
+@pytest.mark.parametrize("method", ["trajectory"], indirect=True)
 def test_stops_elsewhere(
     given: dict[str, Any],
     where: str,
@@ -157,7 +157,7 @@ def test_stops_elsewhere(
     assert_same(given["out"], unbroken[0])
 
 
-@pytest.mark.parametrize("method", ["stepwise"], scope="module")
+@pytest.mark.parametrize("method", ["stepwise"], indirect=True)
 @pytest.mark.parametrize("episodes", [1, 6])
 def test_a_stop_while_a_round_is_played(
     given: dict[str, Any],
@@ -184,7 +184,7 @@ def test_a_stop_while_a_round_is_played(
 
 
 @pytest.mark.slow  # another process loads torch and trl
-@pytest.mark.parametrize("method", ["stepwise"], scope="module")
+@pytest.mark.parametrize("method", ["stepwise"], indirect=True)
 def test_a_real_kill(given: dict[str, Any], unbroken: tuple[Path, dict[str, Any]]) -> None:
     words = [sys.executable, "-c", KILLED, "stepwise", json.dumps(given)]
     done = subprocess.run(words, capture_output=True, text=True)

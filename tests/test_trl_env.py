@@ -210,6 +210,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.torch
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.filterwarnings(OLD_NAME)
+@pytest.mark.slow
 def test_grpo_trainer_plays_the_environment(folder: str, tmp_path: Path) -> None:
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList

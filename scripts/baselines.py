@@ -1,4 +1,4 @@
-"""Writes benchmarks.md: ``python docs/baselines.py FOLDER`` plays the scripted policies.
+"""Writes benchmarks.md: ``python scripts/baselines.py FOLDER`` plays the scripted policies.
 
 FOLDER holds official files, in folders of any name; files that are of no benchmark are passed
 over, and so are those whose name begins with DERIVED, SYNTHETIC or extra.
@@ -21,8 +21,8 @@ from hopgym.report.table import cell, privileged_steps
 from hopgym.scoring import normalize_answer
 from hopgym.tasks import TaskSource, gold_documents
 
-DOCS = Path(__file__).parent
-INTRODUCTION = DOCS / "baselines.txt"
+DOCS = Path(__file__).parents[1] / "docs"
+INTRODUCTION = Path(__file__).with_suffix(".txt")
 NOT_OFFICIAL = ("DERIVED", "SYNTHETIC", "extra")
 CLOSED = ("oracle", "guess", "unknown")
 POLICIES = {

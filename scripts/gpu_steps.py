@@ -1,6 +1,6 @@
 """Prints what a training step of Qwen3-shaped models takes on this machine's GPU; not a test.
 
-Run from the checkout as ``python docs/gpu_steps.py``, on a machine with CUDA and 20 GB of disk;
+Run from the checkout as ``python scripts/gpu_steps.py``, on a machine with CUDA and 20 GB of disk;
 ``--tiny`` runs all of it at a tiny size on a CPU. Weights are random, as neither time nor memory
 depends on their values. A step is forward, backward and optimiser on rows of one length, one row at
 a time, loaded and adapted as ``hopgym train`` does it. ``sft`` has a loss on every token of a row,
@@ -131,7 +131,7 @@ def _step(model: Any, optimiser: Any, drawn: Any, learnt: int) -> float:
         with torch.autocast("cuda" if cuda else "cpu", torch.bfloat16, enabled=cuda):
             logits = model(input_ids=row, logits_to_keep=learnt + 1, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(logits[0, :-1].float(), row[0, -learnt:])
-        (loss / len(drawn)).backward()
+        (loss / len(drawn)).backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     optimiser.zero_grad()
     if cuda:
@@ -145,9 +145,9 @@ def _optimiser(trainable: Any) -> Any:
 
     moved = [weight for weight in trainable.model.parameters() if weight.requires_grad]
     if trainable.optimizer == "paged_adamw_8bit":
-        from bitsandbytes.optim import PagedAdamW8bit
+        from bitsandbytes.optim import PagedAdamW8bit  # type: ignore[attr-defined]
 
-        return PagedAdamW8bit(moved, lr=1e-5)
+        return PagedAdamW8bit(moved, lr=1e-5)  # type: ignore[no-untyped-call]
     return torch.optim.AdamW(moved, lr=1e-5)
 
 

@@ -1,6 +1,6 @@
 """Prints how long judging 1,250 states with 8 actions each takes; not a test.
 
-Run from the checkout as ``python docs/judging_speed.py``. States come from episodes of an oracle
+Run from the checkout as ``python scripts/judging_speed.py``. States come from episodes of an oracle
 that errs; each gets eight different actions that were taken in others. Worlds are made before the
 clock starts where they are told to be cached.
 """

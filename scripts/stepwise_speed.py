@@ -1,7 +1,7 @@
 """Prints what ``hopgym train stepwise`` costs beside a bare PyTorch loop; not a test.
 
-Run from the checkout as ``python docs/stepwise_speed.py [FOLDER]``, where FOLDER holds a model (by
-default a tiny one with random weights, 128 wide, three layers). Both take the same states of an
+Run from the checkout as ``python scripts/stepwise_speed.py [FOLDER]``, where FOLDER holds a model
+(by default a tiny one with random weights, 128 wide, three layers). Both take the same states of an
 oracle that errs, sample a group of actions in each by the same generator, have them judged, and
 make one step of AdamW on the difference to the group's mean. The bare loop takes all rows at once;
 the spare one computes no row twice and rows of like length together, as ``stepwise`` does. What

@@ -1,4 +1,4 @@
-"""Writes README.md, gallery.md and environments/ of docs/: ``python docs/build.py``."""
+"""Writes README.md, gallery.md and environments/ of docs/: ``python scripts/build_docs.py``."""
 
 import re
 import textwrap
@@ -14,7 +14,7 @@ from hopgym.registry import FACTORIES
 from hopgym.worlds.people.settings import KINDS
 from hopgym.wrappers import hop_env
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 HEADINGS = (
     *("Description", "Action Space", "Observation Space", "Rewards", "Starting State"),
     *("Episode End", "Information", "Arguments", "References", "Version History"),
@@ -135,7 +135,7 @@ def _block(text: str, keep: int = 0) -> str:
 
 
 def _page(title: str, *parts: str) -> str:
-    note = "<!-- Written by docs/build.py: change the code and run it again. -->"
+    note = "<!-- Written by scripts/build_docs.py: change the code and run it again. -->"
     return "\n\n".join([f"# {title}", note, *parts]) + "\n"
 
 

@@ -1,6 +1,6 @@
 """Prints what keeping states between turns saves the local generator; not a test.
 
-Run from the checkout as ``python docs/local_cache.py [FOLDER]``, where FOLDER holds a
+Run from the checkout as ``python scripts/local_cache.py [FOLDER]``, where FOLDER holds a
 model (by default the tiny one). Scripted episodes of eight turns are played in pairs: with states
 kept, and with every turn encoded anew.
 """

@@ -1,0 +1,84 @@
+"""Models beside references: states kept between turns, judging, and ``stepwise``."""
+
+import runpy
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import judging_speed
+import stepwise_speed
+from paired import Ratios, alternate
+
+ROOT = Path(__file__).parents[1]
+EPISODES, TURNS, TOKENS = 8, 8, 24
+STATES = 200
+MOST_ROUNDS = 3
+"""Of training, which takes long."""
+
+
+def compare_kept_states(rounds: int) -> Ratios:
+    """Compare eight episodes of eight turns with and without states kept between turns."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    from hopgym_agents.generate import Sampling
+    from hopgym_agents.generate.local import LocalGenerator
+
+    play: Callable[..., Any] = runpy.run_path(str(ROOT / "tests" / "test_generate_local.py"))[
+        "play"
+    ]
+    make = runpy.run_path(str(ROOT / "examples" / "tiny_model.py"))["make_tiny_model"]
+    sampling = Sampling(temperature=0, max_tokens=TOKENS)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with tempfile.TemporaryDirectory() as name:
+        folder: str = make(name)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def run(kept: int) -> None:
+        generator = LocalGenerator(
+            model, sampling, tokenizer=tokenizer, cached_tokens=kept, threads=1
+        )
+        play(generator, EPISODES, TURNS, least=60, most=110)
+
+    return alternate(rounds, lambda: run(1_000_000), lambda: run(0))
+
+
+def compare_judging(rounds: int) -> Ratios:
+    """Compare the judging of actions with going through each one's episode in the environment."""
+    import gymnasium
+
+    from hopgym.wrappers import hop_env
+    from hopgym_agents.decomposition import judge_actions
+    from hopgym_agents.tiny import DEMO_ID
+
+    states, actions = judging_speed.states_and_actions(DEMO_ID, {}, STATES)
+    env = hop_env(gymnasium.make(DEMO_ID))
+
+    def replay() -> None:
+        for state, action in zip(states, actions, strict=True):
+            env.reset(options={"index": state.index, "prefix": list(state.prefix)})
+            env.step(action)
+
+    return alternate(rounds, lambda: judge_actions(states, actions), replay)
+
+
+def compare_stepwise_bare(rounds: int) -> Ratios:
+    """Compare ``stepwise`` with a loop that takes all rows at once, per generated token."""
+    return [each["stepwise"].per_token / each["bare"].per_token for each in _run_stepwise(rounds)]
+
+
+def compare_stepwise_spare(rounds: int) -> Ratios:
+    """Compare ``stepwise`` with a loop that computes no row twice, per generated token."""
+    return [each["stepwise"].per_token / each["spare"].per_token for each in _run_stepwise(rounds)]
+
+
+@cache
+def _run_stepwise(rounds: int) -> list[dict[str, stepwise_speed.Cost]]:
+    """Return the costs of a few steps; both checks look at the same ones."""
+    from hopgym_agents.training.commands import quiet
+
+    quiet()
+    return stepwise_speed.compare(steps=6, batch=32, rounds=min(rounds, MOST_ROUNDS))
