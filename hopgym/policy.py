@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from hopgym.actions import replace_surrogates
 from hopgym.errors import HopgymError
-from hopgym.runfile import as_recorded
+from hopgym.runs.trajectory_file import as_recorded
 from hopgym.trajectory import Completion, Trajectory, transcript
 
 Policy = Callable[[Sequence[Trajectory]], Sequence[str | Completion]]

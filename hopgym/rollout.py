@@ -22,9 +22,9 @@ import numpy as np
 
 from hopgym.env import HopEnv
 from hopgym.errors import require
-from hopgym.keyset import KeySet
 from hopgym.policy import Asker, Policy, as_policy
-from hopgym.runfile import Header, TrajectoryWriter
+from hopgym.runs.key_set import KeySet
+from hopgym.runs.trajectory_file import Header, TrajectoryWriter
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.wrappers import hop_env, run_header
 

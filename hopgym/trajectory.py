@@ -1,7 +1,7 @@
 """Trajectories: what an episode was, step by step, as frozen records.
 
 A prefix of a trajectory is a trajectory. Policies act on prefixes, judges and learners read
-them, and `hopgym.runfile` keeps them as one JSON object a line.
+them, and `hopgym.runs.trajectory_file` keeps them as one JSON object a line.
 """
 
 from collections.abc import Iterable, Mapping

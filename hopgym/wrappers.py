@@ -11,7 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
-from hopgym.runfile import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, TrajectoryWriter
 from hopgym.trajectory import transcript
 
 _TextEnv = gymnasium.Env[str, str]

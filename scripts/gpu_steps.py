@@ -77,7 +77,7 @@ def make_model(folder: Path, shape: dict[str, Any], device: str) -> None:
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from hopgym_agents.tiny import make_tiny
+    from hopgym_agents.modeling.tiny import make_tiny
 
     make_tiny(folder, hidden=32, layers=1)  # The tokenizer's sake: its weights are replaced.
     before = torch.get_default_dtype()
@@ -177,7 +177,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Print the table as Markdown, row by row."""
     import torch
 
-    from hopgym_agents.training.commands import quiet
+    from hopgym_agents.cli.train import quiet
 
     parser = argparse.ArgumentParser(description="Measure training steps.")
     parser.add_argument("--tiny", action="store_true", help="a tiny shape, for a CPU")

@@ -24,8 +24,8 @@ def states_and_actions(
 
     from hopgym.rollout import run_episodes
     from hopgym.wrappers import hop_env
-    from hopgym_agents.decomposition import decompose
-    from hopgym_agents.warmup import noisy_oracle
+    from hopgym_agents.data.decomposition import decompose
+    from hopgym_agents.noisy_oracle import noisy_oracle
 
     env = hop_env(gymnasium.make(env_id, **kwargs))
     policy = noisy_oracle(env, {"p": 0.3})
@@ -46,8 +46,8 @@ def states_and_actions(
 
 def main(states: int = STATES) -> None:
     """Time the judging of all actions in turn."""
-    from hopgym_agents.decomposition import judge_actions
-    from hopgym_agents.tiny import DEMO, DEMO_ID
+    from hopgym_agents.data.decomposition import judge_actions
+    from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
 
     for name, env_id, kwargs in (
         ("People-v0, its default arguments, worlds cached", DEMO_ID, {}),

@@ -51,8 +51,8 @@ def compare_judging(rounds: int) -> Ratios:
     import gymnasium
 
     from hopgym.wrappers import hop_env
-    from hopgym_agents.decomposition import judge_actions
-    from hopgym_agents.tiny import DEMO_ID
+    from hopgym_agents.data.decomposition import judge_actions
+    from hopgym_agents.modeling.tiny import DEMO_ID
 
     states, actions = judging_speed.states_and_actions(DEMO_ID, {}, STATES)
     env = hop_env(gymnasium.make(DEMO_ID))
@@ -78,7 +78,7 @@ def compare_stepwise_spare(rounds: int) -> Ratios:
 @cache
 def _run_stepwise(rounds: int) -> list[dict[str, stepwise_speed.Cost]]:
     """Return the costs of a few steps; both checks look at the same ones."""
-    from hopgym_agents.training.commands import quiet
+    from hopgym_agents.cli.train import quiet
 
     quiet()
     return stepwise_speed.compare(steps=6, batch=32, rounds=min(rounds, MOST_ROUNDS))

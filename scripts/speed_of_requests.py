@@ -15,7 +15,7 @@ from typing import Any
 
 from paired import Ratios, alternate
 
-SERVER = Path(__file__).parents[1] / "tests" / "faulty_server.py"
+SERVER = Path(__file__).parents[1] / "tests" / "support" / "faulty_server.py"
 MESSAGES = ({"role": "system", "content": "x" * 3000}, {"role": "user", "content": "y" * 1000})
 SLOTS, REQUESTS, DELAY = 64, 100, 0.2
 

@@ -32,7 +32,7 @@ def compare_actions(rounds: int) -> Ratios:
 
 def compare_sums(rounds: int) -> Ratios:
     """Calculate all hostile expressions of the tests."""
-    from hopgym.arithmetic import calculate
+    from hopgym.tools.calculator import calculate
 
     found: dict[str, Any] = runpy.run_path(str(TESTS / "test_arithmetic.py"))
     hostile: list[str] = found["HOSTILE"]
@@ -48,7 +48,7 @@ def compare_sums(rounds: int) -> Ratios:
 
 def compare_marks(rounds: int) -> Ratios:
     """Read the marks of long verdicts."""
-    from hopgym_agents.judge import read_mark
+    from hopgym_agents.judging.judge import read_mark
 
     harmless = [_words(len(text)) for text in MARKS]
 

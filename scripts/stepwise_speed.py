@@ -66,8 +66,8 @@ def collect(folder: Path, tasks: int) -> str:
 
     from hopgym.rollout import run_episodes
     from hopgym.wrappers import hop_env
-    from hopgym_agents.tiny import DEMO, DEMO_ID
-    from hopgym_agents.warmup import noisy_oracle
+    from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
+    from hopgym_agents.noisy_oracle import noisy_oracle
 
     env = hop_env(gymnasium.make(DEMO_ID, **DEMO))
     file = folder / "run.jsonl"
@@ -77,10 +77,10 @@ def collect(folder: Path, tasks: int) -> str:
 
 def trained(options: dict[str, Any]) -> Cost:
     """Return what the steps of ``hopgym train stepwise`` cost."""
-    from hopgym_agents.training import stepwise
-    from hopgym_agents.training.commands import METHODS
+    from hopgym_agents.cli.train import METHODS
     from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.session import train
+    from hopgym_agents.training.loop import train
+    from hopgym_agents.training.methods import stepwise
 
     prepared = METHODS["stepwise"](read_config(options))
     spent: list[float] = []
@@ -109,14 +109,14 @@ def bare(options: dict[str, Any], spare: bool = False) -> Cost:
     import numpy as np
     import torch
 
-    from hopgym.runfile import read_trajectories
-    from hopgym_agents.decomposition import decompose, judge_actions
+    from hopgym.runs.trajectory_file import read_trajectories
+    from hopgym_agents.data.decomposition import decompose, judge_actions
     from hopgym_agents.generate import Sampling
     from hopgym_agents.modeling import Precision, load_trainable
+    from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
     from hopgym_agents.prompts import PLAIN, request_of
-    from hopgym_agents.tiny import DEMO, DEMO_ID
-    from hopgym_agents.training.play import Play, train_env
-    from hopgym_agents.training.player import Player
+    from hopgym_agents.training.actor import Player
+    from hopgym_agents.training.environments import Play, train_env
 
     trainable = load_trainable(options["model"], Precision(), device="cpu")
     model, ends = trainable.model, trainable.tokenizer.pad_token_id
@@ -199,7 +199,7 @@ def compare(
     """
     import torch
 
-    from hopgym_agents.tiny import make_tiny
+    from hopgym_agents.modeling.tiny import make_tiny
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
@@ -216,7 +216,7 @@ def compare(
 
 def main() -> None:
     """Print the costs of each round, and their parts."""
-    from hopgym_agents.training.commands import quiet
+    from hopgym_agents.cli.train import quiet
 
     quiet()
     for costs in compare(*sys.argv[1:2]):

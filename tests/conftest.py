@@ -96,7 +96,7 @@ def env(source: HandSource) -> HopEnv:
 @pytest.fixture(scope="session")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the folder of a tiny model with random weights."""
-    from hopgym_agents.tiny import make_tiny
+    from hopgym_agents.modeling.tiny import make_tiny
 
     return make_tiny(tmp_path_factory.mktemp("models") / "tiny", hidden=32, layers=1).path
 
@@ -104,7 +104,7 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def taught(blank: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the options of a run of ``sft`` that has ended, behind which it is right at times."""
-    from tests.training_runs import oracle_run, trained
+    from tests.support.training_runs import oracle_run, trained
 
     folder = tmp_path_factory.mktemp("taught")
     trl = {"learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_steps": 48}

@@ -22,7 +22,7 @@ from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
 from hopgym_agents.generate import Message, Request, Turn
 from hopgym_agents.prompts import PLAIN, Style, request_of
-from hopgym_agents.token_memory import TokenMemory
+from hopgym_agents.token_cache import TokenMemory
 
 _ACTION, _OBSERVATION = "hopgymACTION", "hopgymOBSERVATION"
 _DUMMY_QUESTION: Message = {"role": "user", "content": "?"}

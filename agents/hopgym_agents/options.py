@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, ValidationError, convert
 
-from hopgym.cli.secrets import is_secret
 from hopgym.errors import ArgumentError, did_you_mean
+from hopgym.runs.secrets import is_secret
 from hopgym_agents.generate import Generate, Sampling
 
 _FromZero = Annotated[int, Meta(ge=0)]

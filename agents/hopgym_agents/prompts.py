@@ -18,8 +18,8 @@ from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.tools import TOOLS, argument_names
 from hopgym.trajectory import Step, Trajectory
 from hopgym_agents.generate import Message, Request, Turn
-from hopgym_agents.native import called, tool_schemas
-from hopgym_agents.wording import Wording, read_wording
+from hopgym_agents.templates import Wording, read_wording
+from hopgym_agents.tool_calls import called, tool_schemas
 
 _TURNS = re.compile(r"in at most (\d+) turns")
 _CHARS_PER_TOKEN = 3
@@ -31,7 +31,7 @@ class Style:
 
     name: str
     template: str = ""
-    """Text of a Jinja2 template (`hopgym_agents.wording`); empty = the environment's own words."""
+    """Text of a Jinja2 template (`hopgym_agents.templates`); empty = the environment's own words."""
     role: str = "user"
     """Role of observations: ``user``, or ``tool`` where the chat template knows it."""
     native: bool = False
@@ -70,7 +70,7 @@ def style_named(name: str, template: str | None = None) -> Style:
 
     Args:
         name: ``plain``, ``system``, ``swirl`` or ``native``.
-        template: Path of the file; `hopgym_agents.wording` says what may stand in it.
+        template: Path of the file; `hopgym_agents.templates` says what may stand in it.
 
     Raises:
         ArgumentError: When there is no such preset or file, or the template cannot be used.

@@ -18,7 +18,7 @@ from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.tools import Tool
 from hopgym.wrappers import hop_env
-from hopgym_agents.native import write_tool_calls
+from hopgym_agents.tool_calls import write_tool_calls
 
 OVER = "The episode is over; nothing more is to be called."
 """What a call gets behind the end of an episode, or before its begin."""

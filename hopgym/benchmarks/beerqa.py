@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.benchmark import BenchmarkSource
-from hopgym.benchmarks.catalog import BEERQA
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import BEERQA
 from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.facts import Fact
 from hopgym.benchmarks.files import Content, Record, decode, sized

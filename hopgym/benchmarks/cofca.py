@@ -21,8 +21,8 @@ from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.benchmark import BenchmarkSource
-from hopgym.benchmarks.catalog import COFCA
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import COFCA
 from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Record, decode
 from hopgym.benchmarks.hotpotqa import answer_metrics, joint_metrics

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.benchmark import BenchmarkSource
-from hopgym.benchmarks.catalog import GSM8K
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import GSM8K
 from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, decode, split_records
 from hopgym.benchmarks.gsm8k_steps import annotations, read_workings, without_annotations

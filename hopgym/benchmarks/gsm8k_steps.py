@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hopgym.arithmetic import calculate, numbers_in, with_number
 from hopgym.documents import fold
 from hopgym.scoring import parse_number
 from hopgym.tasks import Evidence
+from hopgym.tools.calculator import calculate, numbers_in, with_number
 
 MOST_FREE = 100.0
 """The largest number that a calculation may use although nothing gave it."""

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, cast
 
 import msgspec
 
-from hopgym.benchmarks.benchmark import BenchmarkSource
-from hopgym.benchmarks.catalog import HOTPOTQA
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import HOTPOTQA
 from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.facts import sentence_facts
 from hopgym.benchmarks.files import Content, Record, decode

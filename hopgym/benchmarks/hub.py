@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from hopgym.benchmarks.catalog import Dataset, HubForm
+from hopgym.benchmarks.catalogue import Dataset, HubForm
 from hopgym.benchmarks.files import Content
 from hopgym.errors import ArgumentError, DataError
 

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import ClassVar
 
 from hopgym.benchmarks import musique_scorer as scorer
-from hopgym.benchmarks.benchmark import BenchmarkSource
-from hopgym.benchmarks.catalog import MUSIQUE
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import MUSIQUE
 from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.files import Content, Record, split_records
 from hopgym.benchmarks.musique_rows import (

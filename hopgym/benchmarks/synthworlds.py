@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.benchmark import BenchmarkSource
-from hopgym.benchmarks.catalog import SYNTHWORLDS
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import SYNTHWORLDS
 from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.facts import Fact
 from hopgym.benchmarks.files import Content, Record, decode, split_records

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from hopgym.benchmarks.benchmark import BenchmarkSource
-from hopgym.benchmarks.catalog import TWOWIKI
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import TWOWIKI
 from hopgym.benchmarks.entries import Entry, read_support
 from hopgym.benchmarks.facts import sentence_facts
 from hopgym.benchmarks.files import Content, Record, decode

@@ -15,8 +15,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from hopgym.cli.arguments import CONTEXT_SETTINGS, option_names, read_arguments
-from hopgym.cli.screen import say
+from hopgym.cli.display import say
+from hopgym.cli.options import CONTEXT_SETTINGS, option_names, read_arguments
 from hopgym.errors import HopgymError, did_you_mean
 from hopgym.registry import UnknownArgumentError
 

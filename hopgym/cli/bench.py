@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hopgym.cli.screen import console, new_table, print_json, say
+from hopgym.cli.display import console, new_table, print_json, say
 from hopgym.cli.timing import Measure, Row, median, seconds
 
 _PHANTOMWIKI = {(25, "direct"): 7.1, (1000, "direct"): 195.0, (100, "all"): 358.0}

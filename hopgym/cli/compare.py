@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.screen import console, new_table, print_json
+from hopgym.cli.display import console, new_table, print_json
 from hopgym.errors import DataError, require
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from hopgym.cli.kept_runs import KeptRun
-    from hopgym.evaluation.paired import Comparison, Difference, Differences
+    from hopgym.evaluation.comparison import Comparison, Difference, Differences
+    from hopgym.runs.reader import KeptRun
 
 _WIDTH = 100
 _NAME_WIDTH, _PART_WIDTH = 17, 20
@@ -43,8 +43,8 @@ def compare_runs(
     narrower than those of each run: success, F1, supported answers and
     steps, whole, by hops and by kind, with the tasks won and lost.
     """
-    from hopgym.cli.kept_runs import read_runs, source_of
-    from hopgym.evaluation.paired import compare, figures_by_task
+    from hopgym.evaluation.comparison import compare, figures_by_task
+    from hopgym.runs.reader import read_runs, source_of
 
     kept = read_runs(runs)
     require(len(kept) > 1, "RUN", "two or more different runs", ", ".join(map(str, runs)))
@@ -146,7 +146,7 @@ def _given(value: object) -> str:
 def _plain(kept: "Sequence[KeptRun]", compared: "Sequence[Comparison]") -> dict[str, Any]:
     """Return all that is known of the comparisons as plain JSON."""
     from hopgym.evaluation.bootstrap import plain_fields
-    from hopgym.evaluation.paired import SHARE_MEANING
+    from hopgym.evaluation.comparison import SHARE_MEANING
 
     first, *others = kept
     runs = {
@@ -173,7 +173,7 @@ def _plain(kept: "Sequence[KeptRun]", compared: "Sequence[Comparison]") -> dict[
 
 
 def _print(first: "KeptRun", other: "KeptRun", comparison: "Comparison", shared: int) -> None:
-    from hopgym.evaluation.paired import SHARE_MEANING
+    from hopgym.evaluation.comparison import SHARE_MEANING
 
     out = console(markup=False)  # The name of a run may hold brackets.
 

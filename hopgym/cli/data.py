@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.arguments import write_arguments
-from hopgym.cli.datasets import dataset_named, one_word, source_class
-from hopgym.cli.screen import console, new_table, print_json, progress, say, say_wrote
+from hopgym.benchmarks.lookup import dataset_named, one_word, source_class
+from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
+from hopgym.cli.options import write_arguments
 from hopgym.errors import ArgumentError, DataError, did_you_mean
-from hopgym.linefile import whole_file
+from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hopgym.benchmarks.catalog import Dataset, HubForm
-    from hopgym.cli.checking import Findings
+    from hopgym.benchmarks.catalogue import Dataset, HubForm
+    from hopgym.benchmarks.checking import Findings
 
 _SHOWN_IDS = 5
 _SHOWN_PROBLEMS = 20
@@ -37,7 +37,7 @@ def list_data(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """List the benchmarks: files, licences, and where their data are."""
-    from hopgym.benchmarks.catalog import DATASETS
+    from hopgym.benchmarks.catalogue import DATASETS
 
     if as_json:
         print_json([_described(dataset) for dataset in DATASETS])
@@ -101,7 +101,7 @@ def check(
     A file of your own (jsonl) and a folder of PhantomWiki can be checked as well. The benchmark's
     own arguments may follow, as in hopgym score. Exit code 1 where there are problems.
     """
-    from hopgym.cli.checking import check_file
+    from hopgym.benchmarks.checking import check_file
 
     word, own = one_word(path, ctx.args, "the path of a file")
     findings = check_file(word, benchmark, own)

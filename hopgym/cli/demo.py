@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hopgym.cli.arguments import make
-from hopgym.cli.policies import POLICIES
-from hopgym.cli.screen import console, print_json, progress, say, say_wrote, this_command
+from hopgym.cli.display import console, print_json, progress, say, say_wrote, this_command
+from hopgym.cli.options import make
+from hopgym.policies.registry import POLICIES
 
 if TYPE_CHECKING:
     from hopgym.cli.results import Results
@@ -74,8 +74,8 @@ def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:
 
 
 def _print_table(results: dict[str, "Results"], tasks: int) -> None:
-    from hopgym.cli.policies import FLOORS
     from hopgym.cli.results import kinds_table, policies_table
+    from hopgym.policies.registry import FLOORS
 
     title = f"{_ID} --split {_SPLIT}: {tasks} questions, none of them in the training split"
     out = console(markup=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.screen import console, new_table, print_json, progress
+from hopgym.cli.display import console, new_table, print_json, progress
 from hopgym.errors import HopgymError
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def _gpu() -> str:
 
 def _ids() -> list[dict[str, str]]:
     """Return for each id its state, ``ok``, ``needs a file`` or ``broken``, and a detail."""
-    from hopgym.cli.arguments import make
     from hopgym.cli.listing import describe
+    from hopgym.cli.options import make
     from hopgym.registry import FACTORIES
 
     found = []
@@ -130,8 +130,8 @@ def _ids() -> list[dict[str, str]]:
 
 
 def _oracle_success() -> float:
-    from hopgym.cli.arguments import make
-    from hopgym.cli.policies import policy_named
+    from hopgym.cli.options import make
+    from hopgym.policies.registry import policy_named
     from hopgym.rollout import run_episodes
 
     env = make(_CHECKED_ID, {})

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hopgym.cli.screen import console, print_json
+from hopgym.cli.display import console, print_json
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv

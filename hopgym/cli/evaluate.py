@@ -1,6 +1,6 @@
 """``hopgym eval``: a policy's figures with 95% intervals, and the floors on the same tasks.
 
-In: an id, a policy, a number of tasks. Out: the folder of a run (`hopgym.cli.folder`), and tables.
+In: an id, a policy, a number of tasks. Out: the folder of a run (`hopgym.runs.folder`), and tables.
 """
 
 import shlex
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.arguments import make_env, policy_options, takes_arguments
+from hopgym.cli.display import print_json, progress, say, say_wrote
 from hopgym.cli.interrupts import held_back
-from hopgym.cli.policies import FLOORS, HELP, policy_named
-from hopgym.cli.screen import print_json, progress, say, say_wrote
+from hopgym.cli.options import make_env, policy_options, takes_arguments
+from hopgym.policies.registry import FLOORS, HELP, policy_named
 
 if TYPE_CHECKING:
-    from hopgym.cli.folder import Folder
     from hopgym.cli.live import Board
     from hopgym.cli.results import Results
     from hopgym.cli.runs import Run
     from hopgym.env import HopEnv
     from hopgym.rollout import Policy
+    from hopgym.runs.folder import Folder
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="For example hopgym/People-v0.")]
 Tasks = Annotated[
@@ -123,9 +123,9 @@ def _begin(
     fresh: bool,
 ) -> "Folder":
     """Return the folder of a run, ready to be played into."""
-    from hopgym.cli import folder
-    from hopgym.cli.secrets import words_without_secrets
     from hopgym.rollout import header_of
+    from hopgym.runs import folder
+    from hopgym.runs.secrets import words_without_secrets
 
     with redirect_stdout(sys.stderr):  # An agent may print when it is seeded.
         header = header_of(env, playing, run.seed)
@@ -188,10 +188,10 @@ def _write(
     board: "Board",
 ) -> dict[str, Any]:
     """Write summary and report; return the summary."""
-    from hopgym.cli.folder import read_summary, write_json
     from hopgym.cli.runs import Episodes
     from hopgym.report import write_report
     from hopgym.report.about import about_folder
+    from hopgym.runs.folder import read_summary, write_json
 
     plain = {name: result.to_dict() for name, result in results.items()}
     policy = next(iter(runs))
@@ -224,7 +224,7 @@ def _timing(before: Any, board: "Board") -> dict[str, float]:
 def _say_end(
     ctx: typer.Context, folder: "Folder", board: "Board", *, stopped: bool, written: bool
 ) -> None:
-    from hopgym.cli.secrets import words_without_secrets
+    from hopgym.runs.secrets import words_without_secrets
 
     row = board.rows[0] if board.rows else None
     if stopped and row is not None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.arguments import make, resolve_id, write_arguments
-from hopgym.cli.datasets import as_given, dataset_named, own_names
-from hopgym.cli.screen import progress, say, say_wrote
+from hopgym.benchmarks.lookup import as_given, dataset_named, own_names
+from hopgym.cli.display import progress, say, say_wrote
+from hopgym.cli.options import make, resolve_id, write_arguments
 from hopgym.errors import ArgumentError, DataError, did_you_mean
-from hopgym.linefile import whole_file
+from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
     from hopgym.benchmarks.entries import Entry
@@ -65,9 +65,9 @@ def _source_of(run: Path) -> "tuple[OfficialSource[Any], Trajectory]":
         ArgumentError: When it is that of no benchmark.
         DataError: When the file has no record, or its tasks are others now.
     """
-    from hopgym.benchmarks.catalog import DATASETS
+    from hopgym.benchmarks.catalogue import DATASETS
     from hopgym.benchmarks.official import OfficialSource
-    from hopgym.runfile import read_header, read_trajectories
+    from hopgym.runs.trajectory_file import read_header, read_trajectories
 
     if run.is_dir():
         raise DataError(f"{run}: expected a trajectory file, got a folder; name a file in it")
@@ -96,7 +96,7 @@ def _first_attempts(run: Path, source: "OfficialSource[Any]") -> "dict[int, Pred
     Episodes that ended in an error are no attempts, as in `hopgym.evaluation.evaluate`.
     """
     from hopgym.evaluation.official import prediction_of
-    from hopgym.runfile import read_trajectories
+    from hopgym.runs.trajectory_file import read_trajectories
     from hopgym.trajectory import ERROR_REASONS
 
     first: dict[int, tuple[int, Prediction]] = {}

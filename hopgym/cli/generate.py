@@ -10,9 +10,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.arguments import make, make_env, takes_arguments
+from hopgym.cli.display import Advance, progress, say, say_wrote, this_command
+from hopgym.cli.options import make, make_env, takes_arguments
 from hopgym.cli.runs import first_tasks
-from hopgym.cli.screen import Advance, progress, say, say_wrote, this_command
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from hopgym.cli.screen import say
+from hopgym.cli.display import say
 
 
 class Interrupts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.screen import console, new_table, print_json, say
+from hopgym.cli.display import console, new_table, print_json, say
 
 if TYPE_CHECKING:
     from hopgym.registry import Factory
@@ -81,7 +81,7 @@ def _evidence(factory: "Factory") -> str:
 def _print_documentation(env_id: str) -> None:
     from rich.markdown import Markdown
 
-    from hopgym.cli.arguments import resolve_id
+    from hopgym.cli.options import resolve_id
     from hopgym.registry import FACTORIES
 
     known = resolve_id(env_id)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hopgym.cli.screen import console, new_table, say
-from hopgym.cli.standing import Share, Standing
+from hopgym.cli.display import console, new_table, say
+from hopgym.evaluation.progress import Share, Standing
 
 if TYPE_CHECKING:
     from rich.live import Live

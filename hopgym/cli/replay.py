@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hopgym.cli.screen import print_json, progress, say
+from hopgym.cli.display import print_json, progress, say
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -25,7 +25,7 @@ def replay_file(
     Ctrl-C tells what was found up to there, with exit code 130.
     """
     from hopgym.replay import replay
-    from hopgym.runfile import read_trajectories
+    from hopgym.runs.trajectory_file import read_trajectories
 
     envs: dict[str, HopEnv] = {}
     differences: dict[str, list[str]] = {}
@@ -59,7 +59,7 @@ def _lines(path: Path) -> int:
 
 def _env_of(record: "Trajectory", envs: dict[str, "HopEnv"]) -> "HopEnv":
     """Return an environment for a record, made once for all that have its id and arguments."""
-    from hopgym.cli.arguments import make, resolve_id
+    from hopgym.cli.options import make, resolve_id
 
     key = json.dumps([record.env_id, record.env_kwargs], sort_keys=True)
     if key not in envs:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.arguments import make, resolve_id
-from hopgym.cli.screen import Advance, print_json, progress, say, say_wrote
+from hopgym.cli.display import Advance, print_json, progress, say, say_wrote
+from hopgym.cli.options import make, resolve_id
 from hopgym.errors import ArgumentError, DataError, require
-from hopgym.linefile import whole_file
+from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -119,7 +119,7 @@ def _served(paths: Sequence[Path], port: int) -> "Iterator[PageServer]":
 
 
 def _latest() -> Path:
-    from hopgym.cli.folder import LATEST
+    from hopgym.runs.folder import LATEST
 
     try:
         return Path(LATEST.read_text(encoding="utf-8").strip())
@@ -167,7 +167,7 @@ def _read(
     files: Mapping[str, Path],
 ) -> "Iterator[tuple[TaskSource, dict[str, Iterator[Trajectory]]]]":
     """Give the source and the episodes of each file by the name of its run, and of the floors."""
-    from hopgym.runfile import read_trajectories
+    from hopgym.runs.trajectory_file import read_trajectories
 
     env = _env_of(files)
     runs = {name: read_trajectories(path) for name, path in files.items()}
@@ -176,10 +176,10 @@ def _read(
 
 def _floors(env: "HopEnv", files: Mapping[str, Path]) -> "dict[str, Iterator[Trajectory]]":
     """Return the floors on the tasks of the files, where none of these is one itself."""
-    from hopgym.cli.policies import FLOORS, POLICIES
+    from hopgym.policies.registry import FLOORS, POLICIES
     from hopgym.report.table import role_of
     from hopgym.rollout import run_episodes
-    from hopgym.runfile import read_trajectories
+    from hopgym.runs.trajectory_file import read_trajectories
 
     if "floor" in map(role_of, files):
         return {}
@@ -200,7 +200,7 @@ def _files(paths: Sequence[Path]) -> dict[str, Path]:
     Raises:
         DataError: When a path names no trajectory file.
     """
-    from hopgym.cli.kept_runs import named_files
+    from hopgym.runs.reader import named_files
 
     for path in paths:
         _refuse_many(path)
@@ -214,7 +214,7 @@ def _files(paths: Sequence[Path]) -> dict[str, Path]:
 
 def _refuse_many(path: Path) -> None:
     """Raise for a folder that is no run itself but holds some."""
-    from hopgym.cli.kept_runs import EPISODES
+    from hopgym.runs.reader import EPISODES
 
     held = [] if (path / EPISODES).is_file() else sorted(path.glob(f"*/{EPISODES}"))
     if held:
@@ -228,8 +228,8 @@ def _refuse_many(path: Path) -> None:
 
 def _about(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
     """Return what was run, of those runs that are folders with a ``config.json``."""
-    from hopgym.cli.kept_runs import EPISODES
     from hopgym.report.about import about_folder
+    from hopgym.runs.reader import EPISODES
 
     folders = {name: file.parent for name, file in files.items() if file.name == EPISODES}
     return {name: about_folder(folder) for name, folder in folders.items()}
@@ -242,7 +242,7 @@ def _env_of(files: Mapping[str, Path]) -> "HopEnv":
         DataError: When a file has no record, its records name no environment, or its tasks are
             not those of the source.
     """
-    from hopgym.runfile import read_header, read_trajectories
+    from hopgym.runs.trajectory_file import read_header, read_trajectories
 
     first_path = next(iter(files.values()))
     first = next(read_trajectories(first_path), None)

@@ -10,18 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hopgym.cli.arguments import write_arguments
-from hopgym.cli.screen import Advance, console, new_table, progress
+from hopgym.cli.display import Advance, console, new_table, progress
+from hopgym.cli.options import write_arguments
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from hopgym.cli.runs import Run
-    from hopgym.cli.standing import Standing
     from hopgym.env import HopEnv
     from hopgym.evaluation import Estimates, Evaluation
+    from hopgym.evaluation.accumulator import Ledger, Ordered
     from hopgym.evaluation.bootstrap import Ratio
-    from hopgym.evaluation.ledger import Ledger, Ordered
+    from hopgym.evaluation.progress import Standing
     from hopgym.tasks import TaskSource
     from hopgym.trajectory import Trajectory
 
@@ -70,7 +70,7 @@ class Results:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON: what the evaluation holds, ``by_answers``, and ``reasons``.
 
-        These are of `hopgym.report.endings`, one for each episode, in place of stop reasons.
+        These are of `hopgym.evaluation.endings`, one for each episode, in place of stop reasons.
         """
         parts = {form: part.to_dict() for form, part in self.by_answers.items()}
         reasons = dict(self.standing.reasons.most_common())
@@ -88,9 +88,9 @@ def measure(episodes: Iterable["Trajectory"], source: "TaskSource", count: int) 
     Raises:
         ArgumentError: When there are none, or one's task is not of the source.
     """
-    from hopgym.cli.standing import Standing
     from hopgym.evaluation import evaluate
-    from hopgym.evaluation.ledger import Ledger
+    from hopgym.evaluation.accumulator import Ledger
+    from hopgym.evaluation.progress import Standing
 
     standing, ledger = Standing(), Ledger[_Row]()
     with progress("figures, episodes read", count) as advance:
@@ -150,7 +150,7 @@ def print_results(
             ``episodes_per_second``.
         in_all: The same of this call and those before it.
     """
-    from hopgym.cli.policies import FLOORS
+    from hopgym.policies.registry import FLOORS
     from hopgym.report.official import official_table, official_text, unjudged_line
 
     arguments = write_arguments(env.spec.kwargs if env.spec else {})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import typer
 
-from hopgym.cli.screen import say
+from hopgym.cli.display import say
 from hopgym.errors import HopgymError
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _lean(step: "Step") -> "Step":
 
 def _kept(run: Run) -> "Iterator[Trajectory]":
     """Yield those of a run's episodes that its file holds, errors of the policy left out."""
-    from hopgym.runfile import read_trajectories
+    from hopgym.runs.trajectory_file import read_trajectories
     from hopgym.trajectory import ERROR_REASONS
 
     if not run.out.exists() or not run.out.stat().st_size:

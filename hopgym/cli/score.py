@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.arguments import takes_arguments
-from hopgym.cli.datasets import check_own, dataset_named, one_word, scorer, source_class
-from hopgym.cli.screen import console, new_table, print_json, say, say_wrote
+from hopgym.benchmarks.lookup import check_own, dataset_named, one_word, scorer, source_class
+from hopgym.cli.display import console, new_table, print_json, say, say_wrote
+from hopgym.cli.options import takes_arguments
 from hopgym.errors import DataError
-from hopgym.linefile import whole_file
+from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hopgym.benchmarks.catalog import Dataset
+    from hopgym.benchmarks.catalogue import Dataset
 
 _COLUMNS = ("em", "exact", "exact_match", "f1", "prec", "recall")
 """Ends of names of metrics that stand side by side."""

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from hopgym.errors import ArgumentError
+from hopgym.evaluation.accumulator import Ledger, Ordered
 from hopgym.evaluation.bootstrap import RESAMPLES, Estimate, Estimates, Ratio, plain_fields
-from hopgym.evaluation.ledger import Ledger, Ordered
 from hopgym.evaluation.metrics import COUNTS, METRICS, Row, ScoredEpisode
 from hopgym.evaluation.official import Official
-from hopgym.evaluation.samples import ballot_of, majority, pass_at, vote_of
+from hopgym.evaluation.pass_at_k import ballot_of, majority, pass_at, vote_of
 from hopgym.evaluation.tokens import Tokens, Total, tokens_in, tokens_over
 from hopgym.scoring import Score
 from hopgym.tasks import EvidenceSource, Task, TaskSource

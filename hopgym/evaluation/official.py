@@ -7,7 +7,7 @@ benchmarks by kind of question and by hops as well.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hopgym.evaluation.ledger import Ordered
+from hopgym.evaluation.accumulator import Ordered
 from hopgym.evaluation.metrics import Row, ScoredEpisode
 from hopgym.tasks import Prediction, TaskSource
 from hopgym.trajectory import Trajectory

@@ -5,9 +5,9 @@ an episode they read from its prefix, so that equal prefixes give equal actions.
 """
 
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_call
-from hopgym.policies.fixed import ConstantPolicy, ScriptedPolicy
-from hopgym.policies.informed import ExhaustivePolicy, GuessPolicy, OraclePolicy
-from hopgym.policies.textual import FirstPagePolicy, GreedySearchPolicy, RandomPolicy
+from hopgym.policies.constant import ConstantPolicy, ScriptedPolicy
+from hopgym.policies.privileged import ExhaustivePolicy, GuessPolicy, OraclePolicy
+from hopgym.policies.scripted import FirstPagePolicy, GreedySearchPolicy, RandomPolicy
 
 __all__ = [
     "ConstantPolicy",

@@ -2,6 +2,6 @@
 
 from hopgym.registry import worlds  # noqa: I001 (in every list the worlds come first)
 from hopgym.registry import benchmarks
-from hopgym.registry.making import FACTORIES, Factory, UnknownArgumentError, environment
+from hopgym.registry.factory import FACTORIES, Factory, UnknownArgumentError, environment
 
 __all__ = ["FACTORIES", "Factory", "UnknownArgumentError", "benchmarks", "environment", "worlds"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hopgym.registry.making import (
+from hopgym.registry.factory import (
     BENCHMARK_ARGUMENTS,
     CORPUS_ARGUMENT,
     environment,

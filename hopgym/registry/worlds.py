@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hopgym.registry.making import environment, make_environment, take
+from hopgym.registry.factory import environment, make_environment, take
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv

@@ -7,7 +7,7 @@ JSON.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hopgym.report.endings import ENDINGS, Watch, shared_out, urgency
+from hopgym.evaluation.endings import ENDINGS, Watch, shared_out, urgency
 from hopgym.report.episodes import EpisodeView, Labels, episode_view
 from hopgym.report.table import role_of
 from hopgym.report.wording import safe_json

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from hopgym.evaluation import Estimate, Estimates, Evaluation, Total
-from hopgym.report.endings import ENDINGS, Ending
+from hopgym.evaluation.endings import ENDINGS, Ending
 from hopgym.report.table import ABSENT, Cell, cell, role_of
 from hopgym.report.wording import hops_words
 

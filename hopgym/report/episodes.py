@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from hopgym.evaluation.endings import ending_of
 from hopgym.evaluation.tokens import tokens_in
-from hopgym.report.endings import ending_of
 from hopgym.report.marks import EvidenceSentences, Piece, cut
 from hopgym.report.proof import FactView, facts_of
 from hopgym.report.table import ABSENT

@@ -12,11 +12,11 @@ from typing import IO
 
 import msgspec
 
-from hopgym.linefile import read_lines
+from hopgym.evaluation.endings import ending_of
 from hopgym.report.browser import Filter, filters_of, rank
-from hopgym.report.endings import ending_of
 from hopgym.report.episodes import Head, Labels, head_of, key_of
-from hopgym.runfile import read_header
+from hopgym.runs.line_file import read_lines
+from hopgym.runs.trajectory_file import read_header
 from hopgym.trajectory import Trajectory
 
 

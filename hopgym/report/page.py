@@ -16,18 +16,18 @@ from typing import Any
 from hopgym import __version__
 from hopgym.errors import ArgumentError, require
 from hopgym.evaluation import Evaluation, evaluate
-from hopgym.keyset import KeySet
-from hopgym.linefile import whole_file
+from hopgym.evaluation.endings import Watch
 from hopgym.report import charts, plots
 from hopgym.report.about import About, about_rows
 from hopgym.report.assets import content_policy, script, style, template
 from hopgym.report.browser import BrowserData, chosen_views, filters_of
-from hopgym.report.endings import Watch
 from hopgym.report.official import official_table, unjudged_line
 from hopgym.report.table import COLUMNS, caption_of, cell, episodes_cell, privileged_steps, role_of
 from hopgym.report.tally import StepTally
 from hopgym.report.wording import safe_json, shortened, visible
-from hopgym.runfile import read_trajectories
+from hopgym.runs.key_set import KeySet
+from hopgym.runs.line_file import whole_file
+from hopgym.runs.trajectory_file import read_trajectories
 from hopgym.tasks import EvidenceSource, TaskSource
 from hopgym.trajectory import Trajectory
 from hopgym.verdicts import Verdict

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hopgym.evaluation import Estimates
+from hopgym.evaluation.accumulator import Ledger
 from hopgym.evaluation.bootstrap import Ratio
-from hopgym.evaluation.ledger import Ledger
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hopgym.linefile import whole_file
+from hopgym.runs.line_file import whole_file
 from hopgym_agents.curves.drawing import Chart, Line, chart, tones_of
 from hopgym_agents.curves.page import Section, Table, render_page
 

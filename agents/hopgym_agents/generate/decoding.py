@@ -15,7 +15,7 @@ import numpy as np
 from hopgym.errors import HopgymError
 from hopgym_agents.generate import Sampling
 from hopgym_agents.generate.cache import Kept, StateCache
-from hopgym_agents.generate.drawing import Ending, draw
+from hopgym_agents.generate.sampling import Ending, draw
 
 if TYPE_CHECKING:
     from torch import Tensor

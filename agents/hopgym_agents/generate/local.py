@@ -18,8 +18,8 @@ from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.cache import StateCache
 from hopgym_agents.generate.decoding import Decoder, Row
-from hopgym_agents.generate.drawing import Ending
 from hopgym_agents.generate.loading import Weights, digest_of, load_model, load_tokenizer
+from hopgym_agents.generate.sampling import Ending
 
 
 class LocalGenerator:

@@ -15,7 +15,7 @@ import msgspec
 from hopgym.actions import replace_surrogates
 from hopgym.trajectory import Completion
 from hopgym_agents.generate.retrying import UnusableReply, told_by
-from hopgym_agents.native import write_tool_calls
+from hopgym_agents.tool_calls import write_tool_calls
 
 _THINK_END = "</think>"
 _MOST_TOKENS = 10**12

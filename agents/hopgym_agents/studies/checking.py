@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hopgym.cli.arguments import make
+from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean, require
-from hopgym_agents.studies.description import START
+from hopgym_agents.studies.jobs import Result, Tell, Work, do, train_options
 from hopgym_agents.studies.plan import Job
-from hopgym_agents.studies.working import Result, Tell, Work, do, train_options
+from hopgym_agents.studies.spec import START
 
 _FEW = 64
 """Tasks of a made collection: enough states for a batch of the usual size."""
@@ -46,7 +46,7 @@ def prepare_all(jobs: Sequence[Job], tell: Tell) -> int:
     Raises:
         ArgumentError: On the first that cannot be prepared; it names the job.
     """
-    from hopgym_agents.training.commands import METHODS, quiet
+    from hopgym_agents.cli.train import METHODS, quiet
     from hopgym_agents.training.config import read_config
 
     quiet()
@@ -85,8 +85,8 @@ def _naming(job: Job) -> Iterator[None]:
 
 
 def _check(job: Job) -> None:
-    from hopgym.cli.policies import policy_named
-    from hopgym_agents.filtering import FILTERS
+    from hopgym.policies.registry import policy_named
+    from hopgym_agents.data.filtering import FILTERS
     from hopgym_agents.modeling.trainable import check_name
     from hopgym_agents.options import read_options
     from hopgym_agents.training.config import read_config
@@ -118,7 +118,7 @@ def _check_count(asked: Mapping[str, Any], there: int) -> None:
 
 
 def _check_method(name: str) -> None:
-    from hopgym_agents.training.commands import METHODS
+    from hopgym_agents.cli.train import METHODS
 
     if name not in METHODS:
         hint = did_you_mean(name, METHODS)

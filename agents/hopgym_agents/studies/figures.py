@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from hopgym.evaluation import Estimate
 from hopgym.evaluation.bootstrap import RESAMPLES, estimate, resampled
+from hopgym_agents.studies.jobs import METRICS
 from hopgym_agents.studies.plan import Job, evaluations
-from hopgym_agents.studies.working import METRICS
 
 _SEED = 1
 _NO_SIGN = 1e-12

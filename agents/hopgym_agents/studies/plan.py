@@ -12,12 +12,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hopgym.cli.arguments import resolve_id
+from hopgym.cli.options import resolve_id
 from hopgym.errors import require
-from hopgym_agents.studies.description import GRID, START, Arm, Collect, Stage, Study, Suite
 from hopgym_agents.studies.given import content_of
 from hopgym_agents.studies.reading import WHOLE
-from hopgym_agents.training.play import acting_options
+from hopgym_agents.studies.spec import GRID, START, Arm, Collect, Stage, Study, Suite
+from hopgym_agents.training.environments import acting_options
 from hopgym_agents.training.recipes import laid_over, merged
 
 FLOOR = "guess"
@@ -33,7 +33,7 @@ class Job:
     name: str
     """Unique in the study."""
     kind: str
-    """A key of `hopgym_agents.studies.working.KINDS`."""
+    """A key of `hopgym_agents.studies.jobs.KINDS`."""
     arguments: Mapping[str, Any]
     """All that decides it beside what it needs; plain JSON."""
     needs: Mapping[str, str] = field(default_factory=dict)

@@ -19,9 +19,9 @@ from threading import Thread
 from typing import Any, Protocol
 
 from hopgym.errors import HopgymError
-from hopgym_agents.studies.keeping import Kept
+from hopgym_agents.studies.jobs import Result, Tell, Work, do
 from hopgym_agents.studies.plan import Job
-from hopgym_agents.studies.working import Result, Tell, Work, do
+from hopgym_agents.studies.store import Kept
 
 ONE_THREAD: Mapping[str, str] = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),

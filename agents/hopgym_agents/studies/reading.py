@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 from msgspec import ValidationError, convert
 
-from hopgym.cli.policies import POLICIES
 from hopgym.errors import ArgumentError, DataError, did_you_mean, require
+from hopgym.policies.registry import POLICIES
 from hopgym_agents.modeling import Precision
-from hopgym_agents.studies.description import GRID, INSIDE, START, Arm, Study
+from hopgym_agents.studies.spec import GRID, INSIDE, START, Arm, Study
 from hopgym_agents.training.budget import Limits
 from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.folder import MODEL
-from hopgym_agents.training.play import Play, acting_options
+from hopgym_agents.training.environments import Play, acting_options
 from hopgym_agents.training.recipes import laid_over, merged, read_toml
+from hopgym_agents.training.run_folder import MODEL
 
 T = TypeVar("T")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from hopgym import __version__
-from hopgym.cli.machine import describe_environment
-from hopgym.cli.screen import console, new_table
-from hopgym.linefile import whole_file
+from hopgym.cli.display import console, new_table
+from hopgym.runs.line_file import whole_file
+from hopgym.runs.machine import describe_environment
 from hopgym_agents.curves.logs import write_curves
 from hopgym_agents.curves.page import Table
-from hopgym_agents.studies.description import Study
 from hopgym_agents.studies.plan import Job
+from hopgym_agents.studies.spec import Study
 from hopgym_agents.studies.tables import (
     NOT_RUN,
     Results,

@@ -14,9 +14,9 @@ import numpy as np
 from hopgym.evaluation import Estimate
 from hopgym.evaluation.bootstrap import plain_fields
 from hopgym_agents.curves.page import Table
-from hopgym_agents.studies.description import START, Study
 from hopgym_agents.studies.figures import Entry, Gain, entries_of, gain_of, mean_of
 from hopgym_agents.studies.plan import Job
+from hopgym_agents.studies.spec import START, Study
 from hopgym_agents.training.budget import Spent
 
 ABSENT = "–"

@@ -13,11 +13,11 @@ from typing import Annotated, Any, get_args, get_type_hints
 from msgspec import Meta, ValidationError, convert
 
 from hopgym.errors import ArgumentError, did_you_mean, require
-from hopgym_agents.filtering import FILTERS
+from hopgym_agents.data.filtering import FILTERS
 from hopgym_agents.modeling import PRECISIONS, Precision
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.budget import Limits
-from hopgym_agents.training.play import Play
+from hopgym_agents.training.environments import Play
 from hopgym_agents.training.recipes import laid_over, read_toml
 from hopgym_agents.training.rewards import JUDGE, NAMES
 
@@ -72,7 +72,7 @@ class TrainConfig:
     run: str = ""
     """Trajectory file or folder of a run, to learn from; methods that play need none."""
     filter: str = ""
-    """Which episodes are learnt from; a name of `hopgym_agents.filtering.FILTERS`. Empty: the
+    """Which episodes are learnt from; a name of `hopgym_agents.data.filtering.FILTERS`. Empty: the
     method's own, ``process`` for ``sft`` and ``none`` for ``stepwise``."""
     reward: dict[str, float] = field(default_factory=dict)
     """What actions are rewarded for: names of `hopgym_agents.training.rewards.NAMES`, weighed. A

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hopgym_agents.training.compact import compacted
+from hopgym_agents.training.callback import Books
+from hopgym_agents.training.compaction import compacted
 from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.ledger import Books
-from hopgym_agents.training.playing import Setting, check_groups
+from hopgym_agents.training.setup import Setting, check_groups
 
 USUAL: Mapping[str, Any] = {
     "num_generations": 8,

@@ -6,7 +6,7 @@ In: an environment of other tasks and the player. Out: success and F1, in all an
 from typing import Any
 
 from hopgym.env import HopEnv
-from hopgym_agents.training.player import Player
+from hopgym_agents.training.actor import Player
 
 _SEED = 0
 

@@ -12,9 +12,9 @@ from hopgym_agents.generate.loading import digest_of
 from hopgym_agents.modeling import Trainable
 from hopgym_agents.training.budget import Spent, read_spent
 from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.folder import RunFolder
-from hopgym_agents.training.play import acting_options
+from hopgym_agents.training.environments import acting_options
 from hopgym_agents.training.rows import Row, shown
+from hopgym_agents.training.run_folder import RunFolder
 
 _SERVING = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "device")
 """Options of a judge that do not decide what it says."""

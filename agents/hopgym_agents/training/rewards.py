@@ -15,7 +15,7 @@ from hopgym.errors import ArgumentError, HopgymError
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.generate import Generate
-from hopgym_agents.judge import Mark, judge_steps
+from hopgym_agents.judging.judge import Mark, judge_steps
 from hopgym_agents.prompts import PLAIN, Style
 
 JUDGE = "judge"

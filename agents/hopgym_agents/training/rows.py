@@ -13,8 +13,8 @@ from typing import Any
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
-from hopgym_agents.decomposition import decompose
-from hopgym_agents.training.play import world_of
+from hopgym_agents.data.decomposition import decompose
+from hopgym_agents.training.environments import world_of
 from hopgym_agents.training.rewards import Part, Rewards
 
 NOT_LEARNT = -100

@@ -12,13 +12,13 @@ import numpy as np
 
 from hopgym.errors import DataError
 from hopgym.trajectory import Trajectory
-from hopgym_agents.decomposition import SubTrajectory, decompose
-from hopgym_agents.training.folder import is_leader
-from hopgym_agents.training.ledger import Books
-from hopgym_agents.training.play import Worlds
-from hopgym_agents.training.player import Player
-from hopgym_agents.training.playing import Setting, count_worlds, generated
-from hopgym_agents.training.sft import Kept, passing_episodes
+from hopgym_agents.data.decomposition import SubTrajectory, decompose
+from hopgym_agents.training.actor import Player
+from hopgym_agents.training.callback import Books
+from hopgym_agents.training.environments import Worlds
+from hopgym_agents.training.methods.sft import Kept, passing_episodes
+from hopgym_agents.training.run_folder import is_leader
+from hopgym_agents.training.setup import Setting, count_worlds, generated
 
 _EMPTY_ROUNDS = 8
 """Rounds without a state after which a run is given up."""
@@ -106,7 +106,7 @@ class States:
 
     def _kept(self) -> Sequence[Trajectory]:
         """Return the episodes of a round that has been played."""
-        from hopgym.runfile import read_trajectories
+        from hopgym.runs.trajectory_file import read_trajectories
 
         if self._is_given:
             return self._given

@@ -6,7 +6,6 @@ when the draw came to nothing. Kinds are rows of a table, not branches.
 
 from collections.abc import Callable, Mapping
 
-from hopgym.worlds.dice import Dice
 from hopgym.worlds.people.drafts import Draft, is_countable
 from hopgym.worlds.people.pairs import Pairs
 from hopgym.worlds.people.vocabulary import ATTRIBUTES, LEADS, PERSON
@@ -19,6 +18,7 @@ from hopgym.worlds.queries import (
     Intersect,
     Superlative,
 )
+from hopgym.worlds.randomness import Dice
 
 _COUNT_TRIES = 4
 _WITNESSES = 2_000

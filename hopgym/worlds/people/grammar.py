@@ -7,7 +7,6 @@ In: a query, and how many entities each part of it leads to. Out: the question.
 from collections.abc import Callable, Mapping
 
 from hopgym.errors import DataError
-from hopgym.worlds.dice import Dice
 from hopgym.worlds.people.pages import with_article
 from hopgym.worlds.people.vocabulary import EMPLOYER, LEADS, PERSON, SCHEMA, TOWN
 from hopgym.worlds.queries import (
@@ -22,6 +21,7 @@ from hopgym.worlds.queries import (
     Query,
     Superlative,
 )
+from hopgym.worlds.randomness import Dice
 
 _HOLDS: Mapping[str, tuple[str, ...]] = {
     "job": ("{work} as {a_value}", "{has} the job of {a_value}"),

@@ -5,12 +5,12 @@ In: hops. Out: a `Draft` of two walks side by side, or None when the draw came t
 
 from collections.abc import Mapping
 
-from hopgym.worlds.dice import Dice
 from hopgym.worlds.people.drafts import Draft, is_countable
 from hopgym.worlds.people.vocabulary import LEADS, PERSON, SCHEMA
 from hopgym.worlds.people.walks import Walk, Walker, leads_to_people
 from hopgym.worlds.people.world import World
 from hopgym.worlds.queries import Compare, Intersect, Member, Name, Query
+from hopgym.worlds.randomness import Dice
 
 _AGES = ("older", "younger")
 _SIZES = ("larger", "smaller")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hopgym.errors import WorldError
-from hopgym.worlds.dice import Dice
 from hopgym.worlds.people.words import Words, in_names_split
+from hopgym.worlds.randomness import Dice
 
 NOBODY = -1
 

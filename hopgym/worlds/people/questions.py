@@ -13,12 +13,11 @@ import numpy as np
 
 from hopgym.errors import WorldError
 from hopgym.oracle import count_steps, plans_by_cost
-from hopgym.results import Composer, Result
 from hopgym.scoring import AnswerKind
 from hopgym.tasks import Question, Task
 from hopgym.tools import Toolbox, ToolSettings
+from hopgym.tools.results import Composer, Result
 from hopgym.verdicts import Knowledge
-from hopgym.worlds.dice import Dice
 from hopgym.worlds.people.drafts import Draft
 from hopgym.worlds.people.forms import Forms
 from hopgym.worlds.people.grammar import Grammar
@@ -27,6 +26,7 @@ from hopgym.worlds.people.vocabulary import SCHEMA
 from hopgym.worlds.people.walks import Walker
 from hopgym.worlds.people.world import World
 from hopgym.worlds.queries import Attribute, Compare, Count, Follow, Intersect, Member, Query
+from hopgym.worlds.randomness import Dice
 
 UNKNOWN = (
     *("unknown", "unanswerable", "none", "no answer", "no one", "nobody", "nothing", "n/a"),

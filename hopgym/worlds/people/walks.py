@@ -7,10 +7,10 @@ comes back to an entity, and every set on it stays small enough to be read.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hopgym.worlds.dice import Dice
 from hopgym.worlds.people.vocabulary import EMPLOYER, LEADS, PERSON, TOWN
 from hopgym.worlds.people.world import World
 from hopgym.worlds.queries import Follow, Having, Name, Query
+from hopgym.worlds.randomness import Dice
 
 _BY_ATTRIBUTE = 0.25
 _PLACE = 0.15

@@ -1,0 +1,1 @@
+"""The verbs that the learning side adds to the command line."""

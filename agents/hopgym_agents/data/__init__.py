@@ -1,0 +1,1 @@
+"""Training data: sub-trajectories, filters, and export formats."""

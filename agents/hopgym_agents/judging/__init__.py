@@ -1,0 +1,1 @@
+"""LLM judges, the store of their judgements, and the audit against exact verdicts."""

@@ -1,0 +1,133 @@
+"""Files of judgements: one header line, then one judged step a line, as JSON.
+
+In: judgements, as they come. Out: a file that the same judge on the same run goes on with, as
+`hopgym.runs.trajectory_file` does for episodes: one writer at a time, each line whole or not there.
+"""
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from hopgym.errors import RunFileError
+from hopgym.runs.line_file import LineWriter, read_lines, replace_lines
+from hopgym.runs.trajectory_file import Header, read_header, words_differing
+from hopgym_agents.judging.judge import Judgement
+
+Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgementsHeader(Header):
+    """The first line of a file of judgements; its words are for messages alone."""
+
+    judge: str = ""
+    """Fingerprint of the generator that judges; empty in files of older versions."""
+
+
+def judgements_header(run: Header, judge: str) -> JudgementsHeader:
+    """Return the header of the judgements of a run.
+
+    Args:
+        run: Header of the run's trajectory file.
+        judge: Fingerprint of the generator that judges.
+    """
+    made = Header.of({"run": run.config, "judge": judge}, run.source)
+    return JudgementsHeader(made.schema, made.config, made.source, made.code, judge=judge)
+
+
+def read_judgements(path: str | os.PathLike[str]) -> Iterator[Judgement]:
+    """Yield the judgements of a file; a half-written last line is passed over.
+
+    Raises:
+        DataError: When the file does not exist or is no file of judgements.
+    """
+    read_header(path)
+    for _, judgement in _records(Path(path)):
+        yield judgement
+
+
+def texts_of(path: str | os.PathLike[str], keys: Collection[Key]) -> list[str]:
+    """Return the texts of some judgements of a file, in its order."""
+    if not keys:
+        return []
+    return [each.text for each in read_judgements(path) if each.key in keys]
+
+
+class JudgementWriter(LineWriter[dict[Key, Judgement]]):
+    """Appends judgements to a file, as its only writer while it is open; a context manager.
+
+    ``kept`` holds the judgements in the file by their keys, without their texts.
+
+    Args:
+        path: The file, made with its folders where it does not exist.
+        header: Of `judgements_header`.
+
+    Raises:
+        RunFileError: When another writer has the file open, or it belongs to another run or judge.
+        DataError: When it is no file of judgements, or a line is corrupt.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], header: JudgementsHeader) -> None:
+        super().__init__(path, partial(_take_up, header=header))
+
+    def write(self, judgement: Judgement) -> None:
+        """Append a judgement; when this returns, no kill of the process can lose it.
+
+        Raises:
+            RunFileError: When the file holds one of this step, or the disk is full.
+        """
+        if judgement.key in self.kept:
+            raise RunFileError(
+                f"{self.path} must hold each step once, got {judgement.key} again; leave out "
+                "what is kept"
+            )
+        self._append(msgspec.json.encode(judgement) + b"\n")
+        self.kept[judgement.key] = replace(judgement, text="")
+
+
+def _take_up(path: Path, header: JudgementsHeader) -> dict[Key, Judgement]:
+    """Make a file ready to be appended to, under its lock; return what it holds."""
+    if not path.exists() or not path.stat().st_size:
+        replace_lines(path, [msgspec.json.encode(header) + b"\n"])
+        return {}
+    found = read_header(path)
+    if (found.config, found.source) != (header.config, header.source):
+        raise RunFileError(
+            f"{path} must hold judgements of the same run and judge, {_differing(path, header)}; "
+            "give the old options again, or another file as --out FILE"
+        )
+    first = _first_line(path)
+    kept, size = {}, len(first)
+    for line, judgement in _records(path):
+        kept[judgement.key] = replace(judgement, text="")
+        size += len(line)
+    if size != path.stat().st_size:
+        replace_lines(path, [first, *(line for line, _ in _records(path))])
+    return kept
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline().removesuffix(b"\n") + b"\n"
+
+
+def _differing(path: Path, header: JudgementsHeader) -> str:
+    """Return in words what tells the judgements of a file from those of a header."""
+    found = msgspec.json.decode(_first_line(path), type=JudgementsHeader)
+    if found.source == header.source and found.judge and found.judge != header.judge:
+        return f"got another judge: {words_differing(found.judge, header.judge)}"
+    if found.judge:
+        return "got those of another run"
+    return f"got another of the two (hash {found.config[:8]}, now {header.config[:8]})"
+
+
+def _records(path: Path) -> Iterator[tuple[bytes, Judgement]]:
+    """Yield each whole line, with its newline, and its record."""
+    with path.open("rb") as file:
+        file.readline()
+        for _, line, judgement in read_lines(path, file, Judgement, "a judgement"):
+            yield line, judgement

@@ -1,0 +1,228 @@
+"""The tiny model: a language model from scratch that fits its worlds, and nothing else.
+
+In: a folder and a size. Out: a random model of Qwen3's architecture with a tokenizer of its own, as
+a folder that transformers, trl, peft and the generators here load like any other. It knows nothing
+until it is trained; what makes that possible within minutes on a CPU (few words, each a token
+wherever it stands, weights of deviation 1 / sqrt(hidden), a small rotary base, wide attention) was
+found by trial.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import typer
+
+from hopgym.cli.display import print_json, say, say_wrote
+from hopgym.cli.options import (
+    read_arguments,
+    resolve_id,
+    takes_arguments,
+    write_arguments,
+)
+from hopgym.errors import ArgumentError, require
+from hopgym_agents.modeling.tiny_tokenizer import END, TURN, TURN_END, build_tokenizer, texts_of
+
+DEMO_ID = "hopgym/People-v0"
+DEMO: Mapping[str, Any] = MappingProxyType(
+    {
+        "size": 25,
+        "page_style": "brief",
+        "name_pool": "small",
+        "names_split": "train",
+        "relations": ("mother", "father", "husband", "wife"),
+        "kinds": ("chain",),
+        "hops": (1, 3),
+        "questions_per_world": 1,
+        "max_steps": 8,
+        "instructions": False,
+    }
+)
+"""Arguments of the worlds that the tiny model is made for: brief pages, few words, one value each,
+a fresh world for every question."""
+
+_HEAD = 32
+_WIDE = 8 * _HEAD
+"""Up to here attention is twice as wide as the states, by which small models learn sooner."""
+_CONTEXT = 4_096
+
+CHAT_TEMPLATE = """\
+{%- macro said(message) -%}
+{{- message.content if message.content is string else
+    (message.content or []) | map(attribute='text') | join('') }}
+{%- endmacro -%}
+{%- if tools -%}
+{{- 'TURNsystem\\n' }}
+{%- if messages[0].role == 'system' %}{{- said(messages[0]) + '\\n\\n' }}{% endif %}
+{{- 'Tools:' }}
+{%- for tool in tools %}{{- '\\n' + (tool | tojson) }}{% endfor %}
+{{- '\\nA call is written as\\n<tool_call>\\n' }}
+{{- '{"name": tool, "arguments": {argument: value}}\\n</tool_call>END\\n' }}
+{%- endif -%}
+{%- for message in messages -%}
+{%- if message.role == 'assistant' -%}
+{{- 'TURNassistant\\n' }}
+{%- generation -%}
+{{- said(message) }}
+{%- for call in message.tool_calls or [] -%}
+{%- set call = call.function or call -%}
+{{- '\\n' if said(message) or not loop.first }}
+{{- '<tool_call>\\n{"name": ' + (call.name | tojson) + ', "arguments": ' }}
+{{- call.arguments if call.arguments is string else call.arguments | tojson }}
+{{- '}\\n</tool_call>' }}
+{%- endfor -%}
+{{- 'END' }}
+{%- endgeneration -%}
+{{- '\\n' }}
+{%- elif not (tools and loop.first and message.role == 'system') -%}
+{{- 'TURN' + message.role + '\\n' + said(message) + 'END\\n' }}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{- 'TURNassistant\\n' }}{% endif -%}
+""".replace("TURN", TURN).replace("END", TURN_END)
+"""Each message between its marks, as it stands: a longer conversation only adds to a shorter one.
+What the assistant wrote is marked, so that trainers can put the loss on it alone."""
+
+RESPONSE_TEMPLATE: Mapping[str, Any] = MappingProxyType(
+    {
+        "defaults": {"role": "assistant"},
+        "start_anchor": f"{TURN}assistant\n",
+        "fields": {
+            "tool_calls": {
+                "open": "<tool_call>",
+                "close_pattern": r"</tool_call>\s*",
+                "repeats": True,
+                "content": "json",
+                "transform": {"type": "function", "function": "{content}"},
+            },
+            "content": {"close_pattern": r"<\|im_end\|>\s*", "content": "text"},
+        },
+    }
+)
+"""How transformers and trl read the calls of tools back out of what the model writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A tiny model on disk."""
+
+    path: str
+    """Its folder."""
+    parameters: int
+    tokens: int
+    """Of the vocabulary, those of single bytes and the special ones among them."""
+
+
+def make_tiny(
+    path: Path | str,
+    *,
+    hidden: int = 128,
+    layers: int = 3,
+    seed: int = 0,
+    env_id: str = DEMO_ID,
+    env_kwargs: Mapping[str, Any] = DEMO,
+) -> Made:
+    """Write a random model of Qwen3's architecture with its tokenizer.
+
+    The same arguments give the same files. The words of all templates, prompts and the small name
+    pool are tokens, and the most frequent ones of the environment's first pages.
+
+    Args:
+        path: A folder that is new or empty.
+        hidden: Size of the states, a multiple of 32, at least 32. 128 and three layers learn best
+            for their time.
+        layers: Number of them, at least 1.
+        seed: Of the weights, 0 or more.
+        env_id: Where the model is to act.
+        env_kwargs: Arguments of that environment.
+
+    Raises:
+        ArgumentError: On arguments out of range, or a folder that holds something.
+    """
+    good = type(hidden) is int and hidden >= _HEAD and hidden % _HEAD == 0
+    require(good, "hidden", f"a multiple of {_HEAD} from {_HEAD}", hidden)
+    require(type(layers) is int and layers >= 1, "layers", "a whole number from 1", layers)
+    require(type(seed) is int and seed >= 0, "seed", "a whole number from 0", seed)
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArgumentError(
+            f"path must be a folder that is new or empty, got {str(path)!r}, which holds something "
+            "already; name another one"
+        )
+    tokenizer = _tokenizer(env_id, env_kwargs)
+    model = _model(tokenizer, hidden, layers, seed)
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return Made(str(folder), parameters, len(tokenizer))
+
+
+@takes_arguments
+def tiny(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder, new or empty.")],
+    hidden: Annotated[int, typer.Option(help="Size of the states, a multiple of 32.")] = 128,
+    layers: Annotated[int, typer.Option(help="Number of layers.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
+    env: Annotated[str, typer.Option(help="Environment whose words it is to know.")] = DEMO_ID,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Make a tiny language model from scratch, for brief pages and few words.
+
+    Random weights of Qwen3's architecture and a tokenizer of their own, to be
+    trained on a CPU. Arguments of the environment follow as --name value.
+    """
+    plain, arguments = read_arguments(ctx.args)
+    require(not plain, "words", "arguments of the environment as --name value", plain)
+    env_id = resolve_id(env)
+    kwargs = {**DEMO, **arguments} if env_id == DEMO_ID else arguments
+    made = make_tiny(
+        path, hidden=hidden, layers=layers, seed=seed, env_id=env_id, env_kwargs=kwargs
+    )
+    if as_json:
+        print_json(asdict(made))
+    else:
+        say(f"{made.parameters:,} random parameters, {made.tokens:,} tokens")
+    options = {"llm.generator": "local", "llm.model": str(path)}
+    words = write_arguments({"policy": "llm", **options, **kwargs})
+    say_wrote({"model": path}, {"play with it": shlex.join(["hopgym", "eval", env_id, *words])})
+
+
+def _tokenizer(env_id: str, env_kwargs: Mapping[str, Any]) -> Any:
+    tokenizer = build_tokenizer([CHAT_TEMPLATE, *texts_of(env_id, env_kwargs)])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.response_template = dict(RESPONSE_TEMPLATE)
+    tokenizer.model_max_length = _CONTEXT
+    return tokenizer
+
+
+def _model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    heads = max(hidden, min(2 * hidden, _WIDE)) // _HEAD
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=3 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        head_dim=_HEAD,
+        max_position_embeddings=_CONTEXT,
+        rope_parameters={"rope_type": "default", "rope_theta": 100.0},
+        initializer_range=hidden**-0.5,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.convert_tokens_to_ids(TURN_END),
+        pad_token_id=tokenizer.convert_tokens_to_ids(END),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen3ForCausalLM(config)
+    # ``transformers serve`` heeds a temperature only where a model samples by default.
+    model.generation_config.do_sample = True
+    return model

@@ -1,0 +1,5 @@
+"""PhantomWiki: universes that it wrote, judged exactly."""
+
+from hopgym.benchmarks.phantomwiki.source import PhantomWikiSource
+
+__all__ = ["PhantomWikiSource"]

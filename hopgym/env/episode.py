@@ -1,0 +1,251 @@
+"""Episode: the rules of one episode, without any of Gymnasium's.
+
+In: a task and texts, one at a time. Out: a `Step` each, judged and paid for.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from hopgym.actions import Action, Dialect, Malformed, Reader, dialect_named
+from hopgym.env.prompt import at_once_prompt, context_of, tools_prompt
+from hopgym.env.settings import EnvSettings
+from hopgym.errors import ArgumentError
+from hopgym.oracle import Call, gold_action, next_call
+from hopgym.scoring import Score
+from hopgym.tasks import Task, TaskSource
+from hopgym.tools import Toolbox, argument_names, normalized_call
+from hopgym.tools.results import Result
+from hopgym.trajectory import Step, StopReason, calls_of
+from hopgym.verdicts import Knowledge, Shown, Verdict, answer_verdict
+
+_NO_SCORE = Score(0.0, 0.0)
+_NOTHING = Shown()
+
+
+class Taken(NamedTuple):
+    """A step on the way to a record: the fields of a `Step` in order, far cheaper to make."""
+
+    text: str
+    action: Action | None
+    observation: str
+    shown: Shown
+    verdict: Verdict
+    process_reward: float
+    outcome_reward: float
+    potential: float
+    given: bool
+
+
+class Episode:
+    """One attempt at one task.
+
+    Args:
+        source: Where the task comes from; it scores the answer.
+        index: The task's index in its source.
+        task: The task of that index.
+        settings: Budget, dialect, mode and reward.
+        toolbox: The tools over the task's corpus.
+    """
+
+    def __init__(
+        self,
+        source: TaskSource,
+        index: int,
+        task: Task,
+        settings: EnvSettings,
+        toolbox: Toolbox,
+    ) -> None:
+        self.source, self.index, self.task = source, index, task
+        self.settings, self.toolbox = settings, toolbox
+        self.tools = source.tools if settings.mode == "tools" else ("answer",)
+        self.knowledge = Knowledge(task)
+        self.judged = settings.mode == "tools" and bool(task.question.proofs)
+        self.evidence_source = source.evidence_source if self.judged else "none"
+        self.taken: list[Taken] = []
+        self._steps: list[Step] = []
+        self.reason = StopReason.RUNNING
+        self.score = _NO_SCORE
+        self.budget = settings.budget
+        self._noisy = bool(toolbox.settings.search_noise or toolbox.settings.tool_failure)
+        self._malformed_streak = 0
+        self._calls: set[tuple[str, str, int]] = set()
+        self._showed: dict[tuple[str, str, int], tuple[Result, Shown]] = {}
+        self._reader = _reader(settings.dialect, self.tools)
+
+    def copy(self) -> "Episode":
+        """Return an independent copy, at a cost that does not depend on the corpus."""
+        twin = object.__new__(Episode)
+        twin.__dict__.update(self.__dict__)
+        twin.knowledge = self.knowledge.copy()
+        twin.taken = self.taken.copy()
+        twin._steps = self._steps.copy()
+        twin._calls = self._calls.copy()
+        twin._showed = self._showed.copy()
+        return twin
+
+    @property
+    def dialect(self) -> Dialect:
+        """How calls are written."""
+        return self._reader.dialect
+
+    @property
+    def potential(self) -> float:
+        """The potential in [0, 1]; 0.0 where the evidence is unknown."""
+        return self.knowledge.potential if self.judged else 0.0
+
+    def prompt(self) -> str:
+        """Return the text that opens the episode."""
+        settings, task = self.settings, self.task
+        if not settings.instructions:
+            asked = f"Question: {task.question.text}"
+        elif settings.mode == "tools":
+            asked = tools_prompt(task, self.source, self.dialect, settings)
+        else:
+            asked = at_once_prompt(task, self.source, self.dialect, settings)
+        if settings.mode != "one_turn":
+            return asked
+        numbered = settings.ask_support and self.source.names_sentences
+        pages = context_of(task, self._rng(0), settings.context_chars, numbered=numbered)
+        return f"{pages}\n\n{asked}" if pages else asked
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps so far; made when asked for, as playing on needs none of them."""
+        self._steps += (Step(*taken) for taken in self.taken[len(self._steps) :])
+        return self._steps
+
+    def take(self, text: str, *, given: bool = False) -> Taken:
+        """Return what came of a text; any string makes a step.
+
+        Args:
+            text: What the agent wrote.
+            given: Whether the step belongs to a reset's prefix.
+        """
+        parsed = self._reader.read(str(text))
+        action = parsed.action
+        before = self.knowledge.potential
+        outcome = 0.0
+        shown = _NOTHING
+        if isinstance(action, Malformed):
+            verdict, observation = Verdict.MALFORMED, self._refuse(action)
+        elif action.tool == "answer":
+            verdict, observation = self._answer(action), "Answer given."
+            outcome = self.score.f1 if self.settings.score == "f1" else self.score.em
+        else:
+            result = self.toolbox.call(action, self._noise() if self._noisy else None)
+            verdict, shown = self._judge(action, result)
+            observation = result.text
+        taken = Taken(
+            parsed.text,
+            None if isinstance(action, Malformed) else action,
+            observation + self._end_of_step(),
+            shown,
+            verdict,
+            self._process_reward(before, given),
+            outcome,
+            self.knowledge.potential if self.judged else 0.0,
+            given,
+        )
+        self.taken.append(taken)
+        return taken
+
+    def replay(self, prefix: Sequence[str]) -> None:
+        """Take the texts of a prefix as given steps.
+
+        Raises:
+            ArgumentError: When one of them ends the episode.
+        """
+        for number, text in enumerate(prefix, start=1):
+            self.take(text, given=True)
+            if self.reason:
+                raise ArgumentError(
+                    f"options['prefix'] must leave the episode open, its action {number} of "
+                    f"{len(prefix)} ends it ({self.reason})"
+                )
+
+    def reward(self, step: Taken) -> float:
+        """Return what a step pays by the settings, less the step penalty."""
+        reward = 0.0
+        if self.settings.reward != "process":
+            reward += step.outcome_reward
+        if self.settings.reward != "outcome":
+            reward += step.process_reward
+        return reward - self.settings.step_penalty
+
+    def oracle_call(self) -> Call:
+        """Return the oracle's next call from here; without known evidence it answers at once."""
+        if not self.judged:
+            return Call(gold_action(self.task.question))
+        made = [action for _, action in calls_of(self.steps)]
+        return next_call(self.toolbox, self.task, self.knowledge, made)
+
+    def _refuse(self, malformed: Malformed) -> str:
+        self._malformed_streak += 1
+        if self._malformed_streak >= self.settings.max_malformed:
+            self.reason = StopReason.MALFORMED
+        forms = (self.dialect.example(name, arg) for name, arg in self._reader.tools.items())
+        return f"Not understood: {malformed.reason}. Write {' or '.join(forms)}"
+
+    def _answer(self, action: Action) -> Verdict:
+        self.score = self.source.score(self.task, action.argument)
+        self.reason = StopReason.ANSWER
+        if not self.judged:
+            return Verdict.UNJUDGED
+        return answer_verdict(self.score.em == 1.0, self.knowledge.proven)
+
+    def _judge(self, action: Action, result: Result) -> tuple[Verdict, Shown]:
+        self._malformed_streak = 0
+        if result.failed:
+            return Verdict.FAILED, _NOTHING
+        written = (action.tool, action.argument, action.page)
+        before = self._showed.get(written)
+        if before is not None and before[0] is result:
+            # The very same result again can change nothing.
+            return Verdict.REPEAT, before[1]
+        shown = Shown(result.sentences, self.knowledge.find_titles(result.seen))
+        self._showed[written] = result, shown
+        change = self.knowledge.observe(shown, (action.tool, action.argument))
+        call = normalized_call(action, self.toolbox)
+        repeated = call in self._calls
+        self._calls.add(call)
+        if self.judged and change is not Verdict.IRRELEVANT:
+            return change, shown
+        if repeated:
+            return Verdict.REPEAT, shown
+        return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), shown
+
+    def _process_reward(self, before: float, given: bool) -> float:
+        """Return what the step earned; given steps and unknown evidence earn nothing."""
+        if given or not self.judged or self.knowledge.potential == before:
+            return 0.0
+        return self.knowledge.process_reward(before)
+
+    def _end_of_step(self) -> str:
+        """Settle whether the budget has run out; return what the observation says of it."""
+        left = self.budget - len(self.taken) - 1
+        if left <= 0 and not self.reason:
+            self.reason = StopReason.BUDGET
+        if self.reason is StopReason.BUDGET:
+            return "\n[no steps left]"
+        if self.reason or not self.settings.instructions:
+            return ""
+        return f"\n[{left} steps left]" if left > 1 else "\n[1 step left]"
+
+    def _noise(self) -> np.random.Generator:
+        return self._rng(len(self.taken) + 1)
+
+    def _rng(self, t: int) -> np.random.Generator:
+        """Return the randomness of step ``t`` (0 for the prompt), from seed, task and t alone."""
+        digest = hashlib.sha256(self.task.question.id.encode("utf-8", "replace")).digest()
+        words = np.frombuffer(digest, dtype=np.uint32).tolist()
+        seed = np.random.SeedSequence([self.toolbox.settings.noise_seed, t, *words])
+        return np.random.default_rng(seed)
+
+
+@lru_cache
+def _reader(dialect: str, tools: tuple[str, ...]) -> Reader:
+    return Reader(dialect_named(dialect), argument_names(tools))

@@ -1,0 +1,115 @@
+"""Policies that close over the source: its oracle, its guess, and the reader of every page.
+
+They look at what an agent is never shown, so what they score is a ceiling or a floor.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hopgym.actions import Action
+from hopgym.documents import Corpus, fold
+from hopgym.env.settings import EnvSettings, field_names
+from hopgym.oracle import Call, gold_action, next_call
+from hopgym.policies.base import PrefixPolicy, budget_ends, write_answer, write_call
+from hopgym.tasks import TaskSource
+from hopgym.tools import Toolbox, ToolSettings, normalized_call
+from hopgym.trajectory import Completion, Trajectory, calls_of, knowledge_after
+
+_NEXT_PART = re.compile(r"\[part \d+ of \d+; the next is #(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class GuessPolicy(PrefixPolicy):
+    """Answers at once with what the source guesses without reading."""
+
+    source: TaskSource = field(repr=False)
+
+    def act(self, prefix: Trajectory) -> str:
+        """Return the guess as an answer."""
+        return write_answer(prefix, self.source.guess(self.source[prefix.index]))
+
+
+@dataclass(frozen=True, slots=True)
+class OraclePolicy(PrefixPolicy):
+    """Earns the cheapest proof, then gives the gold answer; from any prefix.
+
+    A step that uses a title not shown comes as a `Completion` with the finish reason
+    ``privileged``. Where there is nothing to read or to prove, it answers at once.
+    """
+
+    source: TaskSource = field(repr=False)
+    tool_settings: ToolSettings | None = None
+    """The environment's own; None reads them from the trajectory's ``env_kwargs``."""
+
+    def act(self, prefix: Trajectory) -> str | Completion:
+        """Return the oracle's next call."""
+        call = self._next_call(prefix)
+        text = write_call(prefix, call.action)
+        return Completion(text, finish_reason="privileged") if call.privileged else text
+
+    def _next_call(self, prefix: Trajectory) -> Call:
+        task = self.source[prefix.index]
+        if prefix.tools == ("answer",) or not task.question.proofs:
+            return Call(gold_action(task.question))
+        toolbox = Toolbox(task.corpus, self.tool_settings or _tool_settings(prefix))
+        knowledge = knowledge_after(task, prefix.steps)
+        return next_call(toolbox, task, knowledge, [call for _, call in calls_of(prefix.steps)])
+
+
+@dataclass(frozen=True, slots=True)
+class ExhaustivePolicy(PrefixPolicy):
+    """Looks every page of the corpus up in order, then answers with the source's guess.
+
+    The last step of the budget is kept for the answer. As titles are taken from the corpus, the
+    lookups come as `Completion` with the finish reason ``privileged``.
+    """
+
+    source: TaskSource = field(repr=False)
+    max_steps: int | None = None
+    """The environment's step budget; None reads it from the trajectory's ``env_kwargs`` or else
+    takes the source's, or the package's default. An observation that says so ends it earlier."""
+
+    def act(self, prefix: Trajectory) -> str | Completion:
+        """Return the lookup of the first page or part not read so far, or the answer."""
+        task = self.source[prefix.index]
+        reads = "lookup" in prefix.tools and len(prefix.steps) + 1 < self._budget(prefix)
+        action = _unread(task.corpus, prefix) if reads and not budget_ends(prefix) else None
+        if action is None:
+            return write_answer(prefix, self.source.guess(task))
+        return Completion(write_call(prefix, action), finish_reason="privileged")
+
+    def _budget(self, prefix: Trajectory) -> int:
+        known = (self.max_steps, prefix.env_kwargs.get("max_steps"), self.source.max_steps)
+        return next((int(steps) for steps in known if steps), EnvSettings().max_steps)
+
+
+def _unread(corpus: Corpus, prefix: Trajectory) -> Action | None:
+    toolbox = Toolbox(corpus, ToolSettings())
+    read = {
+        normalized_call(action, toolbox)[1:]: step.observation
+        for step, action in calls_of(prefix.steps)
+        if action.tool == "lookup"
+    }
+    for position in range(len(corpus)):
+        title = corpus.pages.title(position)
+        part = _unread_part(fold(title), read)
+        if part and title.strip():
+            return Action("lookup", title, page=part)
+    return None
+
+
+def _unread_part(title: str, read: Mapping[tuple[str, int], str]) -> int:
+    """Return the first part of a page not read so far, from 1; 0 when all were."""
+    part = 1
+    while observation := read.get((title, part)):
+        further = _NEXT_PART.findall(observation)
+        if not further or int(further[-1]) <= part:
+            return 0
+        part = int(further[-1])
+    return part
+
+
+def _tool_settings(prefix: Trajectory) -> ToolSettings:
+    names = set(field_names(ToolSettings)) & set(prefix.env_kwargs)
+    return ToolSettings(**{name: prefix.env_kwargs[name] for name in names})

@@ -1,0 +1,1 @@
+"""Runs on disk: trajectory files, run folders, and what a run was made with."""

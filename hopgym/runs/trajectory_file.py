@@ -1,0 +1,255 @@
+"""Trajectory files: one header line, then one finished episode a line, as JSON.
+
+In: finished trajectories, in the order they end. Out: the same ones, read back. A run that was
+killed leaves a file that the same run goes on with: no episode is lost, none stands there twice.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+
+from hopgym import __version__
+from hopgym.errors import ArgumentError, DataError, RunFileError, require
+from hopgym.runs.key_set import Key, KeySet
+from hopgym.runs.line_file import LineWriter, read_lines, replace_lines
+from hopgym.trajectory import ERROR_REASONS, Trajectory
+
+SCHEMA = 1
+"""Version of the layout of a line."""
+
+_OPENING = {")": "(", "]": "[", "}": "{"}
+_CLOSING = {opening: closing for closing, opening in _OPENING.items()}
+_T = TypeVar("_T")
+_NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a trajectory file: what its records have in common."""
+
+    schema: int
+    """`SCHEMA` of the code that began the file."""
+    config: str
+    """Hex digest of all that decides the episodes beside the tasks."""
+    source: str
+    """`hopgym.tasks.TaskSource.fingerprint` of the tasks."""
+    code: str
+    """Version of hopgym that began the file."""
+    policy: str = ""
+    """What the policy says of itself, for messages alone; empty where it says nothing."""
+
+    @classmethod
+    def of(cls, config: object, source: str, policy: object = "") -> "Header":
+        """Return the header of a run of this version of hopgym.
+
+        Args:
+            config: What decides the episodes beside the tasks: JSON values and dataclasses.
+            source: Fingerprint of the tasks.
+            policy: Fingerprint of the policy, which the config holds as well: a text, or what else
+                JSON can hold.
+        """
+        text = msgspec.json.encode(config, order="sorted")
+        return cls(SCHEMA, hashlib.sha256(text).hexdigest(), source, __version__, _words(policy))
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Return the header of a trajectory file.
+
+    Raises:
+        DataError: When the file does not exist, is no trajectory file, or has another schema.
+    """
+    with _open(Path(path)) as file:
+        return _decode_header(Path(path), file.readline())
+
+
+def read_trajectories(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
+    """Yield the records of a trajectory file in the order they were written.
+
+    A half-written last line, as a killed run leaves it, is passed over.
+
+    Raises:
+        DataError: When the file is no trajectory file, or a line is corrupt or holds the task and
+            sample of an earlier one.
+    """
+    for _, trajectory in _records(Path(path)):
+        yield trajectory
+
+
+def as_recorded(value: _T) -> _T:
+    """Return a record, or a part of one, as it will be read back.
+
+    Raises:
+        ArgumentError: When it holds what JSON cannot: NaN, infinities, lone surrogates, or values
+            of types that the record does not declare.
+    """
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value), type=type(value))
+    except (TypeError, *_NOT_JSON) as error:
+        raise ArgumentError(
+            f"{type(value).__name__} must hold plain finite JSON values of its declared types, "
+            f"got one that does not: {error}"
+        ) from error
+
+
+class TrajectoryWriter(LineWriter[KeySet]):
+    """Appends finished trajectories to a file, as its only writer while it is open.
+
+    Opening takes up a file where a killed run left it: a half-written last line is cut, and error
+    records are dropped to be done again. Use it as a context manager, or call `close`.
+
+    Args:
+        path: The file, made with its folders where it does not exist. While it is open,
+            ``<path>.lock`` stands beside it.
+        header: What the records have in common.
+
+    Raises:
+        RunFileError: When another writer has the file open, or the file belongs to another config
+            or source. A file begun by another version of hopgym is warned of.
+        DataError: When the file is no trajectory file or a line is corrupt.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
+        super().__init__(path, partial(_take_up, header=header))
+
+    @property
+    def finished(self) -> Set[Key]:
+        """Task index and sample of the records in the file: live, and not to be changed."""
+        return self.kept
+
+    def write(self, trajectory: Trajectory) -> None:
+        """Append a finished trajectory; when this returns, no kill of the process can lose it.
+
+        Raises:
+            ArgumentError: When the trajectory has not ended, or could not be read back.
+            RunFileError: When the file holds its task and sample already, or the disk is full.
+        """
+        require(bool(trajectory.reason), "trajectory", "one that has ended", trajectory.key)
+        key = trajectory.index, trajectory.sample
+        if key in self.kept:
+            raise RunFileError(
+                f"{self.path} must hold each task and sample once, got {trajectory.key}, of index "
+                f"{trajectory.index}, again; leave out what is in finished"
+            )
+        as_recorded(trajectory)
+        self._append(msgspec.json.encode(trajectory) + b"\n")
+        self.kept.add(key)
+
+
+def _take_up(path: Path, header: Header) -> KeySet:
+    """Make a file ready to be appended to, under its lock; return the keys of its records."""
+    if not path.exists() or not path.stat().st_size:
+        replace_lines(path, [msgspec.json.encode(header) + b"\n"])
+        return KeySet()
+    with path.open("rb") as file:
+        first = file.readline().removesuffix(b"\n") + b"\n"
+    _refuse_another(path, _decode_header(path, first), header)
+    keys, kept_bytes = KeySet(), len(first)
+    for line, trajectory in _records(path):
+        if trajectory.reason not in ERROR_REASONS:
+            keys.add((trajectory.index, trajectory.sample))
+            kept_bytes += len(line)
+    if kept_bytes != path.stat().st_size:
+        kept = (line for line, each in _records(path) if each.reason not in ERROR_REASONS)
+        replace_lines(path, chain([first], kept))
+    return keys
+
+
+def _words(policy: object) -> str:
+    """Return what a policy says of itself as a text; empty where it says nothing."""
+    if isinstance(policy, str):
+        return policy
+    plain = msgspec.to_builtins(policy, str_keys=True, order="sorted")
+    return "" if plain is None else json.dumps(plain)
+
+
+def words_differing(then: str, now: str) -> str:
+    """Return in words what each of two fingerprints holds that the other lacks."""
+    old, new = then.split(), now.split()
+    alone = (_tidy(w for w in a if w not in b) for a, b in ((old, new), (new, old)))
+    was, is_now = (part or "nothing more" for part in alone)
+    return f"then {was:.200}, now {is_now:.200}"
+
+
+def _tidy(words: Iterable[str]) -> str:
+    """Return words as one text, without brackets at its ends that close or open nothing in it."""
+    text = " ".join(words).strip(",;")
+    while (end := text[-1:]) in _OPENING and text.count(end) > text.count(_OPENING[end]):
+        text = text[:-1]
+    while (start := text[:1]) in _CLOSING and text.count(start) > text.count(_CLOSING[start]):
+        text = text[1:]
+    return text
+
+
+def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
+    told = f"hash {found.config[:8]}, now {wanted.config[:8]}"
+    if found.source != wanted.source:
+        told = f"hash {found.source[:8]}, now {wanted.source[:8]}"
+        what = "source: another version or arguments of the tasks"
+    elif found.config == wanted.config:
+        what = ""
+    elif found.policy == wanted.policy or not (found.policy and wanted.policy):
+        what = "config: another environment argument, seed or policy"
+        if wanted.policy and not found.policy:
+            what += ", or it was begun by an earlier version that named policies otherwise"
+    else:
+        what = "policy: its name, options, seed, or the code of an agent has changed since"
+        told = words_differing(found.policy, wanted.policy)
+    if what:
+        raise RunFileError(
+            f"{path} was written with another {what} ({told}); give the old ones again or another "
+            "file (--out)"
+        )
+    if found.code != wanted.code:
+        text = f"{path} was begun by hopgym {found.code} and goes on with {wanted.code}"
+        warnings.warn(text, stacklevel=5)
+
+
+def _records(path: Path) -> Iterator[tuple[bytes, Trajectory]]:
+    """Yield each whole line, with its newline, and its record."""
+    keys = KeySet()
+    with _open(path) as file:
+        _decode_header(path, file.readline())
+        for number, line, trajectory in read_lines(path, file, Trajectory, "a trajectory"):
+            key = trajectory.index, trajectory.sample
+            if key in keys:
+                raise DataError(
+                    f"{path}, line {number}: expected each task and sample once, got "
+                    f"{trajectory.key}, of index {trajectory.index}, again; remove one of the lines"
+                )
+            keys.add(key)
+            yield line, trajectory
+
+
+def _decode_header(path: Path, line: bytes) -> Header:
+    try:
+        found = msgspec.json.decode(line)
+        if isinstance(found, dict):  # Earlier versions wrote any fingerprint as it was.
+            found["policy"] = _words(found.get("policy"))
+        header = msgspec.convert(found, Header)
+    except _NOT_JSON as error:
+        raise DataError(
+            f"{path}, line 1: expected the header of a trajectory file, got {line[:80]!r} "
+            f"({error}); give a file that hopgym wrote"
+        ) from error
+    if header.schema != SCHEMA:
+        raise DataError(
+            f"{path}, line 1: expected schema {SCHEMA}, got {header.schema}; use the version of "
+            f"hopgym that wrote it ({header.code})"
+        )
+    return header
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: expected a trajectory file, got no such file") from error

@@ -1,0 +1,28 @@
+"""What is remembered of tokenised texts, and how much of it."""
+
+from hopgym_agents.token_cache import TokenMemory
+
+
+def test_it_makes_once_and_drops_what_was_not_used_for_longest() -> None:
+    made = list[str]()
+
+    def tokens(text: str, times: int = 1) -> tuple[int, ...]:
+        made.append(text)
+        return tuple(range(len(text))) * times
+
+    memory = TokenMemory(10)
+    for text in ("abcd", "efgh", "abcd", "ij", "abcd"):
+        assert memory.recall(tokens, text) == tuple(range(len(text)))
+    assert made == ["abcd", "efgh", "ij"] and memory.tokens == 10
+    assert memory.recall(tokens, "ij", times=2) == (0, 1, 0, 1)  # Another text for all it knows.
+    assert memory.tokens == 10
+    memory.recall(tokens, "abcd")
+    memory.recall(tokens, "efgh")
+    assert made == ["abcd", "efgh", "ij", "ij", "efgh"]
+
+
+def test_what_is_longer_than_all_of_it_is_not_remembered() -> None:
+    memory = TokenMemory(3)
+    assert memory.recall(lambda text: (1,) * len(text), "long") == (1, 1, 1, 1)
+    assert memory.tokens == 0
+    assert TokenMemory(0).recall(lambda text: (1,), "a") == (1,)

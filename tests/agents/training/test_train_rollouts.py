@@ -1,0 +1,220 @@
+"""What RL puts a loss on: tokens that the model drew, and rewards that its actions earned there."""
+
+from dataclasses import replace
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hopgym_agents.data.decomposition import decompose, judge_actions
+from hopgym_agents.prompts import PLAIN
+from tests.support.training_runs import LATE, playing, prepared
+
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings(LATE)]
+
+
+class Rollouts:
+    """A run's rollouts, made without training, and all that its player was asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str, given: dict[str, Any]) -> None:
+        from hopgym_agents.training.actor import Player
+        from hopgym_agents.training.budget import Limits
+        from hopgym_agents.training.callback import Books
+        from hopgym_agents.training.run_folder import RunFolder
+
+        Path(given["out"]).mkdir()
+        self.run = prepared(method, given)
+        self.books = Books(RunFolder(Path(given["out"])), Limits())
+        self.player = Player(self.run.trainable, PLAIN, self.run.sampling)
+        self.trainer = self.run.make_trainer(self.books, self.player)
+        self.played: list[Any] = []
+        self.completed: list[Any] = []
+        play, complete = self.player.play, self.player.complete
+
+        def watched_play(*args: Any, **kwargs: Any) -> Any:
+            self.played += play(*args, **kwargs)
+            return self.played
+
+        def watched_complete(env: Any, requests: Any, seed: int) -> Any:
+            made = complete(env, requests, seed)
+            self.completed += zip(requests, made, strict=True)
+            return made
+
+        monkeypatch.setattr(self.player, "play", watched_play)
+        monkeypatch.setattr(self.player, "complete", watched_complete)
+
+    def __call__(self, rows: list[int]) -> dict[str, Any]:
+        found: dict[str, Any] = self.trainer.rollout_func([str(row) for row in rows], self.trainer)
+        return found
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("temperature", [1.0, 1.6])
+@pytest.mark.parametrize("method", ["trajectory", "one_turn"])
+def test_a_loss_is_put_on_drawn_tokens_alone(
+    method: str,
+    temperature: float,
+    trained: bool,
+    blank: str,
+    taught: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = f"{taught['out']}/model" if trained else blank
+    given = playing(method, model, tmp_path / "out")
+    given["play"]["temperature"] = temperature
+    rollouts = Rollouts(monkeypatch, method, given)
+    rows = [0] * 16 + [3] * 16
+    found = rollouts(rows)
+    # A random model writes bytes and control tokens, which are read back as others.
+    strange = 0
+    assert [each.index for each in rollouts.played] == rows
+    for at, episode in enumerate(rollouts.played):
+        pieces = rollouts.player.encoder.pieces(episode)
+        drawn: list[int] = []
+        for step, piece in zip(episode.steps, pieces[1::2], strict=True):
+            ids = step.completion.token_ids
+            same = piece in (ids, ids[:-1])
+            strange += not same
+            both = zip(ids, piece, strict=False)
+            drawn += ids if same else [a for a, _ in takewhile(lambda two: two[0] == two[1], both)]
+        prompt, completion = found["prompt_ids"][at], found["completion_ids"][at]
+        mask = found["env_mask"][at]
+        assert len(mask) == len(completion) >= 1
+        pairs = zip(completion, mask, strict=True)
+        assert [token for token, on in pairs if on] == drawn
+        whole = [token for piece in pieces for token in piece]
+        assert prompt + completion == whole[: len(prompt) + len(completion)]
+        assert found["reward_outcome"][at] == sum(step.outcome_reward for step in episode.steps)
+    # Drawn wildly, a model that was taught writes them too.
+    wild = temperature > 1 or (method == "trajectory" and not trained)
+    assert (strange > 0) == wild
+    spent = rollouts.books.meter.spent
+    steps = [step for episode in rollouts.played for step in episode.steps]
+    assert spent.generated_tokens == sum(step.completion.n_tokens for step in steps)
+    assert spent.gradient_tokens == sum(map(sum, found["env_mask"]))
+    assert spent.environment_steps == len(steps)
+    assert spent.distinct_worlds == 4
+
+
+def test_actions_are_single_and_judged_where_they_are_taken(
+    taught: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = playing("stepwise", f"{taught['out']}/model", tmp_path / "out")
+    given["reward"] = {"good": 1.0, "process": 0.5, "outcome": 0.5}
+    rollouts = Rollouts(monkeypatch, "stepwise", given)
+    found = rollouts([0] * 8)
+    states = {
+        tuple(rollouts.player.encoder.encode(sub.prefix)): sub.state
+        for episode in rollouts.played
+        for sub in decompose(episode)
+    }
+    assert [list(made.token_ids) for _, made in rollouts.completed] == found["completion_ids"]
+    assert all(all(mask) for mask in found["env_mask"])
+    prompts = [tuple(prompt) for prompt in found["prompt_ids"]]
+    # Two groups of four, each in one state that the model came to.
+    assert len(set(prompts[:4])) == len(set(prompts[4:])) == 1
+    texts = [made.text for _, made in rollouts.completed]
+    assert all(text.count("</") <= 1 for text in texts)
+    worths = judge_actions([states[prompt] for prompt in prompts], texts)
+    assert found["reward_good"] == [float(each.is_good) for each in worths]
+    assert found["reward_process"] == [each.process_reward for each in worths]
+    before = rollouts.books.meter.spent
+    rounds = sum(step.completion.n_tokens for each in rollouts.played for step in each.steps)
+    assert before.generated_tokens == rounds + sum(map(len, found["completion_ids"]))
+    assert before.gradient_tokens == sum(map(len, found["completion_ids"]))
+    # The next states are others of the round, and no task is played for them.
+    played = len(rollouts.played)
+    again = rollouts([0] * 8)
+    assert len(rollouts.played) == played
+    assert again["completion_ids"] != found["completion_ids"]
+
+
+def test_a_compact_batch_has_the_same_gradients(
+    blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    rollouts = Rollouts(monkeypatch, "trajectory", playing("trajectory", blank, tmp_path / "out"))
+    trainer = rollouts.trainer
+    random = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 30, (40, 2), generator=random)
+    ids = torch.randint(0, 200, (40, 60), generator=random)
+    columns = torch.arange(60)
+    before, behind = 30 - lengths[:, :1], 30 + lengths[:, 1:]
+    mask = ((columns >= before) & (columns < behind)).long()
+    again = torch.randint(0, 40, (90,), generator=random)
+    ids, mask = (ids * mask)[again], mask[again]
+    kept = mask[:, 30:].bool()
+
+    def computed(compute: Any) -> tuple[Any, Any, Any]:
+        model = trainer.model
+        model.zero_grad()
+        logps, entropies, _ = compute(model, ids, mask, 30, compute_entropy=True)
+        (logps * kept).square().sum().backward()
+        gradients = [weight.grad.clone() for weight in model.parameters()]
+        return logps[kept], entropies[kept], gradients
+
+    compact = computed(trainer._get_per_token_logps_and_entropies)
+    whole = computed(partial(GRPOTrainer._get_per_token_logps_and_entropies, trainer))
+    torch.testing.assert_close(compact[0], whole[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(compact[1], whole[1], rtol=1e-4, atol=1e-4)
+    for one, other in zip(compact[2], whole[2], strict=True):
+        largest = float(other.abs().max())
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("method", ["stepwise", "trajectory", "one_turn"])
+def test_the_gradient_is_that_of_the_formula(
+    method: str, taught: dict[str, Any], tmp_path: Path
+) -> None:
+    """The mean over all drawn tokens of what their group's mean leaves of a reward, times logp."""
+    import torch
+
+    from hopgym_agents.modeling import Precision, load_trainable
+    from hopgym_agents.training.loop import train
+    from tests.support.train_step import Keeping
+
+    model = f"{taught['out']}/model"
+    given = playing(method, model, tmp_path / "out")
+    temperature = given["play"].setdefault("temperature", 1.0)
+    given["trl"] |= {"max_steps": 1, "max_grad_norm": 0}
+    given["reward"] = {"outcome": 1.0, "format": 0.7, "one": 3.0}
+    keeping, seen, run = Keeping(), list[dict[str, Any]](), prepared(method, given)
+
+    def make(books: Any, player: Any) -> Any:
+        trainer = run.make_trainer(books, player)
+        sample = trainer.rollout_func
+
+        def watched(prompts: Any, trainer: Any) -> Any:
+            seen.append(sample(prompts, trainer))
+            return dict(seen[-1])
+
+        trainer.rollout_func = watched
+        trainer.add_callback(keeping)
+        return trainer
+
+    train(replace(run, make_trainer=make))
+    (found,) = seen
+    rewards = torch.tensor(found["reward_outcome"]) + 0.7 * torch.tensor(found["reward_format"])
+    groups = rewards.view(2, 4)
+    advantages = (groups - groups.mean(dim=1, keepdim=True)).flatten()
+    assert advantages.abs().max() > 0.1
+    by_hand = load_trainable(model, Precision(), device="cpu").model
+    loss = torch.zeros(())
+    for row, advantage in enumerate(advantages):
+        prompt, completion = found["prompt_ids"][row], found["completion_ids"][row]
+        logits = by_hand(torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
+        logps = (
+            (logits / temperature)
+            .log_softmax(-1)
+            .gather(1, torch.tensor(completion)[:, None])[:, 0]
+        )
+        loss = loss - advantage * (logps * torch.tensor(found["env_mask"][row])).sum()
+    (loss / sum(map(sum, found["env_mask"]))).backward()
+    for name, weight in by_hand.named_parameters():
+        largest = float(weight.grad.abs().max())
+        torch.testing.assert_close(keeping.kept[name], weight.grad, rtol=0, atol=1e-4 * largest)
