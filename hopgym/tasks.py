@@ -1,5 +1,6 @@
 """Questions with known evidence, tasks, and the sources they come from."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ from hopgym.scoring import AnswerKind, Score, score_answer
 
 MAX_PROOFS = 8
 MAX_QUESTION_CHARS = 32_000
+PATH_ARGUMENTS = ("path", "corpus", "aliases", "documents")
+"""Arguments of sources that name files."""
+CORPUS_CHOICES = ("record", "split")
+"""Values of the argument ``corpus`` that are not paths."""
 
 EvidenceSource = Literal["exact", "annotated", "heuristic", "none"]
 
@@ -252,3 +257,13 @@ def gold_documents(question: Question) -> tuple[str, ...]:
     proofs: Sequence[tuple[Evidence, ...]] = question.proofs
     named = (document for proof in proofs for fact in proof for document, _ in fact.shown_by)
     return tuple(dict.fromkeys(named))
+
+
+def with_absolute_paths(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return environment arguments whose file paths do not depend on the working directory."""
+    paths = {
+        name: os.path.abspath(value)
+        for name, value in arguments.items()
+        if name in PATH_ARGUMENTS and isinstance(value, str) and value not in CORPUS_CHOICES
+    }
+    return {**arguments, **paths}

@@ -14,9 +14,9 @@ from typing import Any
 from hopgym import HopEnv, HopgymError, evaluate, run_episodes
 from hopgym.benchmarks.detection import benchmark_of
 from hopgym.benchmarks.files import read_content
-from hopgym.cli.options import make
 from hopgym.evaluation import Evaluation
 from hopgym.policies.registry import policy_named
+from hopgym.registry.lookup import make
 from hopgym.report.table import cell, privileged_steps
 from hopgym.scoring import normalize_answer
 from hopgym.tasks import TaskSource, gold_documents

@@ -177,7 +177,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Print the table as Markdown, row by row."""
     import torch
 
-    from hopgym_agents.cli.train import quiet
+    from hopgym_agents.training.setup import silence_libraries
 
     parser = argparse.ArgumentParser(description="Measure training steps.")
     parser.add_argument("--tiny", action="store_true", help="a tiny shape, for a CPU")
@@ -187,7 +187,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=4, help="rows of a step")
     parser.add_argument("--steps", type=int, default=6, help="steps; the first does not count")
     given = parser.parse_args(words)
-    quiet()
+    silence_libraries()
     cuda = torch.cuda.is_available()
     if not (cuda or given.tiny):
         parser.error("a GPU is needed, and torch sees no CUDA; --tiny runs on a CPU")

@@ -77,10 +77,9 @@ def collect(folder: Path, tasks: int) -> str:
 
 def trained(options: dict[str, Any]) -> Cost:
     """Return what the steps of ``hopgym train stepwise`` cost."""
-    from hopgym_agents.cli.train import METHODS
     from hopgym_agents.training.config import read_config
     from hopgym_agents.training.loop import train
-    from hopgym_agents.training.methods import stepwise
+    from hopgym_agents.training.methods import METHODS, stepwise
 
     prepared = METHODS["stepwise"](read_config(options))
     spent: list[float] = []
@@ -216,9 +215,9 @@ def compare(
 
 def main() -> None:
     """Print the costs of each round, and their parts."""
-    from hopgym_agents.cli.train import quiet
+    from hopgym_agents.training.setup import silence_libraries
 
-    quiet()
+    silence_libraries()
     for costs in compare(*sys.argv[1:2]):
         ours = costs["stepwise"]
         for name, cost in costs.items():

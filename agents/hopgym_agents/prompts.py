@@ -31,7 +31,7 @@ class Style:
 
     name: str
     template: str = ""
-    """Text of a Jinja2 template (`hopgym_agents.templates`); empty = the environment's own words."""
+    """Text of a Jinja2 template (`hopgym_agents.templates`); empty: the environment's text."""
     role: str = "user"
     """Role of observations: ``user``, or ``tool`` where the chat template knows it."""
     native: bool = False

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hopgym.benchmarks.lookup import check_own, dataset_named, own_names, source_class
-from hopgym.cli.display import progress
 from hopgym.errors import ArgumentError, DataError
+from hopgym.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from hopgym.benchmarks.catalogue import Dataset
@@ -45,13 +45,16 @@ class Findings:
     """All of them, each with its place."""
 
 
-def check_file(path: str, name: str | None, own: Mapping[str, Any]) -> Findings:
+def check_file(
+    path: str, name: str | None, own: Mapping[str, Any], progress: Progress = no_progress
+) -> Findings:
     """Return what is in a file.
 
     Args:
         path: The file, or a folder.
         name: The benchmark; None finds out.
         own: The benchmark's own arguments.
+        progress: Shows how many records have been checked.
 
     Raises:
         ArgumentError: When the benchmark is unknown or cannot be told, or an argument is wrong.
@@ -63,10 +66,10 @@ def check_file(path: str, name: str | None, own: Mapping[str, Any]) -> Findings:
         given = found | given
     name = name.strip().lower().removeprefix("hopgym/").removesuffix("-v0")
     if name in _OWN:
-        return _check_own_file(path, name, given)
+        return _check_own_file(path, name, given, progress)
     dataset = dataset_named(name)
     check_own(dataset, given)
-    return _check_benchmark(path, dataset, given)
+    return _check_benchmark(path, dataset, given, progress)
 
 
 def _detected(path: str) -> tuple[str, dict[str, Any]]:
@@ -91,7 +94,7 @@ def _detected(path: str) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _check_own_file(path: str, name: str, given: Mapping[str, Any]) -> Findings:
+def _check_own_file(path: str, name: str, given: Mapping[str, Any], progress: Progress) -> Findings:
     from hopgym.benchmarks.files import read_content
     from hopgym.benchmarks.jsonl import JsonlSource
     from hopgym.benchmarks.phantomwiki import PhantomWikiSource
@@ -106,11 +109,13 @@ def _check_own_file(path: str, name: str, given: Mapping[str, Any]) -> Findings:
     except DataError as error:
         findings.problems.append(str(error))
         return findings
-    _count(source, findings)
+    _count(source, findings, progress)
     return findings
 
 
-def _check_benchmark(path: str, dataset: "Dataset", given: Mapping[str, Any]) -> Findings:
+def _check_benchmark(
+    path: str, dataset: "Dataset", given: Mapping[str, Any], progress: Progress
+) -> Findings:
     from hopgym.benchmarks.detection import count_questions, lenient
     from hopgym.benchmarks.files import read_content
 
@@ -121,12 +126,12 @@ def _check_benchmark(path: str, dataset: "Dataset", given: Mapping[str, Any]) ->
     kind = source_class(dataset)
     records, problems = lenient(kind.records_type)
     reader = type(kind.__name__, (kind,), {"records_type": records})
-    _count(reader(path, corpus="record", **given), findings)
+    _count(reader(path, corpus="record", **given), findings, progress)
     findings.problems += map(str, problems)
     return findings
 
 
-def _count(source: "TaskSource", findings: Findings) -> None:
+def _count(source: "TaskSource", findings: Findings, progress: Progress) -> None:
     asked: set[str] = set()
     findings.records, findings.remarks = len(source), source.remarks
     with progress("records checked", len(source)) as advance:

@@ -4,11 +4,10 @@ In: words. Out: what the catalogue knows of a benchmark, the class that reads an
 keyword arguments for that class.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hopgym.cli.options import read_arguments
 from hopgym.errors import ArgumentError, did_you_mean
 
 if TYPE_CHECKING:
@@ -60,26 +59,6 @@ def scorer(dataset: "Dataset") -> Any:
     """Return what scores a benchmark: a class, or a function where it is scored only."""
     module, _, name = dataset.source.partition(":")
     return getattr(import_module(module), name)
-
-
-def one_word(word: str, words: Sequence[str], expected: str) -> tuple[str, dict[str, Any]]:
-    """Return the one plain word of a command line, and the arguments beside it.
-
-    Args:
-        word: The verb's argument; where options stand before it, the first of them.
-        words: The words that are no option of the verb.
-        expected: What the word is.
-
-    Raises:
-        ArgumentError: When there is no plain word, or more than one.
-    """
-    plain, arguments = read_arguments([word, *words])
-    if len(plain) != 1:
-        got = f"{plain[1]!r} as well" if plain else "none"
-        raise ArgumentError(
-            f"{expected} must be given once, and arguments as --name value, got {got}"
-        )
-    return plain[0], arguments
 
 
 def own_names(dataset: "Dataset") -> tuple[str, ...]:

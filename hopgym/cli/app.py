@@ -15,8 +15,9 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from hopgym.arguments import read_arguments
 from hopgym.cli.display import say
-from hopgym.cli.options import CONTEXT_SETTINGS, option_names, read_arguments
+from hopgym.cli.options import CONTEXT_SETTINGS, option_names
 from hopgym.errors import HopgymError, did_you_mean
 from hopgym.registry import UnknownArgumentError
 

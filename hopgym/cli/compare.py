@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.display import console, new_table, print_json
+from hopgym.cli.display import console, new_table, print_json, progress
 from hopgym.errors import DataError, require
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ def compare_runs(
     steps, whole, by hops and by kind, with the tasks won and lost.
     """
     from hopgym.evaluation.comparison import compare, figures_by_task
-    from hopgym.runs.reader import read_runs, source_of
+    from hopgym.registry.lookup import source_of
+    from hopgym.runs.reader import read_runs
 
-    kept = read_runs(runs)
+    kept = read_runs(runs, progress)
     require(len(kept) > 1, "RUN", "two or more different runs", ", ".join(map(str, runs)))
     first, *others = kept
     for other in others:

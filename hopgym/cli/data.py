@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.benchmarks.lookup import dataset_named, one_word, source_class
+from hopgym.arguments import write_arguments
+from hopgym.benchmarks.lookup import dataset_named, source_class
 from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
-from hopgym.cli.options import write_arguments
+from hopgym.cli.options import one_word
 from hopgym.errors import ArgumentError, DataError, did_you_mean
 from hopgym.runs.line_file import whole_file
 
@@ -104,7 +105,7 @@ def check(
     from hopgym.benchmarks.checking import check_file
 
     word, own = one_word(path, ctx.args, "the path of a file")
-    findings = check_file(word, benchmark, own)
+    findings = check_file(word, benchmark, own, progress)
     if as_json:
         print_json(_plain(word, findings))
     else:

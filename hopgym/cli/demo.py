@@ -12,8 +12,8 @@ from hopgym.cli.options import make
 from hopgym.policies.registry import POLICIES
 
 if TYPE_CHECKING:
-    from hopgym.cli.results import Results
     from hopgym.env import HopEnv
+    from hopgym.evaluation.results import Results
 
 _ID, _SPLIT = "hopgym/People-v0", "test"
 _TASKS, _QUICK_TASKS = 200, 20
@@ -53,14 +53,15 @@ def demo(
 def _results(env: "HopEnv", tasks: int, out: Path) -> dict[str, "Results"]:
     """Play what is missing; return what each policy comes to."""
     from hopgym.cli.live import Board
-    from hopgym.cli.results import measure
-    from hopgym.cli.runs import Episodes, Run, play
+    from hopgym.cli.runs import play
+    from hopgym.evaluation.results import measure
+    from hopgym.runs.reader import Episodes, Run
 
     runs = {name: Run(name, tasks, _file(out, name)) for name in POLICIES}
     with Board() as board:
         for name, run in runs.items():
             play(env, POLICIES[name](env), run, board)
-    return {name: measure(Episodes(run), env.source, tasks) for name, run in runs.items()}
+    return {name: measure(Episodes(run), env.source, tasks, progress) for name, run in runs.items()}
 
 
 def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:

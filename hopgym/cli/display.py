@@ -9,10 +9,12 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hopgym.progress import Advance
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
 _STYLES = {"error": "bold red", "warning": "yellow", "quiet": "dim", "good": "green"}
 _PIPED_WIDTH = 160
 _FIRST_LINE, _LINE_EVERY = 2.0, 5.0
-
-Advance = Callable[[int], None]
-"""Tells a progress display that so many more are done."""
 
 
 def console(*, stderr: bool = False, markup: bool = True) -> "Console":

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hopgym.arguments import policy_options
 from hopgym.cli.display import print_json, progress, say, say_wrote
 from hopgym.cli.interrupts import held_back
-from hopgym.cli.options import make_env, policy_options, takes_arguments
+from hopgym.cli.options import make_env, takes_arguments
 from hopgym.policies.registry import FLOORS, HELP, policy_named
 
 if TYPE_CHECKING:
     from hopgym.cli.live import Board
-    from hopgym.cli.results import Results
-    from hopgym.cli.runs import Run
     from hopgym.env import HopEnv
+    from hopgym.evaluation.results import Results
     from hopgym.rollout import Policy
     from hopgym.runs.folder import Folder
+    from hopgym.runs.reader import Run
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="For example hopgym/People-v0.")]
 Tasks = Annotated[
@@ -65,7 +66,8 @@ def evaluate_policy(
     2,4. Options of the policy are given with its name: --llm.model NAME. The floors read nothing:
     guess knows the last relation and the world's values.
     """
-    from hopgym.cli.runs import Run, first_tasks, say_one_at_a_time
+    from hopgym.cli.runs import first_tasks, say_one_at_a_time
+    from hopgym.runs.reader import Run
 
     words, options = policy_options([env_id, *ctx.args], policy)
     env = make_env("", words)
@@ -130,7 +132,8 @@ def _begin(
     with redirect_stdout(sys.stderr):  # An agent may print when it is seeded.
         header = header_of(env, playing, run.seed)
     config = folder.config_of(
-        env,
+        env.spec.id if env.spec else env.source.name,
+        env.spec.kwargs if env.spec else {},
         header,
         options,
         policy=run.policy,
@@ -142,7 +145,11 @@ def _begin(
         command=shlex.join(["hopgym", *words_without_secrets(ctx.find_root().obj or [])]),
     )
     path = out or folder.default_path(config["id"], run.policy, header)
-    return folder.begin(path, config, fresh=fresh)
+    return folder.begin(path, config, fresh=fresh, moved=_say_moved)
+
+
+def _say_moved(path: Path) -> None:
+    say(f"The run so far is {path} now.")
 
 
 def _runs(run: "Run", folder: "Folder") -> dict[str, "Run"]:
@@ -173,11 +180,15 @@ def _play(env: "HopEnv", playing: "Policy", runs: Mapping[str, "Run"], board: "B
 
 def _measure(env: "HopEnv", runs: Mapping[str, "Run"]) -> dict[str, "Results"]:
     """Return what each run comes to that has an episode."""
-    from hopgym.cli.results import measure
-    from hopgym.cli.runs import Episodes
+    from hopgym.evaluation.results import measure
+    from hopgym.runs.reader import Episodes
 
     found = {name: Episodes(run) for name, run in runs.items()}
-    return {name: measure(each, env.source, len(each)) for name, each in found.items() if len(each)}
+    return {
+        name: measure(each, env.source, len(each), progress)
+        for name, each in found.items()
+        if len(each)
+    }
 
 
 def _write(
@@ -188,10 +199,10 @@ def _write(
     board: "Board",
 ) -> dict[str, Any]:
     """Write summary and report; return the summary."""
-    from hopgym.cli.runs import Episodes
     from hopgym.report import write_report
     from hopgym.report.about import about_folder
     from hopgym.runs.folder import read_summary, write_json
+    from hopgym.runs.reader import Episodes
 
     plain = {name: result.to_dict() for name, result in results.items()}
     policy = next(iter(runs))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hopgym.arguments import write_arguments
 from hopgym.benchmarks.lookup import as_given, dataset_named, own_names
 from hopgym.cli.display import progress, say, say_wrote
-from hopgym.cli.options import make, resolve_id, write_arguments
+from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, did_you_mean
+from hopgym.registry.lookup import resolve_id
 from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:

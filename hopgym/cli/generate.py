@@ -10,10 +10,11 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.display import Advance, progress, say, say_wrote, this_command
+from hopgym.cli.display import progress, say, say_wrote, this_command
 from hopgym.cli.options import make, make_env, takes_arguments
 from hopgym.cli.runs import first_tasks
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean
+from hopgym.progress import Advance
 
 if TYPE_CHECKING:
     from hopgym.cli.rows import Row

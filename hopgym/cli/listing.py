@@ -81,8 +81,8 @@ def _evidence(factory: "Factory") -> str:
 def _print_documentation(env_id: str) -> None:
     from rich.markdown import Markdown
 
-    from hopgym.cli.options import resolve_id
     from hopgym.registry import FACTORIES
+    from hopgym.registry.lookup import resolve_id
 
     known = resolve_id(env_id)
     documentation = inspect.cleandoc(FACTORIES[known].__doc__ or "")

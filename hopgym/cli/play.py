@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hopgym.arguments import write_arguments
 from hopgym.cli.display import console, say, say_wrote
-from hopgym.cli.options import make_env, takes_arguments, write_arguments
+from hopgym.cli.options import make_env, takes_arguments
 from hopgym.cli.terminal import read_line
 from hopgym.errors import ArgumentError
 

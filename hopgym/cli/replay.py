@@ -59,7 +59,8 @@ def _lines(path: Path) -> int:
 
 def _env_of(record: "Trajectory", envs: dict[str, "HopEnv"]) -> "HopEnv":
     """Return an environment for a record, made once for all that have its id and arguments."""
-    from hopgym.cli.options import make, resolve_id
+    from hopgym.cli.options import make
+    from hopgym.registry.lookup import resolve_id
 
     key = json.dumps([record.env_id, record.env_kwargs], sort_keys=True)
     if key not in envs:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.display import Advance, print_json, progress, say, say_wrote
-from hopgym.cli.options import make, resolve_id
+from hopgym.cli.display import print_json, progress, say, say_wrote
+from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, require
+from hopgym.progress import Advance
+from hopgym.registry.lookup import resolve_id
 from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from hopgym.arguments import policy_options
 from hopgym.cli.display import say, say_wrote, this_command
-from hopgym.cli.options import make_env, policy_options, takes_arguments
+from hopgym.cli.options import make_env, takes_arguments
 from hopgym.policies.registry import HELP
 
 
@@ -31,8 +32,9 @@ def rollout(
     Options of the policy are given with its name: --llm.model NAME.
     """
     from hopgym.cli.live import Board
-    from hopgym.cli.runs import Run, first_tasks, play, say_errors, say_one_at_a_time
+    from hopgym.cli.runs import first_tasks, play, say_errors, say_one_at_a_time
     from hopgym.policies.registry import policy_named
+    from hopgym.runs.reader import Run
 
     words, options = policy_options([env_id, *ctx.args], policy)
     env = make_env("", words)

@@ -5,85 +5,23 @@ Ctrl-C leaves can be taken up again. At no time are all episodes in memory.
 """
 
 import sys
-from array import array
 from collections.abc import Generator, Iterator
 from contextlib import closing, redirect_stdout
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import typer
 
 from hopgym.cli.display import say
 from hopgym.errors import HopgymError
+from hopgym.evaluation.progress import HOPELESS
+from hopgym.runs.reader import Run
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hopgym.cli.live import Board, Row
     from hopgym.env import HopEnv
     from hopgym.rollout import Policy
-    from hopgym.trajectory import Step, Trajectory
+    from hopgym.trajectory import Trajectory
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Which episodes to play, and where to keep them."""
-
-    policy: str
-    """Name of the policy."""
-    tasks: int
-    """The first so many tasks of the environment are played, at least 1."""
-    out: Path
-    """Trajectory file."""
-    samples: int = 1
-    """Attempts at each."""
-    slots: int = 64
-    """Episodes under way at a time."""
-    seed: int = 0
-    """Of the policy."""
-
-    @property
-    def episodes(self) -> int:
-        """How many there are to play."""
-        return self.tasks * self.samples
-
-
-class Episodes:
-    """A run's episodes in its file, in the order of the tasks, read anew at each pass.
-
-    Only where each record stands is kept in memory. In this order every world is made once. Token
-    ids and log-probabilities are left out: no figure needs them, and they are most of a record.
-
-    Args:
-        run: Has been played, so that its file is known to be sound. Records of other tasks or
-            samples in it are passed over.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._offsets = _offsets(run) if run.out.exists() else np.zeros(0, np.int64)
-
-    def __len__(self) -> int:
-        return len(self._offsets)
-
-    def __iter__(self) -> "Iterator[Trajectory]":
-        import msgspec
-
-        from hopgym.trajectory import Trajectory
-
-        if not len(self):
-            return
-        with self._run.out.open("rb") as file:
-            for offset in self._offsets:
-                file.seek(int(offset))
-                whole = msgspec.json.decode(file.readline(), type=Trajectory)
-                yield replace(whole, steps=tuple(map(_lean, whole.steps)))
-
-
-HOPELESS = 20
-"""A run whose first so many episodes all ended in an error of the policy is stopped."""
 
 DEFAULT_TASKS = 400
 """Tasks of a generated world that are taken where no number is given."""
@@ -195,12 +133,6 @@ def _refuse_hopeless(row: "Row") -> None:
         )
 
 
-def _lean(step: "Step") -> "Step":
-    if step.completion is None or not step.completion.token_ids:
-        return step
-    return replace(step, completion=replace(step.completion, token_ids=(), logprobs=()))
-
-
 def _kept(run: Run) -> "Iterator[Trajectory]":
     """Yield those of a run's episodes that its file holds, errors of the policy left out."""
     from hopgym.runs.trajectory_file import read_trajectories
@@ -212,26 +144,3 @@ def _kept(run: Run) -> "Iterator[Trajectory]":
         wanted = trajectory.index < run.tasks and trajectory.sample < run.samples
         if wanted and trajectory.reason not in ERROR_REASONS:
             yield trajectory
-
-
-def _offsets(run: Run) -> "NDArray[np.int64]":
-    """Return where a run's records stand in its file, by index and sample."""
-    import msgspec
-
-    class Key(msgspec.Struct):
-        index: int
-        sample: int
-
-    indices, samples, offsets, offset = array("q"), array("q"), array("q"), 0
-    with run.out.open("rb") as file:
-        for number, line in enumerate(file):
-            # The first line is the header; a killed run leaves its last one half-written.
-            if number and line.endswith(b"\n"):
-                key = msgspec.json.decode(line, type=Key)
-                if key.index < run.tasks and key.sample < run.samples:
-                    indices.append(key.index)
-                    samples.append(key.sample)
-                    offsets.append(offset)
-            offset += len(line)
-    order = np.lexsort((np.array(samples, np.int64), np.array(indices, np.int64)))
-    return np.array(offsets, np.int64)[order]

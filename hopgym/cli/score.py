@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.benchmarks.lookup import check_own, dataset_named, one_word, scorer, source_class
+from hopgym.benchmarks.lookup import check_own, dataset_named, scorer, source_class
 from hopgym.cli.display import console, new_table, print_json, say, say_wrote
-from hopgym.cli.options import takes_arguments
+from hopgym.cli.options import one_word, takes_arguments
 from hopgym.errors import DataError
 from hopgym.runs.line_file import whole_file
 

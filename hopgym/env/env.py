@@ -14,11 +14,11 @@ from gymnasium.error import ResetNeeded
 from hopgym.documents import Corpus
 from hopgym.env.episode import Episode
 from hopgym.env.info import info_of
-from hopgym.env.settings import EnvSettings, from_anywhere
+from hopgym.env.settings import EnvSettings
 from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.oracle import count_steps
 from hopgym.spaces import UnicodeText
-from hopgym.tasks import MAX_QUESTION_CHARS, Task, TaskSource
+from hopgym.tasks import MAX_QUESTION_CHARS, Task, TaskSource, with_absolute_paths
 from hopgym.tools import TOOLS, Tool, Toolbox, ToolSettings
 from hopgym.tools.results import RESULT_CHARS
 from hopgym.trajectory import StopReason, Trajectory, transcript
@@ -199,7 +199,7 @@ class HopEnv(gymnasium.Env[str, str]):
         spec = self.spec
         return Trajectory(
             env_id=spec.id if spec else "",
-            env_kwargs=from_anywhere(spec.kwargs) if spec else {},
+            env_kwargs=with_absolute_paths(spec.kwargs) if spec else {},
             task_id=episode.task.question.id,
             index=episode.index,
             sample=sample,

@@ -1,7 +1,5 @@
 """How an environment is played: the arguments that every id takes, beside those of its tools."""
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,10 +9,6 @@ from hopgym.errors import require
 MODES = ("tools", "one_turn", "closed_book")
 REWARDS = ("outcome", "process", "both")
 SCORES = ("f1", "em")
-PATHS = ("path", "corpus", "aliases", "documents")
-"""Arguments of sources that name files."""
-CORPORA = ("record", "split")
-"""What ``corpus`` may be beside a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +66,3 @@ class EnvSettings:
 def field_names(settings: type) -> tuple[str, ...]:
     """Return the names of a settings dataclass's fields, in order."""
     return tuple(field.name for field in fields(settings))
-
-
-def from_anywhere(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments that make the same environment in whatever working directory."""
-    paths = {
-        name: os.path.abspath(value)
-        for name, value in arguments.items()
-        if name in PATHS and isinstance(value, str) and value not in CORPORA
-    }
-    return {**arguments, **paths}

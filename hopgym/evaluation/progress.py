@@ -13,6 +13,9 @@ from hopgym.evaluation.endings import ending_of
 from hopgym.evaluation.tokens import tokens_in
 from hopgym.trajectory import ERROR_REASONS, StopReason, Trajectory
 
+HOPELESS = 20
+"""A run whose first so many episodes all ended in an error of the policy is stopped."""
+
 
 class Share(NamedTuple):
     """A share in [0, 1] with its 95% interval."""

@@ -7,19 +7,19 @@ folder of another run is refused, and one that is to be played anew moved aside,
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hopgym.cli.display import say
 from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.runs.line_file import lock, unlock, whole_file
+from hopgym.runs.machine import describe_environment
 from hopgym.runs.reader import EPISODES
 from hopgym.runs.secrets import without_secrets
+from hopgym.tasks import with_absolute_paths
 
 if TYPE_CHECKING:
-    from hopgym.env import HopEnv
     from hopgym.runs.trajectory_file import Header
 
 LATEST = Path("runs") / "latest"
@@ -76,23 +76,25 @@ def default_path(env_id: str, policy: str, header: "Header") -> Path:
 
 
 def config_of(
-    env: "HopEnv", header: "Header", options: Mapping[str, Any], **run: Any
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    header: "Header",
+    options: Mapping[str, Any],
+    **run: Any,
 ) -> dict[str, Any]:
     """Return what ``config.json`` holds: plain JSON.
 
     Args:
-        env: What is played.
+        env_id: Of what is played.
+        env_kwargs: Its arguments.
         header: Of the file of the episodes.
         options: Of the policy; keys and passwords are hidden.
         run: Policy, fingerprint, tasks, samples, seed, slots and command.
     """
-    from hopgym.env.settings import from_anywhere
-
-    kwargs = from_anywhere(env.spec.kwargs) if env.spec else {}
     return {
         "schema": _SCHEMA,
-        "id": env.spec.id if env.spec else env.source.name,
-        "env_kwargs": kwargs,
+        "id": env_id,
+        "env_kwargs": with_absolute_paths(env_kwargs),
         "options": without_secrets(options),
         **run,
         "config": header.config,
@@ -100,20 +102,25 @@ def config_of(
     }
 
 
-def begin(path: Path, config: Mapping[str, Any], *, fresh: bool) -> Folder:
+def begin(
+    path: Path,
+    config: Mapping[str, Any],
+    *,
+    fresh: bool,
+    moved: Callable[[Path], None] = lambda path: None,
+) -> Folder:
     """Return the folder of a run, made ready to be played into.
 
     Args:
         path: The folder, made where it does not exist.
         config: Of the run, from `config_of`.
         fresh: Whether a folder that exists is moved aside first.
+        moved: Called with the new path of a run that was moved aside.
 
     Raises:
         RunFileError: When it holds another run, or is being played into.
         DataError: When its ``config.json`` was not written by an evaluation.
     """
-    from hopgym.runs.machine import describe_environment
-
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"--out must be a folder, got the file {str(path)!r}")
     folder = Folder(path)
@@ -124,7 +131,7 @@ def begin(path: Path, config: Mapping[str, Any], *, fresh: bool) -> Folder:
     if before is not None:
         _check_config(folder.config, before)
     if fresh:
-        _move_aside(folder)
+        _move_aside(folder, moved)
     elif before is not None:
         _refuse_another(path, before, config)
     path.mkdir(parents=True, exist_ok=True)
@@ -207,7 +214,7 @@ def _changed_agent(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Path 
     return _from_here(Path(file)) if own and file else None
 
 
-def _move_aside(folder: Folder) -> None:
+def _move_aside(folder: Folder, moved: Callable[[Path], None]) -> None:
     """Give a folder that holds a run another name."""
     if not folder.path.exists() or not (folder.config.exists() or folder.episodes.exists()):
         return
@@ -215,7 +222,7 @@ def _move_aside(folder: Folder) -> None:
     while (aside := folder.path.with_name(f"{folder.path.name}.{number}")).exists():
         number += 1
     folder.path.resolve().rename(aside.resolve())
-    say(f"The run so far is {aside} now.")
+    moved(aside)
 
 
 def _with_earlier(path: Path, now: dict[str, Any]) -> dict[str, Any]:

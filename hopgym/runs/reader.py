@@ -4,18 +4,21 @@ In: paths as typed. Out: the episodes of each run without what only a reader of 
 source of their tasks, made again.
 """
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hopgym.cli.display import progress
-from hopgym.cli.options import make, resolve_id
+import numpy as np
+
 from hopgym.errors import DataError
+from hopgym.progress import Progress, no_progress
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hopgym.runs.trajectory_file import Header
-    from hopgym.tasks import TaskSource
     from hopgym.trajectory import Step, Trajectory
 
 EPISODES = "episodes.jsonl"
@@ -75,42 +78,18 @@ def named_files(paths: Sequence[Path]) -> dict[str, Path]:
     return next(each for each in named if len(each) == len(files))
 
 
-def read_runs(paths: Sequence[Path]) -> list[KeptRun]:
+def read_runs(paths: Sequence[Path], progress: Progress = no_progress) -> list[KeptRun]:
     """Return runs in the order of their paths.
+
+    Args:
+        paths: Trajectory files, or folders of runs.
+        progress: Shows how many episodes have been read.
 
     Raises:
         DataError: When a path names no trajectory file, or one without an episode.
     """
     with progress("episodes read") as advance:
         return [_read(name, path, advance) for name, path in named_files(paths).items()]
-
-
-def source_of(path: Path, record: "Trajectory") -> "TaskSource":
-    """Return the source of the tasks of a trajectory file, made again.
-
-    Args:
-        path: The file.
-        record: One of its records, which name id and arguments of the environment.
-
-    Raises:
-        DataError: When the record names no environment, or the tasks come out as others.
-        ArgumentError: When the environment cannot be made, as for want of a file.
-    """
-    from hopgym.runs.trajectory_file import read_header
-
-    if not record.env_id:
-        raise DataError(
-            f"{path}: expected records that name their environment, got none; play the run with "
-            "a registered id"
-        )
-    source, header = make(resolve_id(record.env_id), record.env_kwargs).source, read_header(path)
-    if source.fingerprint != header.source:
-        raise DataError(
-            f"{path}: expected tasks as {record.env_id} makes them now (hash "
-            f"{source.fingerprint[:12]}), got others (hash {header.source[:12]}, hopgym "
-            f"{header.code}); use the version and the files of the run"
-        )
-    return source
 
 
 def _read(name: str, path: Path, advance: Callable[[int], None]) -> KeptRun:
@@ -150,3 +129,87 @@ def _own_name(file: Path) -> str:
 def _folder(file: Path) -> Path:
     """Return what a run's own name is looked for in."""
     return file.parent if file.name == EPISODES else file
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which episodes to play, and where to keep them."""
+
+    policy: str
+    """Name of the policy."""
+    tasks: int
+    """The first so many tasks of the environment are played, at least 1."""
+    out: Path
+    """Trajectory file."""
+    samples: int = 1
+    """Attempts at each."""
+    slots: int = 64
+    """Episodes under way at a time."""
+    seed: int = 0
+    """Of the policy."""
+
+    @property
+    def episodes(self) -> int:
+        """How many there are to play."""
+        return self.tasks * self.samples
+
+
+class Episodes:
+    """A run's episodes in its file, in the order of the tasks, read anew at each pass.
+
+    Only where each record stands is kept in memory. In this order every world is made once. Token
+    ids and log-probabilities are left out: no figure needs them, and they are most of a record.
+
+    Args:
+        run: Has been played, so that its file is known to be sound. Records of other tasks or
+            samples in it are passed over.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._offsets = _offsets(run) if run.out.exists() else np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __iter__(self) -> "Iterator[Trajectory]":
+        import msgspec
+
+        from hopgym.trajectory import Trajectory
+
+        if not len(self):
+            return
+        with self._run.out.open("rb") as file:
+            for offset in self._offsets:
+                file.seek(int(offset))
+                whole = msgspec.json.decode(file.readline(), type=Trajectory)
+                yield replace(whole, steps=tuple(map(_without_tokens, whole.steps)))
+
+
+def _without_tokens(step: "Step") -> "Step":
+    if step.completion is None or not step.completion.token_ids:
+        return step
+    return replace(step, completion=replace(step.completion, token_ids=(), logprobs=()))
+
+
+def _offsets(run: Run) -> "NDArray[np.int64]":
+    """Return where a run's records stand in its file, by index and sample."""
+    import msgspec
+
+    class Key(msgspec.Struct):
+        index: int
+        sample: int
+
+    indices, samples, offsets, offset = array("q"), array("q"), array("q"), 0
+    with run.out.open("rb") as file:
+        for number, line in enumerate(file):
+            # The first line is the header; a killed run leaves its last one half-written.
+            if number and line.endswith(b"\n"):
+                key = msgspec.json.decode(line, type=Key)
+                if key.index < run.tasks and key.sample < run.samples:
+                    indices.append(key.index)
+                    samples.append(key.sample)
+                    offsets.append(offset)
+            offset += len(line)
+    order = np.lexsort((np.array(samples, np.int64), np.array(indices, np.int64)))
+    return np.array(offsets, np.int64)[order]

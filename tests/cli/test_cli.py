@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from hopgym.arguments import read_arguments, read_value, write_arguments
 from hopgym.cli import app as program
 from hopgym.cli.app import VERBS, app
-from hopgym.cli.options import read_arguments, read_value, resolve_id, write_arguments
 from hopgym.errors import ArgumentError
+from hopgym.registry.lookup import resolve_id
 from tests.support.paths import ROOT
 
 

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hopgym import read_trajectories
+from hopgym.arguments import policy_options
 from hopgym.cli import dryrun
 from hopgym.cli.app import app
-from hopgym.cli.options import policy_options
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.policies import registry as policies

@@ -15,11 +15,12 @@ import pytest
 
 from hopgym.cli import live
 from hopgym.cli.live import REFRESHES, Board, Row, short
-from hopgym.cli.runs import Episodes, Run, play
+from hopgym.cli.runs import play
 from hopgym.env import HopEnv
 from hopgym.evaluation import evaluate
 from hopgym.evaluation.progress import Standing
 from hopgym.rollout import run_episodes
+from hopgym.runs.reader import Episodes, Run
 from hopgym.trajectory import Completion, Trajectory
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-HERE = ROOT / "tests"
-BASELINES = runpy.run_path(str(HERE.parent / "scripts" / "baselines.py"))
+HERE = ROOT / "tests" / "support"
+BASELINES = runpy.run_path(str(ROOT / "scripts" / "baselines.py"))
 FILES = runpy.run_path(str(HERE / "contract_files.py"))["FILES"]
 
 

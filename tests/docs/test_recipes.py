@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hopgym.cli.options import read_arguments
+from hopgym.arguments import read_arguments
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import Header, TrajectoryWriter

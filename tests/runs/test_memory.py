@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from hopgym.cli.results import measure
-from hopgym.cli.runs import Episodes, Run
 from hopgym.env import HopEnv
 from hopgym.env.settings import EnvSettings
+from hopgym.evaluation.results import measure
 from hopgym.report import render_report
 from hopgym.rollout import run_episodes
+from hopgym.runs.reader import Episodes, Run
 from hopgym.tasks import Task
 from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.generate import Request

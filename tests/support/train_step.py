@@ -17,11 +17,11 @@ from transformers import TrainerCallback
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import Header, TrajectoryWriter
 from hopgym.trajectory import Completion, Trajectory
-from hopgym_agents.cli.train import METHODS
 from hopgym_agents.noisy_oracle import noisy_oracle
 from hopgym_agents.training import loop as session
 from hopgym_agents.training.actor import Player
 from hopgym_agents.training.config import read_config
+from hopgym_agents.training.methods import METHODS
 from hopgym_agents.training.run_folder import is_leader
 
 

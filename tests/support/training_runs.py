@@ -65,8 +65,8 @@ def typed(*words: str) -> Result:
 
 
 def prepared(method: str, given: dict[str, Any]) -> Any:
-    from hopgym_agents.cli.train import METHODS as known
     from hopgym_agents.training.config import read_config
+    from hopgym_agents.training.methods import METHODS as known
 
     return known[method](read_config(given))
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.display import Advance, console, new_table, print_json, progress, say, say_wrote
+from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
 from hopgym.cli.options import takes_arguments
 from hopgym.cli.rollout import rollout
 from hopgym.errors import did_you_mean, require
+from hopgym.progress import Advance
 from hopgym.runs.reader import trajectory_file
 
 if TYPE_CHECKING:

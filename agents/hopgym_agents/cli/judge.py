@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.cli.display import Advance, print_json, progress, say, say_wrote, this_command
-from hopgym.cli.options import read_arguments, takes_arguments
+from hopgym.arguments import read_arguments
+from hopgym.cli.display import print_json, progress, say, say_wrote, this_command
+from hopgym.cli.options import takes_arguments
 from hopgym.errors import ArgumentError, DataError, HopgymError, RunFileError
-from hopgym.runs.reader import EPISODES, source_of, trajectory_file
+from hopgym.progress import Advance
+from hopgym.registry.lookup import source_of
+from hopgym.runs.reader import EPISODES, trajectory_file
 
 if TYPE_CHECKING:
     from hopgym.trajectory import Trajectory
@@ -48,8 +51,8 @@ class Judged:
     unparsed_texts: Sequence[str]
     """What the judge wrote where it could not be read, of the first few such steps."""
     audits: Mapping[str, "Audit"]
-    """Of all steps and by tool, as `hopgym_agents.judging.audit.audits` gives them; each counts what could
-    not be read as ``unparsed``."""
+    """Of all steps and by tool, from `hopgym_agents.judging.audit`; each counts what could not
+    be read as ``unparsed``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""

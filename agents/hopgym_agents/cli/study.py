@@ -4,11 +4,13 @@ In: a study file, and paths that its suites name. Out: a folder with all runs, `
 ``report.md`` and ``report.html``. Stopped or killed, the same command goes on.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hopgym.arguments import read_arguments
 from hopgym.cli.display import (
     console,
     new_table,
@@ -18,11 +20,14 @@ from hopgym.cli.display import (
     say_wrote,
     this_command,
 )
-from hopgym.cli.options import read_arguments, takes_arguments
+from hopgym.cli.options import takes_arguments
 from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.runs.line_file import lock, unlock
 from hopgym_agents.studies.plan import Job, plan
 from hopgym_agents.studies.spec import Study
+
+if TYPE_CHECKING:
+    from hopgym_agents.curves import Table
 
 RUNS = Path("runs")
 
@@ -118,8 +123,8 @@ def _run(
     processes: int,
     as_json: bool,
 ) -> None:
+    from hopgym_agents.cli.study_progress import Board
     from hopgym_agents.studies.pool import Schedule, run_jobs
-    from hopgym_agents.studies.progress import Board
     from hopgym_agents.studies.report import write_results
     from hopgym_agents.studies.store import Kept
 
@@ -140,7 +145,7 @@ def _run(
     if as_json:
         print_json(written.summary)
     else:
-        written.print_tables()
+        _print_tables(written.tables)
     again = {"go on with" if stopped or schedule.failed else "same again": this_command(ctx)}
     say_wrote(written.paths, again)
     if stopped:
@@ -149,3 +154,21 @@ def _run(
     if schedule.failed:
         say(f"{len(schedule.failed):,} of {len(work):,} jobs failed; {folder / 'logs'} tells more.")
         raise typer.Exit(1)
+
+
+def _print_tables(tables: "Sequence[Table]") -> None:
+    """Print the tables of suites on stdout."""
+    out = console(markup=False)
+    for table in tables:
+        if not table.rows:
+            out.print(f"{table.title}: {table.note}", soft_wrap=True)
+            continue
+        drawn = new_table(table.title, *table.headings, caption=table.note)
+        for row in table.rows:
+            drawn.add_row(*map(_short, table.headings, row))
+        out.print(drawn)
+
+
+def _short(heading: str, cell: str) -> str:
+    """Return a cell without its interval, but in the columns that are read first."""
+    return cell if heading in ("success %", "over start") else cell.partition(" [")[0]

@@ -3,7 +3,7 @@
 In: words of the command line and a recipe. Out: a folder with the model and what it cost.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -15,26 +15,16 @@ from hopgym.cli.options import takes_arguments
 from hopgym.errors import did_you_mean, require
 from hopgym_agents.cli.train_options import read_words
 from hopgym_agents.curves import write_curves
-from hopgym_agents.training import loop as session
-from hopgym_agents.training.config import TrainConfig, read_config
-from hopgym_agents.training.methods import expert_iteration as filtered
-from hopgym_agents.training.methods import sft, stepwise, trajectory
+from hopgym_agents.training import loop
+from hopgym_agents.training.config import read_config
+from hopgym_agents.training.methods import METHODS
 from hopgym_agents.training.model_card import play_command
 from hopgym_agents.training.result import Checked, Trained
 from hopgym_agents.training.run_folder import PROGRESS, is_leader
+from hopgym_agents.training.setup import silence_libraries
 
 CURVES = "report.html"
 """The learning curves of a run."""
-
-
-METHODS: Mapping[str, Callable[[TrainConfig], session.Prepared]] = {
-    "sft": sft.prepare,
-    "filtered": filtered.prepare,
-    "stepwise": stepwise.prepare,
-    "trajectory": trajectory.prepare,
-    "one_turn": trajectory.prepare_one_turn,
-}
-"""The methods by name: what checks all that can be checked before `session.train`."""
 
 
 @takes_arguments
@@ -64,13 +54,13 @@ def train(
     hint = did_you_mean(method, METHODS)
     require(method in METHODS, "method", f"one of {', '.join(METHODS)}{hint}", method)
     config = read_config(read_words(ctx.args), recipe)
-    quiet()
+    silence_libraries()
     prepared = METHODS[method](config)
     if dry_run:
         _show(prepared.checked, as_json)
         return
     with ExitStack() as bars:
-        trained = session.train(prepared, lambda total, done: _bar(bars, total, done))
+        trained = loop.train(prepared, lambda total, done: _bar(bars, total, done))
     if is_leader():
         _report(prepared.checked, trained, as_json)
 
@@ -79,17 +69,6 @@ def _bar(bars: ExitStack, total: int, done: int) -> Callable[[int], None]:
     if done:
         say(f"Going on behind step {done:,}.")
     return bars.enter_context(progress("steps", total or None, done))
-
-
-def quiet() -> None:
-    """Keep what transformers tells on its way, bars and printed logs among it, off the screen."""
-    import logging
-
-    from transformers.utils import logging as told
-
-    told.disable_progress_bar()  # type: ignore[no-untyped-call]
-    told.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _show(checked: Checked, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from hopgym.cli.options import read_arguments
+from hopgym.arguments import read_arguments
 from hopgym.errors import ArgumentError
 from hopgym_agents.modeling import Precision
 from hopgym_agents.training.budget import Limits

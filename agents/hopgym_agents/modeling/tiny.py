@@ -7,22 +7,12 @@ wherever it stands, weights of deviation 1 / sqrt(hidden), a small rotary base, 
 found by trial.
 """
 
-import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from hopgym.cli.display import print_json, say, say_wrote
-from hopgym.cli.options import (
-    read_arguments,
-    resolve_id,
-    takes_arguments,
-    write_arguments,
-)
 from hopgym.errors import ArgumentError, require
 from hopgym_agents.modeling.tiny_tokenizer import END, TURN, TURN_END, build_tokenizer, texts_of
 
@@ -158,37 +148,6 @@ def make_tiny(
     model.save_pretrained(folder)
     parameters = sum(weight.numel() for weight in model.parameters())
     return Made(str(folder), parameters, len(tokenizer))
-
-
-@takes_arguments
-def tiny(
-    ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder, new or empty.")],
-    hidden: Annotated[int, typer.Option(help="Size of the states, a multiple of 32.")] = 128,
-    layers: Annotated[int, typer.Option(help="Number of layers.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
-    env: Annotated[str, typer.Option(help="Environment whose words it is to know.")] = DEMO_ID,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
-) -> None:
-    """Make a tiny language model from scratch, for brief pages and few words.
-
-    Random weights of Qwen3's architecture and a tokenizer of their own, to be
-    trained on a CPU. Arguments of the environment follow as --name value.
-    """
-    plain, arguments = read_arguments(ctx.args)
-    require(not plain, "words", "arguments of the environment as --name value", plain)
-    env_id = resolve_id(env)
-    kwargs = {**DEMO, **arguments} if env_id == DEMO_ID else arguments
-    made = make_tiny(
-        path, hidden=hidden, layers=layers, seed=seed, env_id=env_id, env_kwargs=kwargs
-    )
-    if as_json:
-        print_json(asdict(made))
-    else:
-        say(f"{made.parameters:,} random parameters, {made.tokens:,} tokens")
-    options = {"llm.generator": "local", "llm.model": str(path)}
-    words = write_arguments({"policy": "llm", **options, **kwargs})
-    say_wrote({"model": path}, {"play with it": shlex.join(["hopgym", "eval", env_id, *words])})
 
 
 def _tokenizer(env_id: str, env_kwargs: Mapping[str, Any]) -> Any:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean, require
+from hopgym.registry.lookup import make
 from hopgym_agents.studies.jobs import Result, Tell, Work, do, train_options
 from hopgym_agents.studies.plan import Job
 from hopgym_agents.studies.spec import START
@@ -46,10 +46,11 @@ def prepare_all(jobs: Sequence[Job], tell: Tell) -> int:
     Raises:
         ArgumentError: On the first that cannot be prepared; it names the job.
     """
-    from hopgym_agents.cli.train import METHODS, quiet
     from hopgym_agents.training.config import read_config
+    from hopgym_agents.training.methods import METHODS
+    from hopgym_agents.training.setup import silence_libraries
 
-    quiet()
+    silence_libraries()
     # Seeds differ in nothing that could go wrong.
     runs = list({_unseeded(job): job for job in jobs if job.kind == "train"}.values())
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +119,7 @@ def _check_count(asked: Mapping[str, Any], there: int) -> None:
 
 
 def _check_method(name: str) -> None:
-    from hopgym_agents.cli.train import METHODS
+    from hopgym_agents.training.methods import METHODS
 
     if name not in METHODS:
         hint = did_you_mean(name, METHODS)

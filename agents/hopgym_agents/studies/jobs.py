@@ -62,7 +62,7 @@ def _tiny(work: Work, tell: Tell) -> Result:
 
 
 def _collect(work: Work, tell: Tell) -> Result:
-    from hopgym.cli.options import make
+    from hopgym.registry.lookup import make
     from hopgym.runs.trajectory_file import read_trajectories
     from hopgym_agents.data.filtering import FILTERS, labels_of, passing
 
@@ -99,12 +99,13 @@ def _keep(work: Work, tell: Tell) -> Result:
 
 
 def _train(work: Work, tell: Tell) -> Result:
-    from hopgym_agents.cli.train import METHODS, quiet
     from hopgym_agents.training.config import read_config
     from hopgym_agents.training.loop import train
+    from hopgym_agents.training.methods import METHODS
     from hopgym_agents.training.result import play_options
+    from hopgym_agents.training.setup import silence_libraries
 
-    quiet()
+    silence_libraries()
     config = read_config(train_options(work))
     prepare = METHODS[work.job.arguments["method"]]
 
@@ -166,8 +167,8 @@ def _choose(work: Work, tell: Tell) -> Result:
 
 
 def _evaluate(work: Work, tell: Tell) -> Result:
-    from hopgym.cli.options import make
-    from hopgym.cli.runs import Episodes, Run
+    from hopgym.registry.lookup import make
+    from hopgym.runs.reader import Episodes, Run
 
     asked = work.job.arguments
     env = make(asked["env"], asked["kwargs"])
@@ -212,9 +213,9 @@ def _policy(name: str, env: "HopEnv", options: Mapping[str, Any]) -> "Policy":
     from hopgym.policies.registry import policy_named
 
     if options.get("generator") == "local":
-        from hopgym_agents.cli.train import quiet
+        from hopgym_agents.training.setup import silence_libraries
 
-        quiet()
+        silence_libraries()
     return policy_named(name, env, options)
 
 
@@ -222,7 +223,7 @@ def _play(
     env: "HopEnv", policy: "Policy", indices: range, file: Path, tell: Tell, **how: Any
 ) -> None:
     """Play what a file lacks into it."""
-    from hopgym.cli.runs import HOPELESS
+    from hopgym.evaluation.progress import HOPELESS
     from hopgym.rollout import run_episodes
     from hopgym.trajectory import ERROR_REASONS
 

@@ -12,8 +12,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hopgym.cli.options import resolve_id
 from hopgym.errors import require
+from hopgym.registry.lookup import resolve_id
 from hopgym_agents.studies.given import content_of
 from hopgym_agents.studies.reading import WHOLE
 from hopgym_agents.studies.spec import GRID, START, Arm, Collect, Stage, Study, Suite

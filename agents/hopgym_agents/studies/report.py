@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from hopgym import __version__
-from hopgym.cli.display import console, new_table
 from hopgym.runs.line_file import whole_file
 from hopgym.runs.machine import describe_environment
 from hopgym_agents.curves.logs import write_curves
@@ -49,18 +48,6 @@ class Written:
     tables: tuple[Table, ...]
     """Of the suites."""
     summary: Mapping[str, Any]
-
-    def print_tables(self) -> None:
-        """Print the tables of suites on stdout."""
-        out = console(markup=False)
-        for table in self.tables:
-            if not table.rows:
-                out.print(f"{table.title}: {table.note}", soft_wrap=True)
-                continue
-            drawn = new_table(table.title, *table.headings, caption=table.note)
-            for row in table.rows:
-                drawn.add_row(*map(_short, table.headings, row))
-            out.print(drawn)
 
 
 def write_results(
@@ -107,11 +94,6 @@ def markdown(title: str, lead: str, command: str, tables: Sequence[Table]) -> st
         parts += [f"## {table.title}", "\n".join(lines)] if table.rows else [f"## {table.title}"]
         parts += [table.note] if table.note else []
     return "\n\n".join(parts) + "\n"
-
-
-def _short(heading: str, cell: str) -> str:
-    """Return a cell without its interval, but in the columns that are read first."""
-    return cell if heading in ("success %", "over start") else cell.partition(" [")[0]
 
 
 _FILES = {"figures": "summary.json", "table": "report.md", "report": "report.html"}

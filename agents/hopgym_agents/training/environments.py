@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from hopgym.cli.options import make, resolve_id
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, require
+from hopgym.registry.lookup import make, resolve_id
 
 _FromZero = Annotated[int, Meta(ge=0)]
 _FromOne = Annotated[int, Meta(ge=1)]

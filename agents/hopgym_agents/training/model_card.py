@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from hopgym import __version__
-from hopgym.cli.options import write_arguments
+from hopgym.arguments import write_arguments
 from hopgym_agents.training.environments import dev_arguments
 from hopgym_agents.training.result import Checked, Trained, play_options
 

@@ -248,3 +248,14 @@ def generated(episodes: Iterable[Trajectory]) -> dict[str, int]:
     own = [step for each in episodes for step in each.steps if not step.given]
     tokens = sum(step.completion.n_tokens for step in own if step.completion)
     return {"generated_tokens": tokens, "environment_steps": len(own)}
+
+
+def silence_libraries() -> None:
+    """Turn off the progress bars and log lines of transformers and bitsandbytes."""
+    import logging
+
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    hf_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

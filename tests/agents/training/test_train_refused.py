@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hopgym.cli.options import write_arguments
+from hopgym.arguments import write_arguments
 from hopgym.errors import ArgumentError, DataError, HopgymError, RunFileError
 from hopgym_agents.modeling.tiny import DEMO_ID
 from tests.support.training_runs import (
