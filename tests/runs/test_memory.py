@@ -1,6 +1,5 @@
 """What a run costs beside environment and policy: memory that stays flat, and calls."""
 
-import contextlib
 import gc
 import tracemalloc
 from collections.abc import Sequence
@@ -73,7 +72,7 @@ def figures(source: Any, out: Path, episodes: int) -> None:
 def test_memory_of_a_rollout_is_flat(
     endless: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hopgym.env._KEPT_COUNTS", FEW // 2)  # Bounded, but far above MANY.
+    monkeypatch.setattr("hopgym.env.env._KEPT_COUNTS", FEW // 2)  # Bounded, but far above MANY.
     play(endless, tmp_path / "first.jsonl", FEW)  # What is made once is there from now on.
     in_use = list[int]()
     for episodes in (FEW, MANY):
@@ -87,9 +86,6 @@ def test_memory_of_figures_and_report_is_flat(
     endless: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hopgym.evaluation.bootstrap._MOST_CELLS", 50 * FEW)  # As full for few.
-    # Writes a line when it happens to take long.
-    quiet = contextlib.nullcontext(lambda count: None)
-    monkeypatch.setattr("hopgym.cli.results.progress", lambda *told: quiet)
     for episodes in (FEW, MANY):
         play(endless, tmp_path / f"{episodes}.jsonl", episodes)
     figures(endless, tmp_path / f"{FEW}.jsonl", FEW)
