@@ -263,7 +263,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_verb(tmp_path: Path) -> None:
-    from hopgym_agents.modeling.tiny import tiny
+    from hopgym_agents.cli.tiny import tiny
 
     app = typer.Typer()
     app.command(context_settings=tiny.context_settings)(tiny)
