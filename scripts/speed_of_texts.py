@@ -18,7 +18,7 @@ MARKS = (
 
 def compare_actions(rounds: int) -> Ratios:
     """Read all hostile actions of the tests in both dialects."""
-    found: dict[str, Any] = runpy.run_path(str(TESTS / "test_actions.py"))
+    found: dict[str, Any] = runpy.run_path(str(TESTS / "core" / "test_actions.py"))
     hostile: list[str] = found["ADVERSARIES"]
     harmless = [_words(len(text)) for text in hostile]
 
@@ -34,7 +34,7 @@ def compare_sums(rounds: int) -> Ratios:
     """Calculate all hostile expressions of the tests."""
     from hopgym.tools.calculator import calculate
 
-    found: dict[str, Any] = runpy.run_path(str(TESTS / "test_arithmetic.py"))
+    found: dict[str, Any] = runpy.run_path(str(TESTS / "tools" / "test_calculator.py"))
     hostile: list[str] = found["HOSTILE"]
     harmless = [("1+" * len(text))[: len(text) - 1] + "1" for text in hostile]
 
