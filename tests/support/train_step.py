@@ -21,7 +21,7 @@ from hopgym_agents.noisy_oracle import noisy_oracle
 from hopgym_agents.training import loop as session
 from hopgym_agents.training.actor import Player
 from hopgym_agents.training.config import read_config
-from hopgym_agents.training.methods import METHODS
+from hopgym_agents.training.registry import METHODS
 from hopgym_agents.training.run_folder import is_leader
 
 

@@ -66,7 +66,7 @@ def typed(*words: str) -> Result:
 
 def prepared(method: str, given: dict[str, Any]) -> Any:
     from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.methods import METHODS as known
+    from hopgym_agents.training.registry import METHODS as known
 
     return known[method](read_config(given))
 

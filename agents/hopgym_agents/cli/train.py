@@ -17,8 +17,8 @@ from hopgym_agents.cli.train_options import read_words
 from hopgym_agents.curves import write_curves
 from hopgym_agents.training import loop
 from hopgym_agents.training.config import read_config
-from hopgym_agents.training.methods import METHODS
 from hopgym_agents.training.model_card import play_command
+from hopgym_agents.training.registry import METHODS
 from hopgym_agents.training.result import Checked, Trained
 from hopgym_agents.training.run_folder import PROGRESS, is_leader
 from hopgym_agents.training.setup import silence_libraries

@@ -47,7 +47,7 @@ def prepare_all(jobs: Sequence[Job], tell: Tell) -> int:
         ArgumentError: On the first that cannot be prepared; it names the job.
     """
     from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.methods import METHODS
+    from hopgym_agents.training.registry import METHODS
     from hopgym_agents.training.setup import silence_libraries
 
     silence_libraries()
@@ -119,7 +119,7 @@ def _check_count(asked: Mapping[str, Any], there: int) -> None:
 
 
 def _check_method(name: str) -> None:
-    from hopgym_agents.training.methods import METHODS
+    from hopgym_agents.training.registry import METHODS
 
     if name not in METHODS:
         hint = did_you_mean(name, METHODS)

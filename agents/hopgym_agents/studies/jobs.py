@@ -101,7 +101,7 @@ def _keep(work: Work, tell: Tell) -> Result:
 def _train(work: Work, tell: Tell) -> Result:
     from hopgym_agents.training.config import read_config
     from hopgym_agents.training.loop import train
-    from hopgym_agents.training.methods import METHODS
+    from hopgym_agents.training.registry import METHODS
     from hopgym_agents.training.result import play_options
     from hopgym_agents.training.setup import silence_libraries
 

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings(LATE)]
 
 KILLED = """
 import json, os, signal, sys
-from hopgym_agents.training.methods import METHODS
+from hopgym_agents.training.registry import METHODS
 from hopgym_agents.training.config import read_config
 from hopgym_agents.training.loop import train
 
