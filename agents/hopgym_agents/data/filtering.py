@@ -7,15 +7,23 @@ them pass which filter, and equally many of each filter, as SWiRL compares them 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
 
 from hopgym.errors import DataError, require
 from hopgym.evaluation import Estimate
 from hopgym.evaluation.bootstrap import ABSENT, Ratio, estimate_all, plain_fields
+from hopgym.progress import Progress, no_progress
 from hopgym.rollout import episode_rng
+from hopgym.runs.line_file import whole_file
+from hopgym.runs.trajectory_file import Header, read_header, read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym_agents.judging.audit import marked
-from hopgym_agents.judging.judge import Mark
+from hopgym_agents.judging.judge import Mark, digest_of, judge_request, steps_of
+from hopgym_agents.judging.store import read_judgements
+from hopgym_agents.prompts import Style
 
 Marks = Mapping[tuple[str, int, int], Mark]
 """What a judge says by (task id, sample, position of the step)."""
@@ -198,3 +206,112 @@ def _summed(labels: Sequence[Label]) -> Passed:
 
 def _share(good: int | None, steps: int) -> Ratio:
     return ABSENT if good is None else (float(good), float(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredRun:
+    """How many episodes of a run pass each filter, and how many were written."""
+
+    run: str
+    """Path of the trajectory file."""
+    left_out: int
+    """Episodes that no filter considers: they ended in an error, or some step is not judged."""
+    filters: Mapping[str, Passed]
+    """What passes each of `FILTERS`."""
+    filter: str
+    """Name of the filter that selected the written trajectories."""
+    kept: int
+    """How many trajectories were written."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self, dict_factory=plain_fields)
+
+
+def filter_file(
+    file: Path,
+    out: Path | None,
+    name: str,
+    *,
+    keep: int | Literal["all", "equal"] = "equal",
+    seed: int = 0,
+    marks: Marks | None = None,
+    progress: Progress = no_progress,
+) -> FilteredRun:
+    """Count how many episodes pass each filter, and write a sample of those that pass one.
+
+    Args:
+        file: Trajectory file of the run.
+        out: Trajectory file to write, with the same content at each call; None writes nothing.
+        name: A key of `FILTERS`.
+        keep: How many trajectories to write; ``equal`` takes the smallest number that passes any
+            filter.
+        seed: Seed of the sample, 0 or more.
+        marks: A judge's marks, used instead of the exact verdicts.
+        progress: Shows how many episodes are read.
+
+    Raises:
+        ArgumentError: On an unknown filter, or when ``out`` is ``file``.
+        DataError: When no episode passes, or fewer than ``keep``.
+    """
+    passing([], name)  # Refuse an unknown name before reading anything.
+    labels: list[Label] = []
+    left_out = 0
+    with progress("episodes read") as advance:
+        for label in labels_of(read_trajectories(file), marks):
+            left_out += label is None
+            labels += [label] if label is not None else []
+            advance(1)
+    if not labels:
+        expected = "that a judge has judged whole" if marks is not None else "without an error"
+        raise DataError(f"{file}: expected episodes {expected}, got none of {left_out:,}")
+    selected: list[Label] = []
+    if out is not None:
+        count = len(passing(labels, name)) or 1 if keep == "all" else keep
+        selected = draw(labels, name, keep=None if count == "equal" else count, seed=seed)
+        _write_selected(file, out, selected, {"filter": name})
+    return FilteredRun(str(file), left_out, passed(labels), name, len(selected))
+
+
+def marks_of(path: Path, run: Path, style: Style) -> Marks:
+    """Return a judge's marks on the steps of a run.
+
+    Args:
+        path: File of judgements.
+        run: Trajectory file that the judgements belong to.
+        style: How the conversations were rendered for the judge.
+
+    Raises:
+        DataError: When the file holds no judgements, or judgements of other texts than the steps
+            of the run.
+    """
+    if read_header(path).source != read_header(run).source:
+        raise DataError(f"{path}: expected judgements of the tasks of {run}, got those of others")
+    marks: dict[tuple[str, int, int], Mark] = {}
+    digests: dict[tuple[str, int, int], str] = {}
+    for judgement in read_judgements(path):
+        marks[judgement.key] = judgement.mark
+        digests[judgement.key] = judgement.asked
+    for episode in read_trajectories(run):
+        for prefix in steps_of(episode):
+            key = (*prefix.key, len(prefix.steps) - 1)
+            if key in digests and digests[key] != digest_of(judge_request(prefix, style)):
+                raise DataError(
+                    f"{path}: expected judgements of the steps of {run}, that of {key} is of "
+                    "another text: give the --style of hopgym judge, or judge the run again"
+                )
+    return marks
+
+
+def _write_selected(
+    file: Path, out: Path, labels: Sequence[Label], config: Mapping[str, Any]
+) -> None:
+    """Write the selected trajectories as a new run, in the order of the file."""
+    keys = {label.key for label in labels}
+    run = read_header(file)
+    header = Header.of({"run": run.config, "kept": sorted(keys), **config}, run.source)
+    with whole_file(out, "--out", [file]) as target:
+        target.write(msgspec.json.encode(header) + b"\n")
+        for trajectory in read_trajectories(file):
+            if trajectory.key in keys:
+                target.write(msgspec.json.encode(trajectory) + b"\n")

@@ -16,11 +16,20 @@ from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
-from hopgym_agents.cli.filter import filter_file, marks_of
-from hopgym_agents.cli.judge import judge_run
-from hopgym_agents.data.filtering import FILTERS, Label, draw, label, labels_of, passed, passing
+from hopgym_agents.data.filtering import (
+    FILTERS,
+    Label,
+    draw,
+    filter_file,
+    label,
+    labels_of,
+    marks_of,
+    passed,
+    passing,
+)
 from hopgym_agents.generate import Request
 from hopgym_agents.judging.judge import Mark
+from hopgym_agents.judging.run import judge_run
 from hopgym_agents.noisy_oracle import noisy_oracle
 from hopgym_agents.prompts import STYLES
 

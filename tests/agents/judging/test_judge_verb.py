@@ -20,8 +20,8 @@ from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
 from hopgym.trajectory import Completion
 from hopgym.verdicts import GOOD_VERDICTS
-from hopgym_agents.cli.judge import judge_run
 from hopgym_agents.generate import Request
+from hopgym_agents.judging.run import judge_run
 from hopgym_agents.judging.store import JudgementWriter, judgements_header, read_judgements
 from hopgym_agents.prompts import STYLES
 from tests.support.paths import ROOT
