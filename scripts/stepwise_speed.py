@@ -79,7 +79,8 @@ def trained(options: dict[str, Any]) -> Cost:
     """Return what the steps of ``hopgym train stepwise`` cost."""
     from hopgym_agents.training.config import read_config
     from hopgym_agents.training.loop import train
-    from hopgym_agents.training.registry import METHODS, stepwise
+    from hopgym_agents.training.methods import stepwise
+    from hopgym_agents.training.registry import METHODS
 
     prepared = METHODS["stepwise"](read_config(options))
     spent: list[float] = []
