@@ -223,6 +223,37 @@ class TaskSource(ABC):
         """Return the best answer to be had without reading: by default ``unknown``."""
         return "unknown"
 
+    def world_of(self, task_id: str) -> str:
+        """Return the name of the world that a task belongs to; tasks of one world share pages.
+
+        By default each task is a world of its own, named by its id.
+        """
+        return task_id
+
+    def split_arguments(self, split: str) -> dict[str, Any] | None:
+        """Return the environment arguments that select another split of the same kind of tasks.
+
+        Args:
+            split: ``"train"``, ``"dev"`` or ``"test"``.
+
+        Returns:
+            Arguments to merge over those of this source; None where only the user can name the
+            tasks of that split, which is the default.
+        """
+        return None
+
+    def sized_arguments(self, questions: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return environment arguments under which the source has at least ``questions`` tasks.
+
+        A source that generates its tasks puts them into as few worlds as the arguments allow. By
+        default the arguments are returned as they are.
+
+        Args:
+            questions: How many tasks, at least 1.
+            arguments: The arguments that the environment was created with.
+        """
+        return dict(arguments)
+
     def check_index(self, index: int) -> int:
         """Return an index in [0, len); `IndexError` outside of it."""
         if not 0 <= index < len(self):

@@ -87,19 +87,11 @@ def generate(
 
 
 def _env_for(env: "HopEnv", questions: int) -> "HopEnv":
-    """Return the environment, with as many questions a world as are wanted where it has worlds."""
-    from hopgym.worlds.people.source import PeopleSource
-
-    spec = env.spec
-    if not isinstance(env.source, PeopleSource) or spec is None:
+    """Return the environment with as few worlds as the questions need, if its source has worlds."""
+    if env.spec is None:
         return env
-    given = dict(spec.kwargs)
-    worlds, per_world = given.get("worlds"), given.get("questions_per_world")
-    if per_world is None:
-        per_world = -(-questions // (worlds or 1))
-    if worlds is None:
-        worlds = -(-questions // per_world)
-    return make(spec.id, given | {"worlds": worlds, "questions_per_world": per_world})
+    arguments = env.source.sized_arguments(questions, env.spec.kwargs)
+    return env if arguments == env.spec.kwargs else make(env.spec.id, arguments)
 
 
 def _write_jsonl(job: Job) -> Written:

@@ -201,6 +201,21 @@ def test_ids_lead_back_and_sources_pickle() -> None:
             source[index]
 
 
+def test_a_source_names_its_worlds_splits_and_sizes() -> None:
+    source = PeopleSource()
+    task_id = source[57].question.id
+    assert source.world_of(task_id) == task_id.rpartition("/")[0]
+    assert source.world_of("elsewhere") == "elsewhere"
+    assert source.split_arguments("dev") == {"split": "dev"}
+    with pytest.raises(ArgumentError, match="split must be one of train, dev, test"):
+        source.split_arguments("validation")
+    sizes = ({}, {"worlds": 3}, {"questions_per_world": 4}, {"worlds": 1, "questions_per_world": 2})
+    expected = ((1, 10), (3, 4), (3, 4), (1, 2))
+    for arguments, (worlds, per_world) in zip(sizes, expected, strict=True):
+        sized = source.sized_arguments(10, {"size": 9} | arguments)
+        assert sized == {"size": 9, "worlds": worlds, "questions_per_world": per_world}
+
+
 def test_neighbouring_seeds_and_splits_share_nothing() -> None:
     seeds = [(0, "train"), (1, "train"), (2, "train"), (0, "dev"), (0, "test"), (1, "dev")]
     texts, couples, births = [], [], []

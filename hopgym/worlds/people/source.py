@@ -1,7 +1,9 @@
 """PeopleSource: endless questions over fictional people, as a `TaskSource`."""
 
 import hashlib
+import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -126,6 +128,26 @@ class PeopleSource(TaskSource):
             self.index_of(task.question.id), self.question_settings.questions_per_world
         )
         return guess(self.world(world), task.question, self.question_settings.max_answers)
+
+    def world_of(self, task_id: str) -> str:
+        """Return the part of a task id that names its universe, such as ``train-0/12``."""
+        world, _, slot = task_id.rpartition("/")
+        return world if slot.isdigit() else task_id
+
+    def split_arguments(self, split: str) -> dict[str, Any] | None:
+        """Return the argument that selects a split; no two splits share a universe."""
+        require(split in SPLITS, "split", f"one of {', '.join(SPLITS)}", split)
+        return {"split": split}
+
+    def sized_arguments(self, questions: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments for ``questions`` tasks in one universe, or in ``worlds`` if given."""
+        worlds = arguments.get("worlds")
+        per_world = arguments.get("questions_per_world")
+        if per_world is None:
+            per_world = math.ceil(questions / (worlds or 1))
+        if worlds is None:
+            worlds = math.ceil(questions / per_world)
+        return {**arguments, "worlds": worlds, "questions_per_world": per_world}
 
     def _id_prefix(self, world: int) -> str:
         return f"{self.world_settings.split}-{self.world_settings.world_seed}/{world}/"
