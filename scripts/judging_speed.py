@@ -58,10 +58,10 @@ def main(states: int = STATES) -> None:
         wall, cpu = [], []
         for _ in range(ROUNDS):
             begun = time.perf_counter(), time.process_time()
-            worths = judge_actions(repeated, actions)
+            outcomes = judge_actions(repeated, actions)
             wall.append(time.perf_counter() - begun[0])
             cpu.append(time.process_time() - begun[1])
-        good = sum(worth.is_good for worth in worths) / len(worths)
+        good = sum(outcome.is_good for outcome in outcomes) / len(outcomes)
         tasks = len({state.index for state in repeated})
         print(
             f"{name}: {states:,} states of {tasks:,} tasks x {ACTIONS} actions in "

@@ -139,11 +139,11 @@ def bare(options: dict[str, Any], spare: bool = False) -> Cost:
             for row, sub in enumerate(subs)
         ]
         made = player.complete(env, requests, step)
-        worths = judge_actions([sub.state for sub in subs], [each.text for each in made])
+        outcomes = judge_actions([sub.state for sub in subs], [each.text for each in made])
         acting += time.process_time() - start
         tokens += sum(each.n_tokens for each in made)
         prompts = [player.encoder.encode(request) for request in requests]
-        rewards = torch.tensor([float(worth.is_good) for worth in worths]).view(-1, group)
+        rewards = torch.tensor([float(outcome.is_good) for outcome in outcomes]).view(-1, group)
         advantages = (rewards - rewards.mean(1, keepdim=True)).flatten().tolist()
         rows = [(tuple(p), each.token_ids) for p, each in zip(prompts, made, strict=True)]
         loss = _loss(model, rows, advantages, ends, PARTS if spare else 0)

@@ -1,8 +1,8 @@
-"""Decomposition: a trajectory of K actions as K sub-trajectories, and other actions in its states.
+"""Splits trajectories into sub-trajectories, and judges alternative actions in their states.
 
-In: trajectories. Out: each action with the prefix it was taken in, its verdict and its rewards
-(Goldie et al. 2025, arXiv 2504.04736, section 2.2); and of any other action in such a state what
-the environment would have said to it.
+A trajectory of K actions becomes K sub-trajectories, each with the prefix that the action was
+taken in, its verdict and its rewards (Goldie et al. 2025, arXiv 2504.04736, section 2.2).
+`judge_actions` returns what the environment's verdict on any other action in such a state is.
 """
 
 import copy
@@ -12,44 +12,47 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import gymnasium
+
 from hopgym.env import HopEnv
 from hopgym.env.episode import Episode
 from hopgym.errors import ArgumentError, DataError, require
 from hopgym.scoring import Score
 from hopgym.trajectory import ERROR_REASONS, Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
+from hopgym.wrappers import hop_env
 
-_KEPT_ENVIRONMENTS = 8
+_CACHED_ENVIRONMENTS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A point of an episode, by what it takes to get there again; plain JSON values."""
+    """A point in an episode, described by what it takes to replay it; plain JSON values."""
 
     env_id: str
     env_kwargs: Mapping[str, Any]
     index: int
-    """Of the task in its source."""
+    """Index of the task in its source."""
     prefix: tuple[str, ...] = ()
     """Texts of the actions so far."""
     task_id: str = ""
-    """Checked where it is given: another task of that index is an error."""
+    """If set, `judge_actions` raises when the task at `index` has another id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubTrajectory:
-    """One action of a trajectory, with all that stood before it."""
+    """One action of a trajectory together with everything before it."""
 
     prefix: Trajectory
     """The episode before the action; its ``steps`` are the state's history."""
     step: Step
-    """The action and what came of it."""
+    """The action, its verdict and its rewards."""
     is_success: bool
-    """Whether the whole episode ended with the right answer."""
+    """Whether the full episode ended with the right answer."""
 
     @property
     def state(self) -> State:
-        """What it takes to judge another action in the place of this one."""
+        """The state before the action, as `judge_actions` takes it."""
         prefix = self.prefix
         texts = tuple(step.text for step in prefix.steps)
         return State(prefix.env_id, prefix.env_kwargs, prefix.index, texts, prefix.task_id)
@@ -66,8 +69,8 @@ class SubTrajectory:
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
-    """What an action is worth in a state, as the environment says it."""
+class ActionOutcome:
+    """The environment's verdict on an action in a state, and its rewards."""
 
     verdict: Verdict
     process_reward: float
@@ -75,7 +78,7 @@ class Worth:
     outcome_reward: float
     """In [0, 1]; above 0 only for an answer."""
     score: Score
-    """Of the answer; 0.0 for any other action."""
+    """Score of the answer; 0.0 for any other action."""
 
     @property
     def is_good(self) -> bool:
@@ -84,10 +87,11 @@ class Worth:
 
 
 def decompose(trajectory: Trajectory) -> tuple[SubTrajectory, ...]:
-    """Return the sub-trajectories of an episode, one for each action of its policy, in order.
+    """Return one sub-trajectory for each action that the policy took, in order.
 
-    Left out is what no learner may train on: steps that came with the reset's prefix, steps that
-    used a title not shown (``privileged``), and episodes that ended in an error of the policy.
+    Steps that must not be trained on are left out: those from the reset's prefix and those that
+    used a title not shown to the agent (``privileged``). An episode that ended in an error of the
+    policy has no sub-trajectories.
     """
     if trajectory.reason in ERROR_REASONS:
         return ()
@@ -105,115 +109,110 @@ def is_privileged(step: Step) -> bool:
 
 def judge_actions(
     states: Sequence[State], actions: Sequence[str], env: HopEnv | None = None
-) -> list[Worth]:
-    """Return what each action is worth in the state of the same position.
+) -> list[ActionOutcome]:
+    """Return the outcome of each action in the state at the same position.
 
-    Nothing is left to a model: each state is come to again by its texts, from its own task, and
-    the action is taken there. Environments are kept between calls, by id and arguments; states of
-    one task share the way up to where they part.
+    No model is involved: each state is replayed from its task and its texts, and the action is
+    taken there. Environments are cached between calls by id and arguments. States of one task
+    share the replay of their common prefix.
 
     Args:
-        states: Where the actions are taken; the same state may come often.
-        actions: Texts, as an agent writes them; any string will do.
-        env: Where to take them, for states without an ``env_id``; by default it is made anew.
+        states: Where the actions are taken; a state may occur more than once.
+        actions: Texts as an agent writes them; any string is allowed.
+        env: The environment for states without an ``env_id``.
 
     Raises:
-        ArgumentError: On lengths that differ, a state whose prefix ends its episode, or whose
+        ArgumentError: If the lengths differ, a state's prefix ends its episode, or its
             environment cannot be made.
-        DataError: When a state's index now holds another task than its ``task_id``.
+        DataError: If a state's index now holds another task than its ``task_id``.
     """
     expected = f"{len(states)} texts, one for each state"
     require(len(states) == len(actions), "actions", expected, len(actions))
-    found: list[Worth | None] = [None] * len(states)
-    for group_env, members in _by_environment(states, env):
-        for position, worth in _judged(group_env, members, states, actions):
-            found[position] = worth
-    return [worth for worth in found if worth is not None]
+    outcomes: list[ActionOutcome | None] = [None] * len(states)
+    for group_env, positions in _group_by_environment(states, env):
+        for position, outcome in _judge_in(group_env, positions, states, actions):
+            outcomes[position] = outcome
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _by_environment(
+def _group_by_environment(
     states: Sequence[State], env: HopEnv | None
 ) -> Iterator[tuple[HopEnv, list[int]]]:
     """Yield each environment with the positions of its states."""
     groups: dict[tuple[str, str], list[int]] = {}
-    # Most states of a call share one mapping: it need not be written out for each of them.
-    written: dict[int, str] = {}
+    # Most states of a call share one mapping object, which is then serialized only once.
+    serialized: dict[int, str] = {}
     for position, state in enumerate(states):
-        arguments = written.get(id(state.env_kwargs))
+        arguments = serialized.get(id(state.env_kwargs))
         if arguments is None:
             arguments = json.dumps(dict(state.env_kwargs), sort_keys=True)
-            written[id(state.env_kwargs)] = arguments
+            serialized[id(state.env_kwargs)] = arguments
         groups.setdefault((state.env_id, arguments), []).append(position)
-    for (env_id, arguments), members in groups.items():
+    for (env_id, arguments), positions in groups.items():
         if env_id:
-            yield _environment(env_id, arguments), members
+            yield _environment(env_id, arguments), positions
         elif env is not None:
-            yield env, members
+            yield env, positions
         else:
             raise ArgumentError("env must be given for states without an env_id, got None")
 
 
-@lru_cache(_KEPT_ENVIRONMENTS)
+@lru_cache(_CACHED_ENVIRONMENTS)
 def _environment(env_id: str, arguments: str) -> HopEnv:
-    import gymnasium
-
-    from hopgym.wrappers import hop_env
-
     return hop_env(gymnasium.make(env_id, **json.loads(arguments)))
 
 
-def _judged(
-    env: HopEnv, members: Iterable[int], states: Sequence[State], actions: Sequence[str]
-) -> Iterator[tuple[int, Worth]]:
-    """Yield position and worth of the actions in states of one environment."""
-    # An episode of one's own over the shared source: threads may judge at the same time.
+def _judge_in(
+    env: HopEnv, positions: Iterable[int], states: Sequence[State], actions: Sequence[str]
+) -> Iterator[tuple[int, ActionOutcome]]:
+    """Yield position and outcome of the actions whose states belong to one environment."""
+    # The copy has its own episode over the shared source, so that threads can judge concurrently.
     env = copy.copy(env)
     env.render_mode = None
-    path = _Path(env)
-    known: dict[str, Worth] = {}
-    here: State | None = None
-    # In this order every world is made once, and every state follows those it goes on from.
-    for position in sorted(members, key=lambda i: (states[i].index, states[i].prefix)):
+    replayer = _StateReplayer(env)
+    outcomes: dict[str, ActionOutcome] = {}
+    current: State | None = None
+    # In this order every world is built once, and each state continues the replay of its prefixes.
+    for position in sorted(positions, key=lambda i: (states[i].index, states[i].prefix)):
         state = states[position]
-        if here is None or (state.index, state.prefix) != (here.index, here.prefix):
-            here, known, episode = state, {}, path.to(state)
+        if current is None or (state.index, state.prefix) != (current.index, current.prefix):
+            current = state
+            outcomes = {}
+            episode = replayer.replay(state)
         _check_task(episode, state)
         action = actions[position]
-        if action not in known:
-            known[action] = _worth(episode.copy(), action)
-        yield position, known[action]
+        if action not in outcomes:
+            outcomes[action] = _outcome(episode.copy(), action)
+        yield position, outcomes[action]
 
 
-class _Path:
-    """The way to a state, kept to go on from for the states behind it.
-
-    Args:
-        env: Where it leads through.
-    """
+class _StateReplayer:
+    """Replays states in sorted order, continuing from the longest prefix replayed before."""
 
     def __init__(self, env: HopEnv) -> None:
         self._env = env
         self._index: int | None = None
-        self._points: list[tuple[tuple[str, ...], Episode]] = []
+        self._checkpoints: list[tuple[tuple[str, ...], Episode]] = []
 
-    def to(self, state: State) -> Episode:
-        """Return the episode at a state; it is to be copied before anything is taken in it."""
+    def replay(self, state: State) -> Episode:
+        """Return the episode at a state; copy it before taking an action."""
         if state.index != self._index:
             self._env.reset(options={"index": state.index})
-            self._index, self._points = state.index, [((), self._env.snapshot().episode)]
-        while self._points[-1][0] != state.prefix[: len(self._points[-1][0])]:
-            self._points.pop()
-        texts, episode = self._points[-1]
+            self._index = state.index
+            self._checkpoints = [((), self._env.snapshot().episode)]
+        while self._checkpoints[-1][0] != state.prefix[: len(self._checkpoints[-1][0])]:
+            self._checkpoints.pop()
+        texts, episode = self._checkpoints[-1]
         if len(texts) < len(state.prefix):
             episode = episode.copy()
             episode.replay(state.prefix[len(texts) :])
-            self._points.append((state.prefix, episode))
+            self._checkpoints.append((state.prefix, episode))
         return episode
 
 
-def _worth(episode: Episode, action: str) -> Worth:
-    taken = episode.take(action)
-    return Worth(taken.verdict, taken.process_reward, taken.outcome_reward, episode.score)
+def _outcome(episode: Episode, action: str) -> ActionOutcome:
+    step = episode.take(action)
+    return ActionOutcome(step.verdict, step.process_reward, step.outcome_reward, episode.score)
 
 
 def _check_task(episode: Episode, state: State) -> None:

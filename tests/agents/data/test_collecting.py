@@ -80,8 +80,8 @@ def test_decompose_gives_a_row_for_each_action(file: Path, tmp_path: Path) -> No
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert rows == [state_row(sub) for sub in subs]
     assert [state_of(row) for row in rows] == [sub.state for sub in subs]
-    worths = judge_actions([state_of(row) for row in rows], [row["action"] for row in rows])
-    assert [str(worth.verdict) for worth in worths] == [row["verdict"] for row in rows]
+    outcomes = judge_actions([state_of(row) for row in rows], [row["action"] for row in rows])
+    assert [str(outcome.verdict) for outcome in outcomes] == [row["verdict"] for row in rows]
     assert f"{len(rows):,} rows from 20 episodes" in result.stderr
     assert "good" in result.stdout and "GOOD" in result.stdout
     plain = json.loads(hopgym("decompose", file, "--out", out, "--json").stdout)

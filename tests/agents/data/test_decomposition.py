@@ -16,7 +16,7 @@ from hopgym.rollout import run_episodes
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.data import decomposition
-from hopgym_agents.data.decomposition import State, Worth, decompose, judge_actions
+from hopgym_agents.data.decomposition import ActionOutcome, State, decompose, judge_actions
 from tests.support.paths import SUPPORT
 
 FILES = runpy.run_path(str(SUPPORT / "contract_files.py"))["FILES"]
@@ -99,14 +99,14 @@ def test_the_actions_taken_are_judged_as_the_environment_judged_them(
     cut = [(sub, step) for each in episodes for sub in decompose(each) for step in [sub.step]]
     # Not in the order of the episodes: neighbours share nothing but what they are sorted to share.
     cut.sort(key=lambda pair: (pair[1].text[::-1], pair[0].prefix.sample))
-    worths = judge_actions([sub.state for sub, _ in cut], [step.text for _, step in cut])
-    assert len(worths) == len(cut) >= 10
-    for (sub, step), worth in zip(cut, worths, strict=True):
-        assert worth.verdict is step.verdict and worth.is_good == sub.is_good
-        assert worth.process_reward == step.process_reward
-        assert worth.outcome_reward == step.outcome_reward
+    outcomes = judge_actions([sub.state for sub, _ in cut], [step.text for _, step in cut])
+    assert len(outcomes) == len(cut) >= 10
+    for (sub, step), outcome in zip(cut, outcomes, strict=True):
+        assert outcome.verdict is step.verdict and outcome.is_good == sub.is_good
+        assert outcome.process_reward == step.process_reward
+        assert outcome.outcome_reward == step.outcome_reward
         if step.action and step.action.tool == "answer":
-            assert (worth.score.em == 1.0) == sub.is_success
+            assert (outcome.score.em == 1.0) == sub.is_success
 
 
 def test_other_actions_are_judged_as_if_they_had_been_taken(
@@ -118,16 +118,16 @@ def test_other_actions_are_judged_as_if_they_had_been_taken(
     texts = list(dict.fromkeys(sub.step.text for sub in subs))[:9]
     texts += ["", "\ud800", "<think>hm</think> <answer>Elmstead</answer> and more"]
     states = [sub.state for sub in subs for _ in texts]
-    worths = judge_actions(states, texts * len(subs))
+    outcomes = judge_actions(states, texts * len(subs))
     env = gymnasium.make(env_id, **env_kwargs).unwrapped
     assert isinstance(env, HopEnv)
-    for state, text, worth in zip(states, texts * len(subs), worths, strict=True):
+    for state, text, outcome in zip(states, texts * len(subs), outcomes, strict=True):
         env.reset(options={"index": state.index, "prefix": list(state.prefix)})
         info = env.step(text)[4]
         step = env.trajectory().steps[-1]
-        found = (worth.verdict, worth.process_reward, worth.outcome_reward)
+        found = (outcome.verdict, outcome.process_reward, outcome.outcome_reward)
         assert found == (step.verdict, step.process_reward, step.outcome_reward)
-        assert (worth.score.em == 1.0) == info["is_success"]
+        assert (outcome.score.em == 1.0) == info["is_success"]
 
 
 def test_an_environment_is_made_once_and_a_task_begun_once(
@@ -167,9 +167,9 @@ def test_states_without_an_id_are_judged_in_a_given_environment(env: HopEnv) -> 
     states = [State("", {}, 0), State("", {}, 0, ("<lookup>Ada Brook</lookup>",), "q0")]
     env.reset(options={"index": 2})
     before = env.trajectory()
-    worths = judge_actions(states, ["<lookup>Ada Brook</lookup>", "<answer>baker</answer>"], env)
-    assert [each.verdict for each in worths] == [Verdict.GOOD, Verdict.LUCKY]
-    assert worths[1].outcome_reward == worths[1].score.em == 1.0
+    outcomes = judge_actions(states, ["<lookup>Ada Brook</lookup>", "<answer>baker</answer>"], env)
+    assert [each.verdict for each in outcomes] == [Verdict.GOOD, Verdict.LUCKY]
+    assert outcomes[1].outcome_reward == outcomes[1].score.em == 1.0
     assert env.trajectory() == before  # It is left as it was.
     with pytest.raises(ArgumentError, match="env must be given"):
         judge_actions(states, ["a", "b"])
@@ -186,4 +186,4 @@ def test_what_cannot_be_judged_is_told(env: HopEnv) -> None:
     with pytest.raises(ArgumentError, match=r"options\['index'\]"):
         judge_actions([State("", {}, -1)], ["more"], env)
     assert judge_actions([], []) == []
-    assert isinstance(judge_actions([state], ["more"])[0], Worth)
+    assert isinstance(judge_actions([state], ["more"])[0], ActionOutcome)

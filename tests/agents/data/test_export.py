@@ -192,11 +192,11 @@ def test_rows_judge_as_they_were_recorded(
     pytest.importorskip("datasets")
     write_rows((prompt_row(sub) for sub in subs), tmp_path / name)
     rows: list[Any] = list(load_rows(tmp_path / name))
-    worths = judge_actions([state_of(row) for row in rows], [row["action"] for row in rows])
-    for row, worth in zip(rows, worths, strict=True):
-        assert str(worth.verdict) == row["verdict"]
-        assert worth.process_reward == row["process_reward"]
-        assert worth.outcome_reward == row["outcome_reward"]
+    outcomes = judge_actions([state_of(row) for row in rows], [row["action"] for row in rows])
+    for row, outcome in zip(rows, outcomes, strict=True):
+        assert str(outcome.verdict) == row["verdict"]
+        assert outcome.process_reward == row["process_reward"]
+        assert outcome.outcome_reward == row["outcome_reward"]
     # Of an episode's row the state is its begin, and its actions lead on from there.
     for row in [r for s in subs if (r := message_row(s.with_action)) is not None][:20]:
         state, made = state_of(row), row["actions"]

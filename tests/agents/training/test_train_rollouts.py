@@ -118,9 +118,9 @@ def test_actions_are_single_and_judged_where_they_are_taken(
     assert len(set(prompts[:4])) == len(set(prompts[4:])) == 1
     texts = [made.text for _, made in rollouts.completed]
     assert all(text.count("</") <= 1 for text in texts)
-    worths = judge_actions([states[prompt] for prompt in prompts], texts)
-    assert found["reward_good"] == [float(each.is_good) for each in worths]
-    assert found["reward_process"] == [each.process_reward for each in worths]
+    outcomes = judge_actions([states[prompt] for prompt in prompts], texts)
+    assert found["reward_good"] == [float(each.is_good) for each in outcomes]
+    assert found["reward_process"] == [each.process_reward for each in outcomes]
     before = rollouts.books.meter.spent
     rounds = sum(step.completion.n_tokens for each in rollouts.played for step in each.steps)
     assert before.generated_tokens == rounds + sum(map(len, found["completion_ids"]))

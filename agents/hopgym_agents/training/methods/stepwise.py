@@ -12,7 +12,7 @@ from typing import Any
 from hopgym.errors import require
 from hopgym.trajectory import Completion, Step, Trajectory
 from hopgym.verdicts import Shown
-from hopgym_agents.data.decomposition import SubTrajectory, Worth, judge_actions
+from hopgym_agents.data.decomposition import ActionOutcome, SubTrajectory, judge_actions
 from hopgym_agents.prompts import request_of
 from hopgym_agents.training.actor import Player
 from hopgym_agents.training.callback import Books
@@ -157,7 +157,7 @@ class _Actions:
         return Rollout(prompt, ids, [bool(made.token_ids)] * len(ids))
 
 
-def _taken(sub: SubTrajectory, made: Completion, worth: Worth) -> Trajectory:
+def _taken(sub: SubTrajectory, made: Completion, worth: ActionOutcome) -> Trajectory:
     """Return a state's episode with an action that was taken there, and what it was worth."""
     step = Step(
         text=made.text,
