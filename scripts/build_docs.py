@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 
 from hopgym import GreedySearchPolicy, OraclePolicy, ScriptedPolicy, Trajectory, run_episodes
-from hopgym.cli.listing import describe
+from hopgym.cli.list import describe
 from hopgym.env import HopEnv
 from hopgym.registry import FACTORIES
 from hopgym.worlds.people.settings import KINDS

@@ -24,7 +24,7 @@ ORDER = (
     "errors", "progress", "spaces", "documents", "storage", "scoring", "tasks", "arguments",
     "actions", "tools", "verdicts", "oracle", "trajectory", "runs", "env", "wrappers", "replay",
     "policy", "rollout", "policies", "evaluation", "report", "worlds", "benchmarks", "registry",
-    "cli",
+    "cli", "__main__",
 )
 # fmt: on
 # Those that build tasks know nothing of env, policies or training; to count the steps that a

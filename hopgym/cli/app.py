@@ -22,7 +22,7 @@ from hopgym.errors import HopgymError, did_you_mean
 from hopgym.registry import UnknownArgumentError
 
 VERBS = {
-    "list": "hopgym.cli.listing:list_ids",
+    "list": "hopgym.cli.list:list_ids",
     "play": "hopgym.cli.play:play",
     "demo": "hopgym.cli.demo:demo",
     "generate": "hopgym.cli.generate:generate",

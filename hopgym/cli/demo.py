@@ -52,8 +52,7 @@ def demo(
 
 def _results(env: "HopEnv", tasks: int, out: Path) -> dict[str, "Results"]:
     """Play what is missing; return what each policy comes to."""
-    from hopgym.cli.live import Board
-    from hopgym.cli.runs import play
+    from hopgym.cli.live import Board, play
     from hopgym.evaluation.results import measure
     from hopgym.runs.reader import Episodes, Run
 
@@ -75,7 +74,7 @@ def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:
 
 
 def _print_table(results: dict[str, "Results"], tasks: int) -> None:
-    from hopgym.cli.results import kinds_table, policies_table
+    from hopgym.cli.evaluate import kinds_table, policies_table
     from hopgym.policies.registry import FLOORS
 
     title = f"{_ID} --split {_SPLIT}: {tasks} questions, none of them in the training split"

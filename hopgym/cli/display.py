@@ -7,11 +7,14 @@ where the variable ``NO_COLOR`` is set.
 import json
 import os
 import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hopgym.progress import Advance
@@ -155,3 +158,30 @@ class _PlainLines:
             self._next = time.monotonic() + _LINE_EVERY
             total = f" of {self._total:,}" if self._total is not None else ""
             say(f"{self._what}: {self._done:,}{total}")
+
+
+class Interrupts:
+    """How often Ctrl-C came."""
+
+    count = 0
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal: tell of the first one, raise `KeyboardInterrupt` at the second."""
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
+        say("Writing the figures of what is there; Ctrl-C once more leaves them out.")
+
+
+@contextmanager
+def held_back() -> Iterator[Interrupts]:
+    """Let the block go on to its end after one Ctrl-C; a second one ends it."""
+    interrupts = Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts  # Only the main thread gets signals, and may say what they do.
+        return
+    before = signal.signal(signal.SIGINT, interrupts.note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -108,7 +108,7 @@ def _gpu() -> str:
 
 def _ids() -> list[dict[str, str]]:
     """Return for each id its state, ``ok``, ``needs a file`` or ``broken``, and a detail."""
-    from hopgym.cli.listing import describe
+    from hopgym.cli.list import describe
     from hopgym.cli.options import make
     from hopgym.registry import FACTORIES
 

@@ -5,22 +5,25 @@ In: an id, a policy, a number of tasks. Out: the folder of a run (`hopgym.runs.f
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.arguments import policy_options
-from hopgym.cli.display import print_json, progress, say, say_wrote
-from hopgym.cli.interrupts import held_back
+from hopgym.arguments import policy_options, write_arguments
+from hopgym.cli.display import console, held_back, new_table, print_json, progress, say, say_wrote
 from hopgym.cli.options import make_env, takes_arguments
+from hopgym.evaluation.results import ANSWERS, Part, Results
 from hopgym.policies.registry import FLOORS, HELP, policy_named
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from hopgym.cli.live import Board
     from hopgym.env import HopEnv
+    from hopgym.evaluation import Estimates
     from hopgym.evaluation.results import Results
     from hopgym.rollout import Policy
     from hopgym.runs.folder import Folder
@@ -66,7 +69,7 @@ def evaluate_policy(
     2,4. Options of the policy are given with its name: --llm.model NAME. The floors read nothing:
     guess knows the last relation and the world's values.
     """
-    from hopgym.cli.runs import first_tasks, say_one_at_a_time
+    from hopgym.cli.live import first_tasks, say_one_at_a_time
     from hopgym.runs.reader import Run
 
     words, options = policy_options([env_id, *ctx.args], policy)
@@ -93,7 +96,6 @@ def _evaluate(
 ) -> None:
     """Play what is missing, write and print the figures; Ctrl-C leaves those of what is there."""
     from hopgym.cli.live import Board
-    from hopgym.cli.results import print_results
 
     board = Board(env.settings.score)
     stopped = not _play(env, playing, runs, board)
@@ -109,7 +111,7 @@ def _evaluate(
     _say_end(ctx, folder, board, stopped=stopped, written=bool(results))
     if stopped:
         raise typer.Exit(130)
-    from hopgym.cli.runs import say_errors
+    from hopgym.cli.live import say_errors
 
     own = next(iter(results.values())).standing
     say_errors(own.errors, own.first_error, own.evaluated, own.unfit)
@@ -164,7 +166,7 @@ def _runs(run: "Run", folder: "Folder") -> dict[str, "Run"]:
 
 def _play(env: "HopEnv", playing: "Policy", runs: Mapping[str, "Run"], board: "Board") -> bool:
     """Play what the runs lack; return whether all of it was, which Ctrl-C prevents."""
-    from hopgym.cli.runs import play
+    from hopgym.cli.live import play
 
     try:
         with board:
@@ -249,3 +251,140 @@ def _say_end(
     words = [word for word in given if word != "--fresh"]
     then["go on with"] = f"{shlex.join(['hopgym', *words])}{again}"
     say_wrote(paths, then)
+
+
+_EMPTY = Part({}, {})
+"""Of a policy all of whose episodes ended in an error."""
+
+
+def policies_table(results: Mapping[str, Results]) -> "Table":
+    """Return the table of policies by metrics."""
+    from hopgym.report import results_table
+
+    return results_table({name: result.whole for name, result in results.items()})
+
+
+def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "Table":
+    """Return the table of kinds of question, one answer and sets apart, with the floors' F1.
+
+    Args:
+        name: Of the policy.
+        result: What it comes to.
+        floors: What the floors come to, by name.
+    """
+    headings = [f"{name} success", f"{name} F1", *(f"{floor} F1" for floor in floors)]
+    table = new_table("By kind of question", "asks for", "n", *headings)
+    for form, words in ANSWERS.items():
+        own, *others = (each.by_answers.get(form, _EMPTY) for each in (result, *floors.values()))
+        kinds = sorted({kind for part in (own, *others) for kind in part.by_kind})
+        if not kinds:
+            continue
+        if table.row_count:
+            table.add_section()
+        table.add_row(
+            words, *_figures(own.metrics, [each.metrics for each in others]), style="bold"
+        )
+        for kind in kinds:
+            figures, *references = (part.by_kind.get(kind, {}) for part in (own, *others))
+            table.add_row(f"  {kind or 'any kind'}", *_figures(figures, references))
+    return table
+
+
+def print_results(
+    env: "HopEnv",
+    results: Mapping[str, Results],
+    run: "Run",
+    now: Mapping[str, float],
+    in_all: Mapping[str, float],
+) -> None:
+    """Print what a policy comes to, with the floors, on stdout.
+
+    Args:
+        env: What was played.
+        results: By the names of the runs; that of the policy may be missing.
+        run: The policy's.
+        now: The ``seconds`` of playing in this call, its ``episodes`` and
+            ``episodes_per_second``.
+        in_all: The same of this call and those before it.
+    """
+    from hopgym.policies.registry import FLOORS
+    from hopgym.report.official import official_table, official_text, unjudged_line
+
+    arguments = write_arguments(env.spec.kwargs if env.spec else {})
+    title = shlex.join([env.spec.id if env.spec else "", *arguments])
+    out = console(markup=False)  # A path or a kind may hold brackets.
+    available = len(env.source)
+    part = (
+        f" of {available:,} (the first)" if env.source.has_script and run.tasks < available else ""
+    )
+    out.print(f"{title}: {run.tasks:,}{part} tasks", style="bold", soft_wrap=True)
+    out.print(policies_table(results))
+    out.print()
+    own = results.get(run.policy)
+    if own is None:
+        return
+    floors = {name: results[name] for name in FLOORS if name in results and name != run.policy}
+    out.print(kinds_table(run.policy, own, floors))
+    out.print()
+    if official := official_table(own.whole, env.source):
+        heading = f"{run.policy}: official metrics, {official.unit} ({official.scoring})"
+        out.print(heading, style="bold", soft_wrap=True)
+        for table in official_text(official, out.width):
+            out.print(table)
+            out.print()
+    for line in (
+        *_lines(own),
+        _time_line(own, run, now, in_all),
+        *env.source.remarks,
+        *unjudged_line(own.whole),
+    ):
+        out.print(line, soft_wrap=True)
+
+
+def _lines(own: Results) -> list[str]:
+    """Return reasons, figures over attempts and tokens in words, a line each."""
+    from hopgym.report.table import cell
+
+    whole = own.whole
+    reasons = (f"{name} {count:,}" for name, count in own.standing.reasons.most_common())
+    lines = [f"reasons: {', '.join(reasons)}"]
+    if len(whole.pass_at) > 1:
+        # Powers of two, and the last: in between little happens.
+        ks = [k for k in map(int, whole.pass_at) if not k & (k - 1) or k == len(whole.pass_at)]
+        shown = {f"pass@{k}": cell(whole.pass_at[str(k)]) for k in ks}
+        shown |= {"majority": cell(whole.majority)}
+        lines.append(", ".join(f"{n} {c.value} ({c.interval})" for n, c in shown.items()))
+    if whole.tokens:
+        kinds = (("generated", whole.tokens.generated), ("in prompts", whole.tokens.prompt))
+        told = (f"{t.sum:,} {n} in all, {t.mean:,.1f} per episode" for n, t in kinds if t)
+        lines.append(f"tokens: {'; '.join(told)}")
+    return lines
+
+
+def _time_line(
+    own: Results, run: "Run", now: Mapping[str, float], in_all: Mapping[str, float]
+) -> str:
+    """Return in words how long playing took, in this call and in all where there were others."""
+    if now["episodes"]:
+        told = _time(now)
+    else:
+        complete = own.standing.episodes >= run.episodes
+        told = "nothing was left to play" if complete else "nothing was played"
+    earlier = in_all["episodes"] > now["episodes"]
+    return f"time: {told}; in all {_time(in_all)}" if earlier else f"time: {told}"
+
+
+def _time(timing: Mapping[str, float]) -> str:
+    rate = timing["episodes_per_second"]
+    return f"{timing['seconds']:,.1f} s for {timing['episodes']:,} episodes, {rate:,.1f} a second"
+
+
+def _figures(own: "Estimates", floors: Sequence["Estimates"]) -> list[Any]:
+    from rich.text import Text
+
+    from hopgym.report.table import cell
+
+    success = own.get("success")
+    shown = [cell(success), *(cell(each.get("f1")) for each in (own, *floors))]
+    texts = [Text.assemble(each.value, " ", (f"{each.interval:>9}", "dim")) for each in shown]
+    return [str(success.n if success else 0), *texts]

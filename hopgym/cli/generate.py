@@ -11,15 +11,16 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.cli.display import progress, say, say_wrote, this_command
+from hopgym.cli.live import first_tasks
 from hopgym.cli.options import make, make_env, takes_arguments
-from hopgym.cli.runs import first_tasks
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean
 from hopgym.progress import Advance
 
 if TYPE_CHECKING:
-    from hopgym.cli.rows import Row
+    from hopgym.documents import Document
     from hopgym.env import HopEnv
-    from hopgym.tasks import Task
+    from hopgym.tasks import Evidence, Question, Task
+    from hopgym.trajectory import Trajectory
 
 _ADVANCE_EVERY = 500
 _TABLE_ROWS = 10_000
@@ -95,7 +96,6 @@ def _env_for(env: "HopEnv", questions: int) -> "HopEnv":
 
 
 def _write_jsonl(job: Job) -> Written:
-    from hopgym.cli.rows import document_row, question_row
 
     paths = {name: job.out / f"{name}.jsonl" for name in ("documents", "questions")}
     counts = dict.fromkeys(paths, 0)
@@ -120,7 +120,6 @@ def _write_hf(job: Job) -> Written:
         raise HopgymError(
             "--format hf needs the package datasets; pip install 'hopgym[data]' brings it"
         ) from error
-    from hopgym.cli.rows import document_row, question_row
 
     datasets.disable_progress_bars()
     tables = {name: _Table(datasets, types) for name, types in _features(datasets).items()}
@@ -179,7 +178,6 @@ def _save(whole: Any, out: Path, names: Sequence[str]) -> None:
 
 
 def _write_trl(job: Job) -> Written:
-    from hopgym.cli.rows import message_rows, prompt_rows
     from hopgym.policies import OraclePolicy
     from hopgym.rollout import run_episodes
 
@@ -263,3 +261,76 @@ def _features(datasets: Any) -> dict[str, Any]:
         "proofs": sequence(sequence(fact)),
     }
     return {"documents": datasets.Features(documents), "questions": datasets.Features(questions)}
+
+
+Row = dict[str, Any]
+
+
+def document_row(document: "Document", corpus: int) -> Row:
+    """Return a page as a row.
+
+    Args:
+        document: The page.
+        corpus: Number of the corpus that it stands in; ids are unique within one.
+    """
+    sentences = list(document.sentences)
+    return {"corpus": corpus, "id": document.id, "title": document.title, "sentences": sentences}
+
+
+def question_row(question: "Question", corpus: int) -> Row:
+    """Return a question as a row, with its answers, hops and proofs.
+
+    Args:
+        question: The question.
+        corpus: Number of the corpus that it is asked over.
+    """
+    return {
+        "corpus": corpus,
+        "id": question.id,
+        "question": question.text,
+        "answers": list(question.answers),
+        "answer_kind": question.answer_kind,
+        "kind": question.kind,
+        "hops": [{"text": hop.text, "answers": list(hop.answers)} for hop in question.hops],
+        "proofs": [[_evidence_row(fact) for fact in proof] for proof in question.proofs],
+        "query": str(question.metadata.get("query", "")),
+    }
+
+
+def prompt_rows(episode: "Trajectory") -> Iterator[Row]:
+    """Yield a row for each step: the transcript before it as prompt, its text as completion.
+
+    Steps that used a title not shown are left out, as no reader could have taken them.
+    """
+    from hopgym.trajectory import transcript
+
+    for number, step in enumerate(episode.steps):
+        if step.completion is None or step.completion.finish_reason != "privileged":
+            prompt = transcript(episode.prompt, episode.steps[:number])
+            row = {"prompt": prompt, "completion": step.text}
+            yield {**row, "task_id": episode.task_id, "step": number + 1}
+
+
+def message_rows(episode: "Trajectory") -> Iterator[Row]:
+    """Yield one row for an episode: its turns as chat messages of ``user`` and ``assistant``.
+
+    An episode with a step that used a title not shown gives none.
+    """
+    completions = [step.completion for step in episode.steps]
+    if any(each and each.finish_reason == "privileged" for each in completions):
+        return
+    messages = [{"role": "user", "content": episode.prompt}]
+    for step in episode.steps:
+        messages.append({"role": "assistant", "content": step.text})
+        messages.append({"role": "user", "content": step.observation})
+    # What comes back after the last action is of no use to a learner.
+    yield {"messages": messages[:-1], "task_id": episode.task_id}
+
+
+def _evidence_row(evidence: "Evidence") -> Row:
+    call = evidence.call
+    return {
+        "fact": evidence.fact,
+        "shown_by": [{"document": name, "sentence": index} for name, index in evidence.shown_by],
+        "call": {"tool": call[0], "argument": call[1]} if call else None,
+    }

@@ -31,8 +31,7 @@ def rollout(
     environment may follow (hopgym list ID tells them): --size 100 --hops 2,4 --split test.
     Options of the policy are given with its name: --llm.model NAME.
     """
-    from hopgym.cli.live import Board
-    from hopgym.cli.runs import first_tasks, play, say_errors, say_one_at_a_time
+    from hopgym.cli.live import Board, first_tasks, play, say_errors, say_one_at_a_time
     from hopgym.policies.registry import policy_named
     from hopgym.runs.reader import Run
 

@@ -51,7 +51,7 @@ def test_list_of_one_id_is_its_documentation() -> None:
 
 def test_list_shows_a_file_that_can_be_loaded(tmp_path: Path) -> None:
     from hopgym.benchmarks.jsonl import JsonlSource
-    from hopgym.cli.listing import JSONL_EXAMPLE
+    from hopgym.cli.list import JSONL_EXAMPLE
 
     assert JSONL_EXAMPLE in run("list", "hopgym/Jsonl-v0").stdout
     (tmp_path / "mine.jsonl").write_text(JSONL_EXAMPLE)

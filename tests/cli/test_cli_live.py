@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hopgym.cli import live
-from hopgym.cli.live import REFRESHES, Board, Row, short
-from hopgym.cli.runs import play
+from hopgym.cli.live import REFRESHES, Board, Row, play, short
 from hopgym.env import HopEnv
 from hopgym.evaluation import evaluate
 from hopgym.evaluation.progress import Standing

@@ -6,8 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hopgym.cli.app import app
-from hopgym.cli.game import action_text, completions, hint, seen_titles
-from hopgym.cli.terminal import matching
+from hopgym.cli.play import action_text, completions, hint, matching, seen_titles
 from hopgym.env import HopEnv
 
 QUESTION = ("People-v0", "--split", "test", "--kinds", "chain", "--hops", "2", "--index", "0")
@@ -105,7 +104,7 @@ def test_ctrl_c_stops_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_completion_is_set_up_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     readline = pytest.importorskip("readline")
-    from hopgym.cli.terminal import read_line
+    from hopgym.cli.play import read_line
 
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)

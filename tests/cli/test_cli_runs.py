@@ -61,7 +61,7 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
 
 def start(words: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "hopgym.cli", *words],
+        [sys.executable, "-m", "hopgym", *words],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,

@@ -56,7 +56,7 @@ def lines(path: Path) -> list[str]:
 
 def start(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "hopgym.cli", *words],
+        [sys.executable, "-m", "hopgym", *words],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -21,7 +21,7 @@ def lines_of(heading: str) -> list[str]:
 
 
 def view(words: list[str]) -> str:
-    command = [sys.executable, "-m", "hopgym.cli", *words]
+    command = [sys.executable, "-m", "hopgym", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             url = re.search(r"http://\S+", process.stdout.readline() if process.stdout else "")

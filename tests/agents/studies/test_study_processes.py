@@ -30,7 +30,7 @@ def begun(folder: Path, agent: str, *words: str) -> Iterator["subprocess.Popen[s
     (folder / "agent.py").write_text(agent)
     (folder / "study.toml").write_text(PLAYED)
     process = subprocess.Popen(
-        [sys.executable, "-m", "hopgym.cli", "study", "study.toml", "--out", "out", *words],
+        [sys.executable, "-m", "hopgym", "study", "study.toml", "--out", "out", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
