@@ -13,7 +13,7 @@ from typing import Any
 
 from hopgym import HopEnv, HopgymError, evaluate, run_episodes
 from hopgym.benchmarks.detection import benchmark_of
-from hopgym.benchmarks.files import read_content
+from hopgym.benchmarks.records import read_content
 from hopgym.evaluation import Evaluation
 from hopgym.policies.registry import policy_named
 from hopgym.registry.lookup import make

@@ -9,14 +9,12 @@ from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.base import BenchmarkSource, GoldRecords
 from hopgym.benchmarks.catalogue import BEERQA
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.facts import Fact
-from hopgym.benchmarks.files import Content, Record, decode, sized
 from hopgym.benchmarks.hotpotqa import answer_metrics
-from hopgym.benchmarks.official import NO_METRICS, GoldRecords, Metrics, mean_of
-from hopgym.benchmarks.passages import Asked, PassageRecords
+from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
+from hopgym.benchmarks.predictions import NO_METRICS, Entry, Metrics, mean_of
+from hopgym.benchmarks.records import Content, Record, decode, sized
 from hopgym.documents import Document, split_sentences
 from hopgym.scoring import AnswerKind, normalize_answer
 from hopgym.tasks import Question

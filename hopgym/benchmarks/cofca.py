@@ -21,13 +21,12 @@ from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.base import BenchmarkSource, GoldRecords
 from hopgym.benchmarks.catalogue import COFCA
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Record, decode
 from hopgym.benchmarks.hotpotqa import answer_metrics, joint_metrics
-from hopgym.benchmarks.official import NO_METRICS, GoldRecords, Metrics, mean_of
 from hopgym.benchmarks.passages import Asked, PassageRecords
+from hopgym.benchmarks.predictions import NO_METRICS, Entry, Metrics, mean_of
+from hopgym.benchmarks.records import Record, decode
 from hopgym.documents import Document
 from hopgym.scoring import AnswerKind, normalize_answer
 from hopgym.tasks import Hop, Question

@@ -11,13 +11,11 @@ from typing import Any, ClassVar, cast
 
 import msgspec
 
-from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.base import BenchmarkSource, GoldRecords
 from hopgym.benchmarks.catalogue import HOTPOTQA
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.facts import sentence_facts
-from hopgym.benchmarks.files import Content, Record, decode
-from hopgym.benchmarks.official import METRIC_NAMES, NO_METRICS, GoldRecords, How, Metrics
-from hopgym.benchmarks.passages import Asked, PassageRecords
+from hopgym.benchmarks.passages import Asked, PassageRecords, sentence_facts
+from hopgym.benchmarks.predictions import METRIC_NAMES, NO_METRICS, Entry, How, Metrics
+from hopgym.benchmarks.records import Content, Record, decode
 from hopgym.documents import Document
 from hopgym.scoring import AnswerKind, f1_of, normalize_answer
 from hopgym.tasks import Question

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from hopgym.benchmarks.catalogue import Dataset, HubForm
-from hopgym.benchmarks.files import Content
+from hopgym.benchmarks.records import Content
 from hopgym.errors import ArgumentError, DataError
 
 _INSTALL = "expected the package datasets, got none; install it with: pip install 'hopgym[data]'"

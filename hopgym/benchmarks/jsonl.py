@@ -33,8 +33,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.files import Content, Record, decode, split_lines
-from hopgym.benchmarks.source import FileSource, Records, question_search
+from hopgym.benchmarks.file_source import FileSource, Records, question_search
+from hopgym.benchmarks.records import Content, Record, decode, split_lines
 from hopgym.documents import Corpus, Document, PageList, split_sentences
 from hopgym.errors import did_you_mean
 from hopgym.scoring import ANSWER_KINDS, normalize_answer, parse_number

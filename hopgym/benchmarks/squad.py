@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hopgym.benchmarks.entries import read_answers
-from hopgym.benchmarks.files import Content, Record, decode, split_records
+from hopgym.benchmarks.predictions import read_answers
+from hopgym.benchmarks.records import Content, Record, decode, split_records
 from hopgym.errors import DataError, require
 from hopgym.scoring import Score, exact_match, normalize_answer, token_f1
 

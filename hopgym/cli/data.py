@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.lookup import dataset_named, source_class
+from hopgym.benchmarks.catalogue import dataset_named, source_class
 from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
 from hopgym.cli.options import one_word
 from hopgym.errors import ArgumentError, DataError, did_you_mean
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hopgym.benchmarks.catalogue import Dataset, HubForm
-    from hopgym.benchmarks.checking import Findings
+    from hopgym.benchmarks.detection import Findings
 
 _SHOWN_IDS = 5
 _SHOWN_PROBLEMS = 20
@@ -102,7 +102,7 @@ def check(
     A file of your own (jsonl) and a folder of PhantomWiki can be checked as well. The benchmark's
     own arguments may follow, as in hopgym score. Exit code 1 where there are problems.
     """
-    from hopgym.benchmarks.checking import check_file
+    from hopgym.benchmarks.detection import check_file
 
     word, own = one_word(path, ctx.args, "the path of a file")
     findings = check_file(word, benchmark, own, progress)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.lookup import as_given, dataset_named, own_names
+from hopgym.benchmarks.catalogue import as_given, dataset_named, own_names
 from hopgym.cli.display import progress, say, say_wrote
 from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, did_you_mean
@@ -20,8 +20,8 @@ from hopgym.registry.lookup import resolve_id
 from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
-    from hopgym.benchmarks.entries import Entry
-    from hopgym.benchmarks.official import How, OfficialSource
+    from hopgym.benchmarks.base import OfficialSource
+    from hopgym.benchmarks.predictions import Entry, How
     from hopgym.tasks import Prediction
     from hopgym.trajectory import Trajectory
 
@@ -67,8 +67,8 @@ def _source_of(run: Path) -> "tuple[OfficialSource[Any], Trajectory]":
         ArgumentError: When it is that of no benchmark.
         DataError: When the file has no record, or its tasks are others now.
     """
+    from hopgym.benchmarks.base import OfficialSource
     from hopgym.benchmarks.catalogue import DATASETS
-    from hopgym.benchmarks.official import OfficialSource
     from hopgym.runs.trajectory_file import read_header, read_trajectories
 
     if run.is_dir():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.benchmarks.lookup import check_own, dataset_named, scorer, source_class
+from hopgym.benchmarks.catalogue import check_own, dataset_named, scorer, source_class
 from hopgym.cli.display import console, new_table, print_json, say, say_wrote
 from hopgym.cli.options import one_word, takes_arguments
 from hopgym.errors import DataError
@@ -109,7 +109,7 @@ def scored(dataset: "Dataset", gold: Path, predictions: Path, own: Mapping[str, 
         ArgumentError: On an argument of a wrong value.
         DataError: When a file is none of this benchmark, or no prediction is of a record.
     """
-    from hopgym.benchmarks.files import read_content
+    from hopgym.benchmarks.records import read_content
 
     if not dataset.env_id:
         return _by_function(dataset, gold, predictions, own)
@@ -152,7 +152,7 @@ def _by_function(
     """Return the scores of a benchmark without an environment."""
     import msgspec
 
-    from hopgym.benchmarks.files import read_content
+    from hopgym.benchmarks.records import read_content
 
     given = read_content(str(predictions))
     # On the command line 2.0 reads as a number.

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks.beerqa import BeerQASource, best_metrics
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content
-from hopgym.benchmarks.official import Metrics
+from hopgym.benchmarks.predictions import Entry, Metrics
+from hopgym.benchmarks.records import Content
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
 from tests.support.paths import SHARED as SHARED_FOLDER

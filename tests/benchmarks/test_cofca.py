@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks.cofca import CofCASource
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content
+from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.records import Content
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
 from hopgym.tasks import Prediction

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content
 from hopgym.benchmarks.gsm8k import GSM8KSource, as_official, extract_answer, same_number
+from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.records import Content
 from hopgym.env import HopEnv
 from hopgym.env.settings import EnvSettings
 from hopgym.errors import ArgumentError, DataError

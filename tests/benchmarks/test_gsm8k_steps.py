@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.gsm8k import GSM8KSource
-from hopgym.benchmarks.gsm8k_steps import numbers_of, read_workings
+from hopgym.benchmarks.gsm8k import GSM8KSource, numbers_of, read_workings
 from hopgym.env import HopEnv
 from hopgym.tools.calculator import numbers_in
 from hopgym.trajectory import knowledge_after

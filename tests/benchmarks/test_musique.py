@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.entries import Entry
 from hopgym.benchmarks.musique import MuSiQueSource
+from hopgym.benchmarks.predictions import Entry
 from hopgym.env import HopEnv
 from hopgym.errors import DataError
 from hopgym.tasks import Prediction

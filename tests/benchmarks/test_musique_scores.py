@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content
-from hopgym.benchmarks.musique import MuSiQueSource
-from hopgym.benchmarks.musique_scorer import answer_score, support_score, titles_named
+from hopgym.benchmarks.musique import MuSiQueSource, answer_score, support_score, titles_named
+from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.records import Content
 from hopgym.errors import DataError
 from hopgym.tasks import Prediction
 from tests.support.paths import SHARED as SHARED_FOLDER

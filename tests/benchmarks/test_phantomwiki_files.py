@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.files import Content
 from hopgym.benchmarks.phantomwiki import PhantomWikiSource
 from hopgym.benchmarks.phantomwiki.prolog import Fact, read_facts, read_query
+from hopgym.benchmarks.records import Content
 from hopgym.errors import ArgumentError, DataError
 
 FACTS = """

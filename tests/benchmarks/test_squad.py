@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.files import Content, read_content
+from hopgym.benchmarks.records import Content, read_content
 from hopgym.benchmarks.squad import answer_score, answer_score_v2, score_bamboogle, score_squad
 from hopgym.errors import ArgumentError, DataError
 from tests.support.paths import SHARED as SHARED_FOLDER

@@ -9,8 +9,8 @@ import pytest
 
 from hopgym.benchmarks import base as benchmark
 from hopgym.benchmarks import hub
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content, read_content
+from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.records import Content, read_content
 from hopgym.benchmarks.synthworlds import SynthWorldsSource, document_of
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError

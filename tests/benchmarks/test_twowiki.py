@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.entries import Entry
+from hopgym.benchmarks.predictions import Entry
 from hopgym.benchmarks.twowiki import TwoWikiSource
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from hopgym.benchmarks import hub
 from hopgym.benchmarks.catalogue import BAMBOOGLE, COFCA, DATASETS, HOTPOTQA, SYNTHWORLDS
-from hopgym.benchmarks.lookup import source_class
+from hopgym.benchmarks.catalogue import source_class
 from hopgym.cli.app import app
 from hopgym.errors import DataError
 

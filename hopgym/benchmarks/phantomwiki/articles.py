@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from hopgym.benchmarks.files import Content, decode, split_records
+from hopgym.benchmarks.records import Content, decode, split_records
 from hopgym.documents import Document
 from hopgym.errors import DataError
 

@@ -9,9 +9,9 @@ evidence that nothing shows.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from hopgym.benchmarks.file_source import question_search
 from hopgym.benchmarks.phantomwiki.articles import PLURALS, Articles
 from hopgym.benchmarks.phantomwiki.prolog import REQUIRED, Fact
-from hopgym.benchmarks.source import question_search
 from hopgym.documents import Document
 from hopgym.errors import DataError, did_you_mean
 from hopgym.tasks import Evidence

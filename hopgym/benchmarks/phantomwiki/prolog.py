@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from hopgym.benchmarks.files import Content
+from hopgym.benchmarks.records import Content
 from hopgym.errors import DataError, did_you_mean
 from hopgym.worlds.queries import Attribute, Count, Follow, Having, Name, Query
 

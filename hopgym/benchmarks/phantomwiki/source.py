@@ -15,11 +15,11 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from hopgym.benchmarks.files import Content, Record, decode, read_content, split_records
+from hopgym.benchmarks.file_source import FileSource, Records, checked_limit, checked_path
 from hopgym.benchmarks.phantomwiki.articles import WRITE, load_articles
 from hopgym.benchmarks.phantomwiki.facts import PhantomFacts
 from hopgym.benchmarks.phantomwiki.prolog import read_facts, read_query
-from hopgym.benchmarks.source import FileSource, Records, checked_limit, checked_path
+from hopgym.benchmarks.records import Content, Record, decode, read_content, split_records
 from hopgym.documents import Corpus, PageList
 from hopgym.errors import DataError
 from hopgym.oracle import count_steps, plans_by_cost

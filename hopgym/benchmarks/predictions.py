@@ -4,12 +4,13 @@ In: prediction files and the text of a support. Out: `Entry`, which is also what
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
-from hopgym.benchmarks.files import Content, Record, decode
+from hopgym.benchmarks.records import Content, Record, decode
 
 _FACT = re.compile(r"(.*\S)\s*#\s*(\d{1,6})", re.DOTALL)
 _TRIPLE_PARTS = 3
@@ -93,3 +94,33 @@ def write_answers(entries: Mapping[str, Entry]) -> bytes:
     """Return the layout ``{"answer": {id: text}}``; entries without an answer are left out."""
     answers = {i: each.answer for i, each in entries.items() if each.answer is not None}
     return msgspec.json.encode({"answer": answers})
+
+
+How = Literal["read", "named"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Exact match, F1, precision and recall of one prediction; each in [0, 1]."""
+
+    em: float
+    f1: float
+    prec: float
+    recall: float
+
+    def named(self, prefix: str = "") -> dict[str, float]:
+        """Return the four by name behind a prefix: ``sp_em``, ``sp_f1``, ..."""
+        return {f"{prefix}{name}": getattr(self, name) for name in self.__slots__}
+
+
+METRIC_NAMES = {part: tuple(f"{part}_{n}" for n in Metrics.__slots__) for part in ("sp", "joint")}
+"""The names of the four metrics of supporting facts, and of the joint ones."""
+
+NO_METRICS = Metrics(0.0, 0.0, 0.0, 0.0)
+
+
+def mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric over the rows that hold it, in order of first occurrence."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    kept = {name: [row[name] for row in rows if name in row] for name in names}
+    return {name: sum(values) / len(values) for name, values in kept.items()}

@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium
 import pytest
 
-from hopgym.benchmarks.entries import Entry, read_support, write_support
 from hopgym.benchmarks.hotpotqa import HotpotQASource
+from hopgym.benchmarks.predictions import Entry, read_support, write_support
 from hopgym.errors import ArgumentError, DataError
 from hopgym.evaluation import evaluate
 from hopgym.policies import OraclePolicy

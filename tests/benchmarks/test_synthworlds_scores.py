@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from hopgym.benchmarks import synthworlds_scorer
-from hopgym.benchmarks.synthworlds_scorer import answer_score, date_of, normalize_synthworlds
+from hopgym.benchmarks import synthworlds
+from hopgym.benchmarks.synthworlds import answer_score, date_of, normalize_synthworlds
 from tests.support.paths import SHARED as SHARED_FOLDER
 
 SHARED = SHARED_FOLDER / "benchmarks"
@@ -97,7 +97,7 @@ def test_dates(text: str, date: str | None) -> None:
 def test_dates_do_not_depend_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(0))
     monkeypatch.setattr(time, "tzname", ("XYZ", "XYZ"))
-    synthworlds_scorer._date_parser.cache_clear()
+    synthworlds._date_parser.cache_clear()
     assert [date_of(f"July 4, '{year}") for year in ("75", "76", "99", "00")] == [
         *("July 4, 2075", "July 4, 1976", "July 4, 1999", "July 4, 2000")
     ]

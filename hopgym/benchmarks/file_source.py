@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, ClassVar, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from hopgym.benchmarks.files import Content, Record, file_state, read_content
+from hopgym.benchmarks.records import Content, Record, file_state, read_content
 from hopgym.errors import ArgumentError, DataError, did_you_mean, require
 from hopgym.tasks import MAX_QUESTION_CHARS, Task, TaskSource
 

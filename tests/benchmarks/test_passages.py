@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium
 import pytest
 
-from hopgym.benchmarks.facts import Fact, in_external, in_split, sentence_facts
 from hopgym.benchmarks.hotpotqa import HotpotQASource
+from hopgym.benchmarks.passages import Fact, in_external, in_split, sentence_facts
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.errors import DataError
 

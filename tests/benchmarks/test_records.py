@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hopgym.benchmarks import files
+from hopgym.benchmarks import records
 from hopgym.benchmarks.hotpotqa import HotpotQASource
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
@@ -92,14 +92,14 @@ def test_lines_and_records_of_absurd_length_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, line = tmp_path / "long.jsonl", json.dumps(RECORD)
-    monkeypatch.setattr(files, "MAX_LINE", 1 << 20)
-    monkeypatch.setattr(files, "_CHUNK", 1 << 16)
+    monkeypatch.setattr(records, "MAX_LINE", 1 << 20)
+    monkeypatch.setattr(records, "_CHUNK", 1 << 16)
     path.write_text(f'{line}\n{line[:-1]}, "more": "{"x" * (2 << 20)}"}}')
     for name, data in (("a.jsonl", path.read_bytes()), ("b.gz", gzip.compress(path.read_bytes()))):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=r"line 2: expected a line of at most 1,048,576 bytes"):
             HotpotQASource(tmp_path / name)
-    monkeypatch.setattr(files, "MAX_RECORD", 1 << 20)
+    monkeypatch.setattr(records, "MAX_RECORD", 1 << 20)
     path.write_text(f'[{line},\n{line[:-1]}, "more": "{"x" * (2 << 20)}"}}]')
     with pytest.raises(DataError, match=r"record 1: expected a record of at most 1,048,576 bytes"):
         HotpotQASource(path)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.entries import Entry
-from hopgym.benchmarks.files import Content, read_content
-from hopgym.benchmarks.twowiki import TwoWikiSource
-from hopgym.benchmarks.twowiki_scorer import (
+from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.records import Content, read_content
+from hopgym.benchmarks.twowiki import (
+    TwoWikiSource,
     best_answer_metrics,
     fact_metrics,
     gold_triples,
