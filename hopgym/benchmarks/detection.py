@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hopgym.benchmarks.catalogue import check_own, dataset_named, own_names, source_class
+from hopgym.benchmarks.catalogue import dataset_named
+from hopgym.benchmarks.lookup import check_own, own_names, source_class
 from hopgym.errors import ArgumentError, DataError
 from hopgym.progress import Progress, no_progress
 
@@ -23,7 +24,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from hopgym.benchmarks.base import Reading
-from hopgym.benchmarks.catalogue import DATASETS, Dataset, scorer
+from hopgym.benchmarks.catalogue import DATASETS, Dataset
+from hopgym.benchmarks.lookup import scorer
 from hopgym.benchmarks.records import Content, read_content, split_records
 
 _OWN = ("jsonl", "phantomwiki")

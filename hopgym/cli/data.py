@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.catalogue import dataset_named, source_class
+from hopgym.benchmarks.catalogue import dataset_named
+from hopgym.benchmarks.lookup import source_class
 from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
 from hopgym.cli.options import one_word
 from hopgym.errors import ArgumentError, DataError, did_you_mean

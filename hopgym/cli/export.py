@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.catalogue import as_given, dataset_named, own_names
+from hopgym.benchmarks.catalogue import dataset_named
+from hopgym.benchmarks.lookup import as_given, own_names
 from hopgym.cli.display import progress, say, say_wrote
 from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, did_you_mean

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.benchmarks.catalogue import check_own, dataset_named, scorer, source_class
+from hopgym.benchmarks.catalogue import dataset_named
+from hopgym.benchmarks.lookup import check_own, scorer, source_class
 from hopgym.cli.display import console, new_table, print_json, say, say_wrote
 from hopgym.cli.options import one_word, takes_arguments
 from hopgym.errors import DataError

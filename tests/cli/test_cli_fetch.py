@@ -9,14 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hopgym.benchmarks import hub
-from hopgym.benchmarks.catalogue import (
-    BAMBOOGLE,
-    COFCA,
-    DATASETS,
-    HOTPOTQA,
-    SYNTHWORLDS,
-    source_class,
-)
+from hopgym.benchmarks.catalogue import BAMBOOGLE, COFCA, DATASETS, HOTPOTQA, SYNTHWORLDS
+from hopgym.benchmarks.lookup import source_class
 from hopgym.cli.app import app
 from hopgym.errors import DataError
 
