@@ -312,8 +312,8 @@ def measures_of(path: Path, *, large: bool) -> tuple[Measure, ...]:
 
 
 def _records(path: Path, rounds: int) -> Iterator[Row]:
-    from hopgym.benchmarks.entries import Entry
     from hopgym.benchmarks.hotpotqa import HotpotQASource
+    from hopgym.benchmarks.predictions import Entry
 
     with tempfile.TemporaryDirectory() as folder:
         repeated = Path(folder) / "records.json"
