@@ -15,8 +15,8 @@ import msgspec
 from hopgym.errors import ArgumentError, require
 from hopgym.trajectory import Completion
 from hopgym_agents.generate import Request, Sampling
+from hopgym_agents.generate.http import RequestFailed, RetryingClient
 from hopgym_agents.generate.replies import completion_of, is_about_context
-from hopgym_agents.generate.retrying import RequestFailed, RetryingClient
 from hopgym_agents.generate.seeding import seed_of
 
 _SAMPLING = Sampling()

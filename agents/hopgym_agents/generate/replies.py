@@ -13,17 +13,23 @@ from typing import Any
 import msgspec
 
 from hopgym.actions import replace_surrogates
+from hopgym.errors import HopgymError
 from hopgym.trajectory import Completion
-from hopgym_agents.generate.retrying import UnusableReply, told_by
 from hopgym_agents.tool_calls import write_tool_calls
 
 _THINK_END = "</think>"
 _MOST_TOKENS = 10**12
+_MAX_ERROR_BYTES = 16_384
+_MAX_MESSAGE_CHARS = 500
 _CONTEXT = re.compile(
     r"context[ _-]?(length|size|window)|maximum (model|prompt|sequence|input) length"
     r"|max_model_len|prompt (is )?too long|inputs` tokens \+ `max_new_tokens",
     re.IGNORECASE,
 )
+
+
+class UnusableReply(HopgymError):
+    """Raised by a reader for a successful reply without the expected content."""
 
 
 class _Message(msgspec.Struct):
@@ -68,7 +74,7 @@ def completion_of(content: bytes, stop: Sequence[str]) -> Completion:
     """
     reply = _read(content)
     if not reply.choices or reply.choices[0].error or reply.choices[0].finish_reason == "error":
-        raise UnusableReply(f"a reply without a completion: {told_by(content)[0]}")
+        raise UnusableReply(f"a reply without a completion: {error_details(content)[0]}")
     choice = reply.choices[0]
     message = choice.message
     whole = write_tool_calls(_plain(message.content), message.tool_calls or ())
@@ -94,6 +100,24 @@ def completion_of(content: bytes, stop: Sequence[str]) -> Completion:
 def is_about_context(message: str) -> bool:
     """Return whether an error says that a prompt does not fit a model's context."""
     return bool(_CONTEXT.search(message))
+
+
+def error_details(content: bytes) -> tuple[str, frozenset[str]]:
+    """Return the message of an error's body, shortened, and the error codes in it."""
+    text = content[:_MAX_ERROR_BYTES].decode(errors="replace").strip()
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:_MAX_MESSAGE_CHARS], frozenset()
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return str(error)[:_MAX_MESSAGE_CHARS], frozenset()
+    message = error.get("message") or error.get("detail") or text
+    codes = (error.get("code"), error.get("type"))
+    return (
+        str(message)[:_MAX_MESSAGE_CHARS],
+        frozenset(code for code in codes if isinstance(code, str)),
+    )
 
 
 def _read(content: bytes) -> _Reply:

@@ -21,8 +21,8 @@ pytest.importorskip("httpx")
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.generate import Request, Sampling
+from hopgym_agents.generate.http import LONGEST_PAUSE, pause_after, retry_after_seconds
 from hopgym_agents.generate.openai import OpenAIGenerator
-from hopgym_agents.generate.retrying import LONGEST_PAUSE, pause_after, seconds_asked
 from hopgym_agents.policy import LLMPolicy
 
 FAULTY = runpy.run_path(str(SUPPORT / "faulty_server.py"))
@@ -191,10 +191,10 @@ def test_retry_after_is_waited_for(server: Any) -> None:
 
 def test_what_retry_after_says() -> None:
     now = 1_700_000_000.0
-    assert seconds_asked("7", now) == 7
-    assert seconds_asked(formatdate(now + 90, usegmt=True), now) == 90
+    assert retry_after_seconds("7", now) == 7
+    assert retry_after_seconds(formatdate(now + 90, usegmt=True), now) == 90
     for text in ("", "-3", "soon", "nan", "inf", formatdate(now - 90, usegmt=True)):
-        assert seconds_asked(text, now) == 0
+        assert retry_after_seconds(text, now) == 0
 
 
 def test_pauses_double_and_are_capped() -> None:

@@ -9,8 +9,12 @@ import pytest
 
 from hopgym.actions import Action, dialect_named
 from hopgym.trajectory import Completion
-from hopgym_agents.generate.replies import completion_of, is_about_context
-from hopgym_agents.generate.retrying import UnusableReply, told_by
+from hopgym_agents.generate.replies import (
+    UnusableReply,
+    completion_of,
+    error_details,
+    is_about_context,
+)
 from tests.support.paths import SUPPORT
 
 chat = runpy.run_path(str(SUPPORT / "faulty_server.py"))["chat"]
@@ -178,9 +182,12 @@ def test_what_is_no_reply(body: bytes) -> None:
 
 
 def test_what_errors_say() -> None:
-    assert told_by(b'{"error": "no"}') == ("no", frozenset())
-    assert told_by(b"<h1>Bad Gateway</h1>") == ("<h1>Bad Gateway</h1>", frozenset())
-    assert told_by(b'{"error": {"message": "m", "code": "c", "type": "t"}}') == ("m", {"c", "t"})
-    assert len(told_by(b"x" * 10**6)[0]) == 500
+    assert error_details(b'{"error": "no"}') == ("no", frozenset())
+    assert error_details(b"<h1>Bad Gateway</h1>") == ("<h1>Bad Gateway</h1>", frozenset())
+    assert error_details(b'{"error": {"message": "m", "code": "c", "type": "t"}}') == (
+        "m",
+        {"c", "t"},
+    )
+    assert len(error_details(b"x" * 10**6)[0]) == 500
     assert is_about_context("The decoder prompt (length 9) is longer than the maximum model length")
     assert not is_about_context("HTTP 400: 'role' must be one of system, user, assistant")
