@@ -48,13 +48,13 @@ def compare_sums(rounds: int) -> Ratios:
 
 def compare_marks(rounds: int) -> Ratios:
     """Read the marks of long verdicts."""
-    from hopgym_agents.judging.judge import read_mark
+    from hopgym_agents.judging.judge import parse_rating
 
     harmless = [_words(len(text)) for text in MARKS]
 
     def read(texts: list[str] | tuple[str, ...]) -> None:
         for text in texts:
-            read_mark(text)
+            parse_rating(text)
 
     return alternate(rounds, lambda: read(MARKS), lambda: read(harmless))
 

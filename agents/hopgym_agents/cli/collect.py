@@ -23,9 +23,9 @@ from hopgym.runs.reader import trajectory_file
 if TYPE_CHECKING:
     from hopgym.trajectory import Trajectory
     from hopgym_agents.data.decomposition import SubTrajectory
-    from hopgym_agents.data.export import Row
+    from hopgym_agents.data.export import TrainingRow
 
-    RowsOf = Callable[[Trajectory, Iterable[SubTrajectory]], Iterable[Row]]
+    RowsOf = Callable[[Trajectory, Iterable[SubTrajectory]], Iterable[TrainingRow]]
 
 SAMPLES = 5
 """Attempts at each task, as in SWiRL (Goldie et al. 2025, arXiv 2504.04736, section 2.1)."""
@@ -105,7 +105,7 @@ def export(
         require(value in known, name, f"{expected}{did_you_mean(value, known)}", value)
     chosen = style_named(style, str(template) if template else None)
 
-    def rows_of(episode: "Trajectory", subs: "Iterable[SubTrajectory]") -> "Iterator[Row]":
+    def rows_of(episode: "Trajectory", subs: "Iterable[SubTrajectory]") -> "Iterator[TrainingRow]":
         rows = (prompt_row(sub, chosen, weight) for sub in subs)
         if form == "messages":
             rows = (row for row in [message_row(episode, chosen, weight)] if row)
@@ -142,10 +142,10 @@ class _Tally:
 
 def _write(run: Path, out: Path, as_json: bool, rows_of: "RowsOf") -> None:
     """Write the rows of a run's episodes, and print what they come to."""
-    from hopgym_agents.data.export import check_out, write_rows
+    from hopgym_agents.data.export import check_output_path, write_rows
 
     file, tally = trajectory_file(run), _Tally()
-    check_out(out, file)
+    check_output_path(out, file)
     with progress("episodes read") as advance:
         tally.rows = write_rows(_rows(file, rows_of, tally, advance), out)
     if as_json:
@@ -155,7 +155,9 @@ def _write(run: Path, out: Path, as_json: bool, rows_of: "RowsOf") -> None:
     say_wrote({"rows": out}, {"load them": f"hopgym_agents.data.export.load_rows({str(out)!r})"})
 
 
-def _rows(file: Path, rows_of: "RowsOf", tally: _Tally, advance: Advance) -> "Iterator[Row]":
+def _rows(
+    file: Path, rows_of: "RowsOf", tally: _Tally, advance: Advance
+) -> "Iterator[TrainingRow]":
     from hopgym.runs.trajectory_file import read_trajectories
     from hopgym_agents.data.decomposition import decompose as cut
 

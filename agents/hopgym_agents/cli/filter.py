@@ -17,7 +17,7 @@ from hopgym.runs.reader import trajectory_file
 
 if TYPE_CHECKING:
     from hopgym.evaluation import Estimate
-    from hopgym_agents.data.filtering import Passed
+    from hopgym_agents.data.filtering import FilterSummary
 
 _ABSENT = "–"
 
@@ -47,27 +47,32 @@ def filter_run(
     As many are kept as the strictest filter has, so that what is learnt from
     each can be compared; what is kept depends on the seed alone.
     """
-    from hopgym_agents.data.filtering import filter_file, marks_of
+    from hopgym_agents.data.filtering import filter_file, read_ratings
     from hopgym_agents.prompts import style_named
 
-    file, wanted, marks = trajectory_file(run), _wanted(keep), None
+    file = trajectory_file(run)
+    count = _count(keep)
+    ratings = None
     if judgements:
-        marks = marks_of(judgements, file, style_named(style, str(template) if template else None))
-    found = filter_file(file, out, name, keep=wanted, seed=seed, marks=marks, progress=progress)
+        chosen = style_named(style, str(template) if template else None)
+        ratings = read_ratings(judgements, file, chosen)
+    result = filter_file(
+        file, out, name, count=count, seed=seed, ratings=ratings, progress=progress
+    )
     if as_json:
-        print_json(found.to_dict())
+        print_json(result.to_dict())
     else:
-        console().print(_table(found.filters, marks is not None))
-    if found.left_out:
+        console().print(_table(result.filters, ratings is not None))
+    if result.left_out:
         why = "not judged whole or ended in an error" if judgements else "ended in an error"
-        say(f"{found.left_out:,} episodes {why}; they are left out.")
+        say(f"{result.left_out:,} episodes {why}; they are left out.")
     if out is not None:
-        say(f"Kept {found.kept:,} of the episodes that pass the filter {name}.")
+        say(f"Kept {result.written:,} of the episodes that pass the filter {name}.")
         further = {"training rows": shlex.join(["hopgym", "export", str(out), "--out", "ROWS"])}
         say_wrote({"trajectories": out}, further)
 
 
-def _wanted(keep: str) -> int | Literal["all", "equal"]:
+def _count(keep: str) -> int | Literal["all", "equal"]:
     named: dict[str, Literal["all", "equal"]] = {"all": "all", "equal": "equal"}
     if keep in named:
         return named[keep]
@@ -76,7 +81,7 @@ def _wanted(keep: str) -> int | Literal["all", "equal"]:
     return int(keep)
 
 
-def _table(summary: "Mapping[str, Passed]", judged: bool) -> Any:
+def _table(summary: "Mapping[str, FilterSummary]", judged: bool) -> Any:
     columns = ["filter", "pass", "share", "process accuracy"]
     columns += ["by the judge"] if judged else []
     table = new_table("Episodes by filter", *columns, "success")

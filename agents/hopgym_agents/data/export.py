@@ -1,32 +1,33 @@
-"""Training rows: sub-trajectories and episodes as plain values that TRL reads.
+"""Exports sub-trajectories and episodes as training rows for TRL.
 
-In: sub-trajectories or whole episodes, and a style. Out: rows of ``prompt`` and ``completion``, or
-of ``messages``, rendered as for acting, with what it takes to judge another action in the same
-state; as JSON lines, parquet, or a folder of the package datasets.
+A row has ``prompt`` and ``completion``, or ``messages``, rendered as for acting. It also has what
+`judge_actions` needs to judge another action in the same state. Rows are written as JSON lines, as
+parquet, or as a folder of the package datasets.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from hopgym.errors import ArgumentError, DataError, HopgymError, require
+from hopgym.runs.line_file import whole_file
 from hopgym.trajectory import ERROR_REASONS, Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
 from hopgym_agents.data.decomposition import State, SubTrajectory, is_privileged
 from hopgym_agents.generate import Message
 from hopgym_agents.prompts import PLAIN, Style, render
 
-Row = dict[str, Any]
+TrainingRow = dict[str, Any]
+"""A row by column name; plain JSON values."""
 
 FORMS = ("prompt_completion", "messages")
-"""``prompt_completion``: a row for each action; ``messages``: a row for each episode."""
+"""``prompt_completion``: one row per action; ``messages``: one row per episode."""
 
-_AT_ONCE = 10_000
-_LINES = (".jsonl",)
+_ROWS_PER_TABLE = 10_000
 
 WEIGHTS: Mapping[str, Callable[[Sequence[Step], bool], float]] = {
     "one": lambda steps, is_success: 1.0,
@@ -34,15 +35,16 @@ WEIGHTS: Mapping[str, Callable[[Sequence[Step], bool], float]] = {
     "process": lambda steps, is_success: sum(step.process_reward for step in steps),
     "success": lambda steps, is_success: float(is_success),
 }
-"""What the column ``weight`` may hold, all in [0, 1], from the actions of a row and whether their
-episode ended with the right answer: 1; 1 where all are GOOD; the sum of their process rewards; 1
-for a right answer."""
+"""What the column ``weight`` holds, by name, computed from the actions of a row and whether their
+episode ended with the right answer; all in [0, 1]. ``one``: 1; ``good``: 1 if all actions are GOOD;
+``process``: the sum of their process rewards; ``success``: 1 for a right answer."""
 
 
-def state_row(sub: SubTrajectory) -> Row:
+def state_row(sub: SubTrajectory) -> TrainingRow:
     """Return an action with its state, verdict and rewards, as plain values.
 
-    The environment's arguments are one JSON text: tables would mix those of different rows up.
+    The environment's arguments are a JSON string, as the columns of a table would merge the
+    arguments of different rows.
     """
     state, step = sub.state, sub.step
     return {
@@ -65,8 +67,8 @@ def state_of(row: Mapping[str, Any]) -> State:
     """Return the state of a row, for `hopgym_agents.data.decomposition.judge_actions`.
 
     Args:
-        row: Of `state_row`, `prompt_row` or `message_row`, as written or as read back. That of an
-            episode gives the state at its begin.
+        row: A row of `state_row`, `prompt_row` or `message_row`, also after reading it back. For a
+            row of an episode, the state at its start.
     """
     return State(
         env_id=row["env_id"],
@@ -77,44 +79,48 @@ def state_of(row: Mapping[str, Any]) -> State:
     )
 
 
-def prompt_row(sub: SubTrajectory, style: Style = PLAIN, weight: str = "one") -> Row:
+def prompt_row(sub: SubTrajectory, style: Style = PLAIN, weight: str = "one") -> TrainingRow:
     """Return an action as a conversational row of ``prompt`` and ``completion``.
 
-    The prompt is what `hopgym_agents.prompts.render` gives for the prefix, the completion the one
-    message of the assistant that follows there. Where the style gives tools as schemas, the column
-    ``tools`` holds them, and the arguments of calls are objects, as chat templates want them, where
-    servers take them as text.
+    The prompt is what `hopgym_agents.prompts.render` returns for the prefix; the completion is the
+    assistant message that follows. If the style passes tools as schemas, the column ``tools`` holds
+    them, and the arguments of calls are objects, as chat templates expect them (servers expect
+    text).
 
     Args:
         sub: The action.
         style: How it is rendered.
-        weight: A name of `WEIGHTS`.
+        weight: A key of `WEIGHTS`.
 
     Raises:
-        ArgumentError: When the style does not go with the trajectory's dialect.
+        ArgumentError: If the style does not support the trajectory's dialect.
     """
     rendered = render(sub.with_action, style)
-    *prompt, action, _ = map(_decoded, rendered.messages)
-    row: Row = {"prompt": prompt, "completion": [action]}
+    *prompt, action, _ = map(_decode_arguments, rendered.messages)
+    row: TrainingRow = {"prompt": prompt, "completion": [action]}
     if style.native:
         row["tools"] = list(rendered.tools)
     return row | state_row(sub) | {"weight": WEIGHTS[weight]((sub.step,), sub.is_success)}
 
 
-def message_row(episode: Trajectory, style: Style = PLAIN, weight: str = "one") -> Row | None:
-    """Return a whole episode as a row of ``messages`` that ends with its last action.
+def message_row(
+    episode: Trajectory, style: Style = PLAIN, weight: str = "one"
+) -> TrainingRow | None:
+    """Return an episode as a row of ``messages`` that ends with its last action.
 
-    None for one that no learner may train on as a whole: without an action of the policy's own,
-    with a step that used a title not shown, or ended in an error.
+    Return None if the episode cannot be trained on as one conversation: without an action by the
+    policy, with a step that used a title not shown, or after an error of the policy.
 
     Raises:
-        ArgumentError: When the style does not go with the trajectory's dialect.
+        ArgumentError: If the style does not support the trajectory's dialect.
     """
-    own = [step for step in episode.steps if not step.given]
-    if not own or episode.reason in ERROR_REASONS or any(map(is_privileged, own)):
+    policy_steps = [step for step in episode.steps if not step.given]
+    if not policy_steps or episode.reason in ERROR_REASONS or any(map(is_privileged, policy_steps)):
         return None
     rendered = render(episode, style)
-    row: Row = {"messages": [_decoded(each) for each in rendered.messages[:-1]]}
+    row: TrainingRow = {
+        "messages": [_decode_arguments(message) for message in rendered.messages[:-1]]
+    }
     if style.native:
         row["tools"] = list(rendered.tools)
     return row | {
@@ -124,73 +130,74 @@ def message_row(episode: Trajectory, style: Style = PLAIN, weight: str = "one") 
         "task_id": episode.task_id,
         "sample": episode.sample,
         "prefix": [step.text for step in episode.steps if step.given],
-        "actions": [step.text for step in own],
-        "verdicts": [str(step.verdict) for step in own],
-        "process_rewards": [step.process_reward for step in own],
+        "actions": [step.text for step in policy_steps],
+        "verdicts": [str(step.verdict) for step in policy_steps],
+        "process_rewards": [step.process_reward for step in policy_steps],
         "outcome_reward": episode.steps[-1].outcome_reward,
         "is_success": episode.is_success,
-        "weight": WEIGHTS[weight](own, episode.is_success),
+        "weight": WEIGHTS[weight](policy_steps, episode.is_success),
     }
 
 
-def check_out(path: Path, source: Path) -> None:
-    """Raise unless rows can be written to a path, before any are made.
+def check_output_path(path: Path, source: Path) -> None:
+    """Raise unless `write_rows` can write to a path; nothing is written.
 
     Args:
         path: As for `write_rows`.
-        source: The file that they are made from.
+        source: The trajectory file that the rows come from.
 
     Raises:
-        ArgumentError: On another suffix than `write_rows` takes, the source itself, or a folder
-            that holds something else.
-        HopgymError: When the package datasets is needed and missing.
+        ArgumentError: If the suffix is not one of `write_rows`, or the path is the source, its
+            folder, or a folder that holds something else.
+        HopgymError: If the package datasets is needed and missing.
     """
-    if path.suffix not in (*_LINES, "", ".parquet"):
+    if path.suffix not in (".jsonl", ".parquet", ""):
         raise ArgumentError(
             f"out must end with .jsonl or .parquet, or be a folder without a suffix, got {path}"
         )
     if path.resolve() in (source.resolve(), source.resolve().parent):
         raise ArgumentError(f"out must be another path than the run's own, got {path}")
-    rows_there = (path / "dataset_info.json").is_file()
-    if not path.suffix and path.exists() and not rows_there:
+    is_dataset = (path / "dataset_info.json").is_file()
+    if not path.suffix and path.exists() and not is_dataset:
         empty = path.is_dir() and not any(path.iterdir())
         require(empty, "out", "a new or empty folder, or one of rows", str(path))
-    if path.suffix not in _LINES:
+    if path.suffix != ".jsonl":
         _datasets()
 
 
-def write_rows(rows: Iterable[Row], path: Path) -> int:
-    """Write rows to a file or folder, whole or not at all; return their number.
+def write_rows(rows: Iterable[TrainingRow], path: Path) -> int:
+    """Write rows to a file or folder and return their number; an error leaves no partial output.
 
     Args:
-        rows: All of one kind.
-        path: ``.jsonl`` gives JSON lines, ``.parquet`` a table, and a name without a suffix a
-            folder that ``datasets.load_from_disk`` reads, in the place of one that is there.
+        rows: Rows of one kind.
+        path: ``.jsonl`` for JSON lines, ``.parquet`` for a table, no suffix for a folder that
+            ``datasets.load_from_disk`` reads. An existing folder of rows is replaced.
 
     Raises:
-        DataError: When there is no row.
+        DataError: If there are no rows.
     """
-    coming = iter(rows)
-    first = next(coming, None)
+    iterator = iter(rows)
+    first = next(iterator, None)
     if first is None:
         raise DataError("expected at least one row to write, got none; filter less, or collect")
-    together = _chained(first, coming)
-    if path.suffix in _LINES:
-        return _write_lines(together, path)
-    return _write_dataset(together, first, path)
+    all_rows = chain([first], iterator)
+    if path.suffix == ".jsonl":
+        return _write_lines(all_rows, path)
+    return _write_dataset(all_rows, first, path)
 
 
 def load_rows(path: str | os.PathLike[str]) -> Any:
-    """Return the rows of a file or folder of `write_rows` as a ``datasets.Dataset``.
+    """Return the rows that `write_rows` wrote, as a ``datasets.Dataset``.
 
-    Messages come back as they were written. ``datasets.load_dataset`` would give every message of
-    a JSON file the keys of all others, with None as their values, which chat templates print.
+    Messages are returned as they were written. ``datasets.load_dataset`` would add the keys of all
+    messages of a JSON file to each of them, with None as their values, which chat templates print.
 
     Raises:
-        DataError: When there is no such file or folder, or it holds no row.
-        HopgymError: When the package datasets is missing.
+        DataError: If the file or folder does not exist or holds no rows.
+        HopgymError: If the package datasets is missing.
     """
-    datasets, path = _datasets(), Path(path)
+    datasets = _datasets()
+    path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: expected rows of hopgym export, got no such file or folder")
     if path.is_dir():
@@ -202,32 +209,25 @@ def load_rows(path: str | os.PathLike[str]) -> Any:
         first = next(rows, None)
         if first is None:
             raise DataError(f"{path}: expected at least one row, got none")
-        return _table(datasets, _chained(first, rows), first)
+        return _table(datasets, chain([first], rows), first)
 
 
-def _decoded(message: Message) -> Message:
-    """Return a message whose calls hold their arguments as objects.
+def _decode_arguments(message: Message) -> Message:
+    """Return a message whose tool calls have their arguments as objects.
 
-    Given as text, many chat templates would quote them once more.
+    Many chat templates quote arguments that are text a second time.
     """
     if "tool_calls" not in message:
         return message
     calls = [
-        {**call, "function": {**call["function"], "arguments": json.loads(written)}}
+        {**call, "function": {**call["function"], "arguments": json.loads(arguments)}}
         for call in message["tool_calls"]
-        for written in [call["function"]["arguments"]]
+        for arguments in [call["function"]["arguments"]]
     ]
     return {**message, "tool_calls": calls}
 
 
-def _chained(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from rest
-
-
-def _write_lines(rows: Iterator[Row], path: Path) -> int:
-    from hopgym.runs.line_file import whole_file
-
+def _write_lines(rows: Iterator[TrainingRow], path: Path) -> int:
     count = 0
     with whole_file(path, "--out") as file:
         for row in rows:
@@ -236,9 +236,7 @@ def _write_lines(rows: Iterator[Row], path: Path) -> int:
     return count
 
 
-def _write_dataset(rows: Iterator[Row], first: Row, path: Path) -> int:
-    from hopgym.runs.line_file import whole_file
-
+def _write_dataset(rows: Iterator[TrainingRow], first: TrainingRow, path: Path) -> int:
     datasets = _datasets()
     datasets.disable_progress_bars()
     table = _table(datasets, rows, first)
@@ -257,26 +255,27 @@ def _write_dataset(rows: Iterator[Row], first: Row, path: Path) -> int:
     return len(table)
 
 
-def _table(datasets: Any, rows: Iterator[Row], first: Row) -> Any:
-    """Return rows as a dataset, made in parts, as they take far less memory there."""
-    features = datasets.Features({name: _type(datasets, name, first[name]) for name in first})
-    parts = []
-    while part := list(islice(rows, _AT_ONCE)):
-        parts.append(datasets.Dataset.from_list(part, features=features))
-    return datasets.concatenate_datasets(parts)
+def _table(datasets: Any, rows: Iterator[TrainingRow], first: TrainingRow) -> Any:
+    """Return rows as a dataset, converted in batches: rows need far more memory as dicts."""
+    features = datasets.Features(
+        {name: _column_type(datasets, name, first[name]) for name in first}
+    )
+    tables = []
+    while batch := list(islice(rows, _ROWS_PER_TABLE)):
+        tables.append(datasets.Dataset.from_list(batch, features=features))
+    return datasets.concatenate_datasets(tables)
 
 
-def _type(datasets: Any, name: str, value: object) -> Any:
-    """Return the type of a column, the same for any rows, so that empty lists keep theirs.
+def _column_type(datasets: Any, name: str, value: object) -> Any:
+    """Return the type of a column, which does not depend on the rows: lists may be empty.
 
-    Messages and tools are JSON, each with its own keys (what ``on_mixed_types="use_json"`` makes
-    of them where it meets different ones).
+    Messages and tools are JSON, each with its own keys (as with ``on_mixed_types="use_json"``).
     """
     if name in ("prompt", "completion", "messages", "tools"):
         return datasets.List(datasets.Json())
-    numbers = name == "process_rewards"
     if isinstance(value, list):
-        return datasets.List(datasets.Value("float64" if numbers else "string"))
+        element = "float64" if name == "process_rewards" else "string"
+        return datasets.List(datasets.Value(element))
     kinds = {bool: "bool", int: "int64", float: "float64", str: "string"}
     return datasets.Value(kinds[type(value)])
 

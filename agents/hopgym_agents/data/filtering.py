@@ -1,8 +1,7 @@
-"""Filtering: which trajectories are kept to train on, by process, by outcome, or by both.
+"""Filters the episodes of a run for training: by process, by outcome, or by both.
 
-In: finished trajectories, and a judge's marks where verdicts are not to be asked. Out: which of
-them pass which filter, and equally many of each filter, as SWiRL compares them (Goldie et al.
-2025, arXiv 2504.04736, sections 2.1 and 4).
+SWiRL compares these filters on equally many episodes (Goldie et al. 2025, arXiv 2504.04736,
+sections 2.1 and 4). Whether a step is GOOD is decided by its exact verdict or by a judge's rating.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,28 +19,28 @@ from hopgym.rollout import episode_rng
 from hopgym.runs.line_file import whole_file
 from hopgym.runs.trajectory_file import Header, read_header, read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Trajectory
-from hopgym_agents.judging.audit import marked
-from hopgym_agents.judging.judge import Mark, digest_of, judge_request, steps_of
+from hopgym_agents.judging.audit import rated_step
+from hopgym_agents.judging.judge import Rating, digest_request, judge_request, step_prefixes
 from hopgym_agents.judging.store import read_judgements
 from hopgym_agents.prompts import Style
 
-Marks = Mapping[tuple[str, int, int], Mark]
-"""What a judge says by (task id, sample, position of the step)."""
+Ratings = Mapping[tuple[str, int, int], Rating]
+"""A judge's ratings by (task id, sample, position of the step)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """What the filters know of a trajectory."""
+class EpisodeLabel:
+    """What the filters need to know about an episode."""
 
     task_id: str
     index: int
     sample: int
     steps: int
-    """The policy's own."""
+    """Steps that the policy took."""
     good: int | None
-    """Those whose exact verdict is GOOD; None where there are none to trust."""
+    """Steps whose exact verdict is GOOD; None if the verdicts cannot be trusted."""
     judged_good: int | None
-    """Those that a judge calls GOOD; None where none was asked."""
+    """Steps that the judge rates GOOD; None without a judge."""
     is_success: bool
 
     @property
@@ -51,176 +50,188 @@ class Label:
 
     @property
     def passes_process(self) -> bool:
-        """Whether every step is GOOD: by the judge where one was asked, else by its verdict."""
-        found = self.good if self.judged_good is None else self.judged_good
-        return found == self.steps > 0
+        """Whether every step is GOOD, by the judge's ratings if present, else by the verdicts."""
+        good = self.good if self.judged_good is None else self.judged_good
+        return good == self.steps > 0
 
 
-FILTERS: Mapping[str, Callable[[Label], bool]] = {
+FILTERS: Mapping[str, Callable[[EpisodeLabel], bool]] = {
     "none": lambda label: True,
     "process": lambda label: label.passes_process,
     "outcome": lambda label: label.is_success,
     "both": lambda label: label.passes_process and label.is_success,
 }
-"""The four filters by name: whether a trajectory passes."""
+"""The four filters by name: whether an episode passes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """What passes a filter."""
+class FilterSummary:
+    """Statistics of the episodes that pass a filter."""
 
     trajectories: int
     process_accuracy: Estimate | None
-    """The share of GOOD steps by exact verdicts; None where there are none."""
+    """Share of GOOD steps by exact verdicts; None without verdicts."""
     judged_accuracy: Estimate | None
-    """The same by the judge's marks; None where none was asked."""
+    """Share of GOOD steps by the judge's ratings; None without a judge."""
     success: Estimate | None
-    """The share of right answers; None where nothing passes."""
+    """Share of right answers; None if no episode passes."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         return asdict(self, dict_factory=plain_fields)
 
 
-def label(episode: Trajectory, marks: Marks | None = None) -> Label:
-    """Return what the filters know of a trajectory.
+def label_episode(episode: Trajectory, ratings: Ratings | None = None) -> EpisodeLabel:
+    """Return what the filters need to know about an episode.
 
     Args:
-        episode: A finished one.
-        marks: A judge's, of each of its own steps; None where no judge was asked.
+        episode: A finished episode.
+        ratings: A judge's ratings of all its steps; None without a judge.
 
     Raises:
-        KeyError: When the marks lack one of its steps.
+        KeyError: If a step has no rating.
     """
-    own = [position for position, step in enumerate(episode.steps) if not step.given]
-    exact = [marked(episode, position, Mark.UNPARSED).exact for position in own]
-    said = [marks[(*episode.key, position)] for position in own] if marks is not None else None
-    return Label(
+    positions = [position for position, step in enumerate(episode.steps) if not step.given]
+    verdicts = [rated_step(episode, position, Rating.UNPARSED).is_good for position in positions]
+    judged_good = None
+    if ratings is not None:
+        judged_good = [ratings[(*episode.key, at)] for at in positions].count(Rating.GOOD)
+    return EpisodeLabel(
         task_id=episode.task_id,
         index=episode.index,
         sample=episode.sample,
-        steps=len(own),
-        good=None if None in exact else sum(map(bool, exact)),
-        judged_good=None if said is None else said.count(Mark.GOOD),
+        steps=len(positions),
+        good=None if None in verdicts else sum(map(bool, verdicts)),
+        judged_good=judged_good,
         is_success=episode.is_success,
     )
 
 
-def labels_of(episodes: Iterable[Trajectory], marks: Marks | None = None) -> Iterator[Label | None]:
-    """Yield the label of each trajectory, or None for one that no filter takes.
+def label_episodes(
+    episodes: Iterable[Trajectory], ratings: Ratings | None = None
+) -> Iterator[EpisodeLabel | None]:
+    """Yield the label of each episode, or None for an episode that no filter considers.
 
-    Those are trajectories that ended in an error of the policy, and, where a judge was asked,
-    those of which it has not judged every step.
+    Those are episodes that ended in an error of the policy and, with a judge, episodes of which
+    some step has no rating.
     """
     for episode in episodes:
         try:
-            yield None if episode.reason in ERROR_REASONS else label(episode, marks)
+            yield None if episode.reason in ERROR_REASONS else label_episode(episode, ratings)
         except KeyError:
             yield None
 
 
-def passing(labels: Iterable[Label], name: str) -> list[Label]:
+def select_episodes(labels: Iterable[EpisodeLabel], name: str) -> list[EpisodeLabel]:
     """Return the labels that pass a filter of `FILTERS`, in their order."""
     require(name in FILTERS, "filter", f"one of {', '.join(FILTERS)}", name)
-    return [each for each in labels if FILTERS[name](each)]
+    return [label for label in labels if FILTERS[name](label)]
 
 
-def passed(labels: Sequence[Label]) -> dict[str, Passed]:
-    """Return what passes each filter, with 95% bootstrap intervals over tasks."""
-    return {name: _summed(passing(labels, name)) for name in FILTERS}
+def summarize_filters(labels: Sequence[EpisodeLabel]) -> dict[str, FilterSummary]:
+    """Return statistics for each filter, with 95% bootstrap intervals over tasks."""
+    return {name: _summarize(select_episodes(labels, name)) for name in FILTERS}
 
 
-def draw(
-    labels: Sequence[Label], name: str, *, keep: int | None = None, seed: int = 0
-) -> list[Label]:
-    """Return as many of the trajectories that pass a filter as the other filters give too.
+def sample_episodes(
+    labels: Sequence[EpisodeLabel], name: str, *, count: int | None = None, seed: int = 0
+) -> list[EpisodeLabel]:
+    """Return a random sample of the episodes that pass a filter, spread over tasks.
 
-    As many tasks as possible are drawn from: a second trajectory of a task comes only when every
-    task that passes has given its first. What is drawn does not depend on the order of the labels.
+    A task contributes a second episode only after every task has contributed its first. The sample
+    does not depend on the order of the labels.
 
     Args:
-        labels: Of all trajectories.
-        name: Of the filter.
-        keep: How many to draw; None takes the smallest number that passes any of `FILTERS`.
+        labels: Labels of all episodes.
+        name: A key of `FILTERS`.
+        count: Size of the sample; None takes the smallest number that passes any filter.
         seed: 0 or more.
 
     Raises:
-        ArgumentError: When there is no such filter, or ``keep`` is below 1.
-        DataError: When fewer pass than are to be kept, or none does.
+        ArgumentError: If the filter does not exist or ``count`` is below 1.
+        DataError: If no episode passes, or fewer than ``count``.
     """
-    require(keep is None or keep >= 1, "keep", "a whole number from 1, or None", keep)
-    through = passing(labels, name)
-    counts = {each: len(passing(labels, each)) for each in FILTERS}
-    told = ", ".join(f"{each} {count:,}" for each, count in counts.items())
-    wanted = min(counts.values()) if keep is None else keep
-    if not through or not wanted:
-        which = name if not through else min(counts, key=lambda each: counts[each])
-        mend = "take another filter" if not through else "say how many to keep (--keep N)"
+    require(count is None or count >= 1, "count", "a whole number from 1, or None", count)
+    candidates = select_episodes(labels, name)
+    counts = {other: len(select_episodes(labels, other)) for other in FILTERS}
+    summary = ", ".join(f"{other} {passing:,}" for other, passing in counts.items())
+    size = min(counts.values()) if count is None else count
+    if not candidates or not size:
+        empty = name if not candidates else min(counts, key=lambda other: counts[other])
+        fix = "take another filter" if not candidates else "say how many to keep (--keep N)"
         raise DataError(
-            f"expected trajectories that pass the filter {which}, got none of {len(labels):,} "
-            f"({told}); {mend}, or collect more{_no_verdicts(labels, name)}"
+            f"expected trajectories that pass the filter {empty}, got none of {len(labels):,} "
+            f"({summary}); {fix}, or collect more{_hint_to_judge(labels, name)}"
         )
-    if wanted > len(through):
+    if size > len(candidates):
         raise DataError(
-            f"expected {wanted:,} trajectories that pass the filter {name}, got {len(through):,} "
-            f"({told}); keep fewer, or collect more"
+            f"expected {size:,} trajectories that pass the filter {name}, got {len(candidates):,} "
+            f"({summary}); keep fewer, or collect more"
         )
-    return _spread(through, wanted, seed)
+    return _sample_over_tasks(candidates, size, seed)
 
 
-def _no_verdicts(labels: Sequence[Label], name: str) -> str:
-    """Return a hint for process filters over steps that nothing is known of."""
-    unknown = all(each.good is None and each.judged_good is None for each in labels)
+def _hint_to_judge(labels: Sequence[EpisodeLabel], name: str) -> str:
+    """Return a hint for filters by process where no step has a verdict or a rating."""
+    unknown = all(label.good is None and label.judged_good is None for label in labels)
     if not unknown or name not in ("process", "both"):
         return ""
     return ". The steps have no exact verdicts: let a model judge them (hopgym judge, --judgements)"
 
 
-def _spread(labels: Sequence[Label], count: int, seed: int) -> list[Label]:
-    drawn = {
-        each.key: float(episode_rng(seed, each.index, each.sample, 0).random()) for each in labels
+def _sample_over_tasks(labels: Sequence[EpisodeLabel], count: int, seed: int) -> list[EpisodeLabel]:
+    # Each episode has a random number of its own, so that larger samples contain smaller ones.
+    order = {
+        label.key: float(episode_rng(seed, label.index, label.sample, 0).random())
+        for label in labels
     }
+    shuffled = sorted(labels, key=lambda label: (order[label.key], label.key))
     rounds: dict[str, int] = {}
-    order: list[tuple[int, int, Label]] = []
-    for each in sorted(labels, key=lambda each: (drawn[each.key], each.key)):
-        turn = rounds[each.task_id] = rounds.get(each.task_id, -1) + 1
-        order.append((turn, len(order), each))
-    return [each for *_, each in sorted(order, key=lambda item: item[:2])[:count]]
+    ranked: list[tuple[int, int, EpisodeLabel]] = []
+    for rank, label in enumerate(shuffled):
+        rounds[label.task_id] = rounds.get(label.task_id, -1) + 1
+        ranked.append((rounds[label.task_id], rank, label))
+    return [label for *_, label in sorted(ranked, key=lambda item: item[:2])[:count]]
 
 
-def _summed(labels: Sequence[Label]) -> Passed:
-    # In the order of their keys: what the resamples draw must not depend on the order of a file.
-    ordered = sorted(labels, key=lambda each: (each.index, each.sample))
+def _summarize(labels: Sequence[EpisodeLabel]) -> FilterSummary:
+    # Sorted, so that the bootstrap resamples do not depend on the order of the file.
+    ordered = sorted(labels, key=lambda label: (label.index, label.sample))
     ratios = [
         {
-            "process": _share(each.good, each.steps),
-            "judged": _share(each.judged_good, each.steps),
-            "success": (float(each.is_success), 1.0),
+            "process": _good_ratio(label.good, label.steps),
+            "judged": _good_ratio(label.judged_good, label.steps),
+            "success": (float(label.is_success), 1.0),
         }
-        for each in ordered
+        for label in ordered
     ]
     names = ("process", "judged", "success")
-    found = estimate_all([each.task_id for each in ordered], ratios, names)
-    return Passed(len(ordered), found["process"], found["judged"], found["success"])
+    estimates = estimate_all([label.task_id for label in ordered], ratios, names)
+    return FilterSummary(
+        trajectories=len(ordered),
+        process_accuracy=estimates["process"],
+        judged_accuracy=estimates["judged"],
+        success=estimates["success"],
+    )
 
 
-def _share(good: int | None, steps: int) -> Ratio:
+def _good_ratio(good: int | None, steps: int) -> Ratio:
     return ABSENT if good is None else (float(good), float(steps))
 
 
 @dataclass(frozen=True, slots=True)
-class FilteredRun:
+class FilterResult:
     """How many episodes of a run pass each filter, and how many were written."""
 
     run: str
     """Path of the trajectory file."""
     left_out: int
     """Episodes that no filter considers: they ended in an error, or some step is not judged."""
-    filters: Mapping[str, Passed]
-    """What passes each of `FILTERS`."""
+    filters: Mapping[str, FilterSummary]
+    """Statistics of the episodes that pass each of `FILTERS`."""
     filter: str
     """Name of the filter that selected the written trajectories."""
-    kept: int
+    written: int
     """How many trajectories were written."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -233,48 +244,52 @@ def filter_file(
     out: Path | None,
     name: str,
     *,
-    keep: int | Literal["all", "equal"] = "equal",
+    count: int | Literal["all", "equal"] = "equal",
     seed: int = 0,
-    marks: Marks | None = None,
+    ratings: Ratings | None = None,
     progress: Progress = no_progress,
-) -> FilteredRun:
+) -> FilterResult:
     """Count how many episodes pass each filter, and write a sample of those that pass one.
 
     Args:
         file: Trajectory file of the run.
         out: Trajectory file to write, with the same content at each call; None writes nothing.
         name: A key of `FILTERS`.
-        keep: How many trajectories to write; ``equal`` takes the smallest number that passes any
+        count: How many trajectories to write; ``equal`` takes the smallest number that passes any
             filter.
         seed: Seed of the sample, 0 or more.
-        marks: A judge's marks, used instead of the exact verdicts.
+        ratings: A judge's ratings, used instead of the exact verdicts.
         progress: Shows how many episodes are read.
 
     Raises:
-        ArgumentError: On an unknown filter, or when ``out`` is ``file``.
-        DataError: When no episode passes, or fewer than ``keep``.
+        ArgumentError: On an unknown filter, or if ``out`` is ``file``.
+        DataError: If no episode passes, or fewer than ``count``.
     """
-    passing([], name)  # Refuse an unknown name before reading anything.
-    labels: list[Label] = []
+    select_episodes([], name)  # Refuse an unknown name before reading anything.
+    labels: list[EpisodeLabel] = []
     left_out = 0
     with progress("episodes read") as advance:
-        for label in labels_of(read_trajectories(file), marks):
-            left_out += label is None
-            labels += [label] if label is not None else []
+        for label in label_episodes(read_trajectories(file), ratings):
+            if label is None:
+                left_out += 1
+            else:
+                labels.append(label)
             advance(1)
     if not labels:
-        expected = "that a judge has judged whole" if marks is not None else "without an error"
+        expected = "that a judge has judged whole" if ratings is not None else "without an error"
         raise DataError(f"{file}: expected episodes {expected}, got none of {left_out:,}")
-    selected: list[Label] = []
+    selected: list[EpisodeLabel] = []
     if out is not None:
-        count = len(passing(labels, name)) or 1 if keep == "all" else keep
-        selected = draw(labels, name, keep=None if count == "equal" else count, seed=seed)
+        size = None if count == "equal" else count
+        if size == "all":
+            size = len(select_episodes(labels, name)) or 1
+        selected = sample_episodes(labels, name, count=size, seed=seed)
         _write_selected(file, out, selected, {"filter": name})
-    return FilteredRun(str(file), left_out, passed(labels), name, len(selected))
+    return FilterResult(str(file), left_out, summarize_filters(labels), name, len(selected))
 
 
-def marks_of(path: Path, run: Path, style: Style) -> Marks:
-    """Return a judge's marks on the steps of a run.
+def read_ratings(path: Path, run: Path, style: Style) -> Ratings:
+    """Return a judge's ratings of the steps of a run.
 
     Args:
         path: File of judgements.
@@ -282,34 +297,34 @@ def marks_of(path: Path, run: Path, style: Style) -> Marks:
         style: How the conversations were rendered for the judge.
 
     Raises:
-        DataError: When the file holds no judgements, or judgements of other texts than the steps
-            of the run.
+        DataError: If the file holds no judgements, or judgements of other texts than the steps of
+            the run.
     """
     if read_header(path).source != read_header(run).source:
         raise DataError(f"{path}: expected judgements of the tasks of {run}, got those of others")
-    marks: dict[tuple[str, int, int], Mark] = {}
+    ratings: dict[tuple[str, int, int], Rating] = {}
     digests: dict[tuple[str, int, int], str] = {}
     for judgement in read_judgements(path):
-        marks[judgement.key] = judgement.mark
-        digests[judgement.key] = judgement.asked
+        ratings[judgement.key] = judgement.rating
+        digests[judgement.key] = judgement.request_digest
     for episode in read_trajectories(run):
-        for prefix in steps_of(episode):
+        for prefix in step_prefixes(episode):
             key = (*prefix.key, len(prefix.steps) - 1)
-            if key in digests and digests[key] != digest_of(judge_request(prefix, style)):
+            if key in digests and digests[key] != digest_request(judge_request(prefix, style)):
                 raise DataError(
                     f"{path}: expected judgements of the steps of {run}, that of {key} is of "
                     "another text: give the --style of hopgym judge, or judge the run again"
                 )
-    return marks
+    return ratings
 
 
 def _write_selected(
-    file: Path, out: Path, labels: Sequence[Label], config: Mapping[str, Any]
+    file: Path, out: Path, labels: Sequence[EpisodeLabel], config: Mapping[str, Any]
 ) -> None:
     """Write the selected trajectories as a new run, in the order of the file."""
     keys = {label.key for label in labels}
     run = read_header(file)
-    header = Header.of({"run": run.config, "kept": sorted(keys), **config}, run.source)
+    header = Header.of({"run": run.config, "selected": sorted(keys), **config}, run.source)
     with whole_file(out, "--out", [file]) as target:
         target.write(msgspec.json.encode(header) + b"\n")
         for trajectory in read_trajectories(file):

@@ -1,7 +1,7 @@
-"""The audit of a judge: what it said of steps against what is known of them.
+"""Audits a judge: compares its ratings of steps with their exact verdicts.
 
-In: marks and exact verdicts. Out: the confusion matrix, error rates and Cohen's kappa, with
-bootstrap intervals over tasks, and Wilson's for rates that are 0 or 1 in every task.
+An audit has the confusion matrix, error rates and Cohen's kappa. Intervals are bootstrapped over
+tasks; rates that are 0 or 1 in every task have Wilson's interval.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,51 +15,52 @@ from hopgym.evaluation import Estimate
 from hopgym.evaluation.bootstrap import estimate, plain_fields, resampled
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
-from hopgym_agents.judging.judge import Mark
+from hopgym_agents.judging.judge import Rating
 
 ALL = "all"
-"""Name of the whole among the parts of an audit."""
+"""Name of the audit of all steps."""
 
 MALFORMED = "malformed"
-"""Name of the part of the steps that are no call."""
+"""Name of the audit of the steps that are no valid call."""
 
-_PARTS = (ALL, "search", "lookup", "calculate", MALFORMED, "answer")
-_MARKS = (Mark.GOOD, Mark.BAD, Mark.UNPARSED)
+_TOOLS = (ALL, "search", "lookup", "calculate", MALFORMED, "answer")
+"""Order of the audits; other tools follow."""
+_RATINGS = (Rating.GOOD, Rating.BAD, Rating.UNPARSED)
 _Counts = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A judged step."""
+class RatedStep:
+    """A judge's rating of a step and what is known about the step."""
 
-    task: str
-    part: str
-    """The tool that it calls, ``answer`` among them, or `MALFORMED`."""
-    exact: bool | None
-    """Whether its verdict is one of `GOOD_VERDICTS`; None where it has none to trust."""
-    mark: Mark
+    task_id: str
+    tool: str
+    """The tool that the step calls (``answer`` for an answer), or `MALFORMED`."""
+    is_good: bool | None
+    """Whether the verdict is one of `GOOD_VERDICTS`; None if the verdict cannot be trusted."""
+    rating: Rating
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a judge comes to on some steps."""
+    """Statistics of a judge's ratings of some steps."""
 
     steps: int
     unparsed: int
-    """Those on which the judge's text could not be read."""
+    """Steps for which the judge's reply could not be parsed; no rate includes them."""
     judged_good: Estimate | None
-    """The share of steps called GOOD, of those whose text could be read."""
+    """Share of steps rated GOOD."""
     confusion: Mapping[str, Mapping[str, int]]
-    """By the exact verdict (``GOOD``, ``BAD``), then by mark: steps that have one."""
+    """Counts of steps with an exact verdict, by verdict (``GOOD``, ``BAD``), then by rating."""
     false_positive_rate: Estimate | None
-    """The share called GOOD of the steps that are BAD."""
+    """Share of BAD steps that are rated GOOD."""
     false_negative_rate: Estimate | None
-    """The share called BAD of the steps that are GOOD."""
+    """Share of GOOD steps that are rated BAD."""
     accuracy: Estimate | None
-    """The share called what they are."""
+    """Share of steps whose rating agrees with the verdict."""
     kappa: Estimate | None
-    """Cohen's kappa: the agreement beyond chance, in [-1, 1]; 0 for a judge that says the same of
-    every step. None where both say the same of every step, and nothing is left to chance."""
+    """Cohen's kappa: agreement beyond chance, in [-1, 1]; 0 for a constant judge. None if judge
+    and verdicts are the same constant."""
 
     @property
     def audited(self) -> int:
@@ -67,72 +68,73 @@ class Audit:
         return sum(sum(row.values()) for row in self.confusion.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON, each rate ``{mean, low, high, n}`` or None."""
+        """Return plain JSON; a rate is ``{mean, low, high, n}`` or None."""
         return asdict(self, dict_factory=plain_fields) | {"audited": self.audited}
 
 
-def marked(episode: Trajectory, step: int, mark: Mark) -> Marked:
-    """Return a judged step of an episode with what is known of it.
+def rated_step(episode: Trajectory, position: int, rating: Rating) -> RatedStep:
+    """Return a step of an episode with a judge's rating and what is known about it.
 
-    Verdicts of episodes whose evidence is unknown are not trusted, not even those that a repeated
-    or a malformed step has there: they would all be BAD.
+    No verdict of an episode is trusted if its evidence is unknown: the verdicts that repeated and
+    malformed steps have there are all BAD.
     """
-    judged = episode.tools != ("answer",) and not any(
-        each.verdict is Verdict.UNJUDGED for each in episode.steps
+    has_verdicts = episode.tools != ("answer",) and not any(
+        step.verdict is Verdict.UNJUDGED for step in episode.steps
     )
-    found = episode.steps[step]
-    exact = found.verdict in GOOD_VERDICTS if judged else None
-    return Marked(episode.task_id, part_of(found), exact, mark)
+    step = episode.steps[position]
+    is_good = step.verdict in GOOD_VERDICTS if has_verdicts else None
+    return RatedStep(episode.task_id, tool_of(step), is_good, rating)
 
 
-def part_of(step: Step) -> str:
+def tool_of(step: Step) -> str:
     """Return the tool that a step calls, or `MALFORMED`."""
     return step.action.tool if step.action is not None else MALFORMED
 
 
-def audits(steps: Sequence[Marked]) -> dict[str, Audit]:
-    """Return the audit of all steps, and of each part that there are steps of.
-
-    Rates are over the steps whose text could be read; the rest is counted as unparsed.
-    """
-    there = {ALL, *(step.part for step in steps)}
+def audit_steps(steps: Sequence[RatedStep]) -> dict[str, Audit]:
+    """Return the audit of all steps under `ALL`, and of the steps of each tool that occurs."""
+    present = {ALL, *(step.tool for step in steps)}
     return {
-        part: _audit([step for step in steps if part in (ALL, step.part)])
-        for part in (*_PARTS, *sorted(there - {*_PARTS}))
-        if part in there
+        tool: _audit([step for step in steps if tool in (ALL, step.tool)])
+        for tool in (*_TOOLS, *sorted(present - {*_TOOLS}))
+        if tool in present
     }
 
 
-def _audit(steps: Sequence[Marked]) -> Audit:
-    # In the order of their ids: what the resamples draw must not depend on which answer came first.
-    places = {task: i for i, task in enumerate(sorted({step.task for step in steps}))}
-    # (tasks; exact GOOD, BAD, unknown; marked GOOD, BAD, unparsed)
-    counts = np.zeros((len(places), 3, 3))
+def _audit(steps: Sequence[RatedStep]) -> Audit:
+    # Sorted, so that the bootstrap resamples do not depend on the order of the judgements.
+    rows = {task: row for row, task in enumerate(sorted({step.task_id for step in steps}))}
+    # (tasks; verdict GOOD, BAD, unknown; rated GOOD, BAD, unparsed)
+    counts = np.zeros((len(rows), 3, 3))
     for step in steps:
-        exact = 2 if step.exact is None else int(not step.exact)
-        counts[places[step.task], exact, _MARKS.index(step.mark)] += 1
-    whole = counts.sum(axis=0)[None]
-    drawn = resampled(counts.reshape(len(places), 9)).reshape(-1, 3, 3)
+        verdict = 2 if step.is_good is None else int(not step.is_good)
+        counts[rows[step.task_id], verdict, _RATINGS.index(step.rating)] += 1
+    totals = counts.sum(axis=0)[None]
+    resamples = resampled(counts.reshape(len(rows), 9)).reshape(-1, 3, 3)
 
     def rate(name: str) -> Estimate | None:
-        (over,), (under,) = _ratio(name, whole)
-        if not under:
+        (numerator,), (denominator,) = _ratio(name, totals)
+        if not denominator:
             return None
-        tops, bottoms = _ratio(name, drawn)
-        usable = bottoms > 0
-        n, trials = int(under), int((_ratio(name, counts)[1] > 0).sum())
-        if name == "kappa":  # No share.
-            n, trials = int(whole[0, :2, :2].sum()), 0
-        return estimate(float(over / under), tops[usable] / bottoms[usable], n, trials)
+        numerators, denominators = _ratio(name, resamples)
+        defined = denominators > 0
+        if name == "kappa":  # Not a share: Wilson's interval does not apply.
+            n = int(totals[0, :2, :2].sum())
+            trials = 0
+        else:
+            n = int(denominator)
+            trials = int((_ratio(name, counts)[1] > 0).sum())
+        values = numerators[defined] / denominators[defined]
+        return estimate(float(numerator / denominator), values, n, trials)
 
     confusion = {
-        exact: {mark.value: int(whole[0, row, column]) for column, mark in enumerate(_MARKS)}
-        for row, exact in enumerate(("GOOD", "BAD"))
+        verdict: {rating.value: int(totals[0, row, col]) for col, rating in enumerate(_RATINGS)}
+        for row, verdict in enumerate(("GOOD", "BAD"))
     }
     names = ("judged_good", "false_positive_rate", "false_negative_rate", "accuracy", "kappa")
     return Audit(
         steps=len(steps),
-        unparsed=int(whole[0, :, 2].sum()),
+        unparsed=int(totals[0, :, 2].sum()),
         confusion=confusion,
         **{name: rate(name) for name in names},
     )
@@ -142,19 +144,21 @@ def _ratio(name: str, counts: _Counts) -> tuple[_Counts, _Counts]:
     """Return numerators and denominators of a rate.
 
     Args:
-        name: Of the rate.
-        counts: ``(n, 3, 3)``: exact GOOD, BAD, unknown by marked GOOD, BAD, unparsed.
+        name: Name of the rate.
+        counts: ``(n, 3, 3)``: verdict GOOD, BAD, unknown by rating GOOD, BAD, unparsed.
     """
-    read = counts[:, :2, :2]
+    parsed = counts[:, :2, :2]
     if name == "judged_good":
         return counts[:, :, 0].sum(axis=1), counts[:, :, :2].sum(axis=(1, 2))
     if name == "false_positive_rate":
-        return read[:, 1, 0], read[:, 1].sum(axis=1)
+        return parsed[:, 1, 0], parsed[:, 1].sum(axis=1)
     if name == "false_negative_rate":
-        return read[:, 0, 1], read[:, 0].sum(axis=1)
-    same, total = read[:, 0, 0] + read[:, 1, 1], read.sum(axis=(1, 2))
+        return parsed[:, 0, 1], parsed[:, 0].sum(axis=1)
+    agreeing = parsed[:, 0, 0] + parsed[:, 1, 1]
+    total = parsed.sum(axis=(1, 2))
     if name == "accuracy":
-        return same, total
-    # In whole numbers, so that agreement by chance alone comes to 0 exactly.
-    chance = (read.sum(axis=1) * read.sum(axis=2)).sum(axis=1)
-    return total * same - chance, total * total - chance
+        return agreeing, total
+    # Kappa is (total * agreeing - chance) / (total ** 2 - chance). Whole numbers make it exactly 0
+    # where the agreement is that of chance.
+    chance = (parsed.sum(axis=1) * parsed.sum(axis=2)).sum(axis=1)
+    return total * agreeing - chance, total * total - chance

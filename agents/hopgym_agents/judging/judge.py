@@ -1,10 +1,8 @@
-"""The judge: a model that says of single steps whether they are GOOD or BAD, without the answer.
+"""A model that rates single steps of an episode as GOOD or BAD, without seeing the answer.
 
-In: episodes so far that end with the step in question. Out: one `Judgement` each. The judge reads
-what the agent read, rendered by `hopgym_agents.prompts`, and the step; not what the step brought,
-no gold answer, and no verdict.
-
-This is the process judge of SWiRL (Goldie et al. 2025, arXiv 2504.04736) in words of our own.
+The judge reads what the agent read, rendered by `hopgym_agents.prompts`, and the step. It does not
+see the step's result, the gold answer or the verdict. This is the process judge of SWiRL (Goldie et
+al. 2025, arXiv 2504.04736) with a prompt of our own.
 """
 
 import hashlib
@@ -20,8 +18,8 @@ from hopgym.trajectory import ERROR_REASONS, Completion, Trajectory
 from hopgym_agents.generate import Generate, Message, Request
 from hopgym_agents.prompts import PLAIN, Style, render
 
-AT_ONCE = 64
-"""Steps that a generator which takes many is asked about in one call."""
+BATCH_SIZE = 64
+"""Steps per call of a generator that takes batches."""
 
 QUESTION = """\
 An assistant answers a question with the help of tools. You check its work, one message at a time. \
@@ -44,56 +42,57 @@ answer is BAD.
 </last_message>
 
 Give your reasons in a few sentences. Then end with one word, GOOD or BAD."""
-"""What the judge is asked."""
+"""Prompt of the judge, with the fields ``conversation`` and ``last``."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?][*_\"'”)\]]{0,3}\s|\n")
-_WORDS = frozenset({"GOOD", "BAD"})
-_LEADS = frozenset({"my", "the", "final", "verdict", "answer", "judgement", "judgment", "is"})
-"""What may stand before the word on a line of its own, as in ``Final verdict: GOOD``."""
+_RATING_WORDS = frozenset({"GOOD", "BAD"})
+_LEADING_WORDS = frozenset(
+    {"my", "the", "final", "verdict", "answer", "judgement", "judgment", "is"}
+)
+"""Words allowed before the rating on a line of its own, as in ``Final verdict: GOOD``."""
 _NEGATIONS = frozenset({"not", "never", "no", "hardly", "cannot"})
-_NEGATED_WITHIN = 3
+_NEGATION_REACH = 3
+"""A negation at most this many words before a rating negates it."""
 
 
-class Mark(StrEnum):
-    """What a judge says of a step."""
+class Rating(StrEnum):
+    """A judge's rating of a step."""
 
     GOOD = "GOOD"
     BAD = "BAD"
     UNPARSED = "unparsed"
-    """Its text holds neither word, or leaves open which one it means."""
+    """The judge's text has neither word, or is ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A judge's word on one step."""
+    """A judge's reply on one step."""
 
     task_id: str
     sample: int
     step: int
     """Position of the step in its episode, from 0."""
-    mark: Mark
+    rating: Rating
     text: str
-    """What the judge wrote."""
-    asked: str
-    """Hex digest of what it was asked."""
-    n_tokens: int = 0
-    """Generated tokens."""
+    """The judge's reply."""
+    request_digest: str
+    """`digest_request` of the request."""
+    generated_tokens: int = 0
     prompt_tokens: int = 0
-    """Tokens of what was asked."""
     error: str = ""
-    """Why the judge said nothing; such a step is to be judged again."""
+    """Why there is no reply; empty if there is one. Steps with an error are judged again."""
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What makes it unique for a run: (task id, sample, step)."""
+        """(task id, sample, step), unique in a run."""
         return self.task_id, self.sample, self.step
 
 
-def steps_of(episode: Trajectory) -> Iterator[Trajectory]:
-    """Yield the prefixes of an episode that end with one of the agent's own steps.
+def step_prefixes(episode: Trajectory) -> Iterator[Trajectory]:
+    """Yield the prefixes of an episode that end with a step of the policy.
 
-    An episode that ended in an error of the policy gives none, as it is to be played again.
+    An episode that ended in an error of the policy yields none, as it will be played again.
     """
     if episode.reason not in ERROR_REASONS:
         for position, step in enumerate(episode.steps):
@@ -102,83 +101,86 @@ def steps_of(episode: Trajectory) -> Iterator[Trajectory]:
 
 
 def judge_request(prefix: Trajectory, style: Style = PLAIN) -> Request:
-    """Return what a judge is asked about the last step of a prefix.
+    """Return the request to judge the last step of a prefix.
 
     Args:
-        prefix: With one step at least. What its last step brought is not shown.
+        prefix: A prefix with at least one step; the result of its last step is not shown.
         style: How the conversation is rendered.
     """
-    # The last message is what the environment said to the step.
+    # The last message is the environment's reply to the step.
     *before, last = render(prefix, style).messages[:-1]
-    conversation = "\n\n".join(f"[{message['role']}]\n{_written(message)}" for message in before)
-    content = QUESTION.format(conversation=conversation, last=_written(last))
+    conversation = "\n\n".join(f"[{message['role']}]\n{_as_text(message)}" for message in before)
+    content = QUESTION.format(conversation=conversation, last=_as_text(last))
     key = (prefix.index, prefix.sample, len(prefix.steps) - 1)
     return Request(({"role": "user", "content": content},), key=key)
 
 
-def read_mark(text: str) -> Mark:
-    """Return the verdict that a judge's text ends with; any text has one, if only UNPARSED.
+def parse_rating(text: str) -> Rating:
+    """Return the rating that a judge's reply ends with, or `Rating.UNPARSED`.
 
-    A last line that is GOOD or BAD alone counts, in any spelling and also behind ``verdict:`` or
-    ``answer:``; else the last sentence that holds one in capitals; else a last word that is either
-    in any spelling. A sentence that holds both, or a negation right before, says neither. What is
-    thought between ``<think>`` and ``</think>`` does not count.
+    In this order: a last line that is GOOD or BAD alone, in any case and also after ``verdict:`` or
+    ``answer:``; the last sentence that has one of them in capitals; a last word that is one of them
+    in any case. A sentence with both words, or with a negation right before, is unparsed. Text
+    between ``<think>`` and ``</think>`` is ignored.
     """
-    said = text.rpartition("</think>")[2].partition("<think>")[0]
-    lines = [words for line in said.splitlines() if (words := _WORD.findall(line))]
+    answer = text.rpartition("</think>")[2].partition("<think>")[0]
+    lines = [words for line in answer.splitlines() if (words := _WORD.findall(line))]
     if not lines:
-        return Mark.UNPARSED
+        return Rating.UNPARSED
     *before, last = lines[-1]
-    if last.upper() in _WORDS and {word.lower() for word in before} <= _LEADS:
-        return Mark(last.upper())
-    sentences = [words for part in _SENTENCE_END.split(said) if (words := _WORD.findall(part))]
-    for words in reversed(sentences):
-        if not _WORDS.isdisjoint(words):
-            return _mark_in(words)
+    if last.upper() in _RATING_WORDS and {word.lower() for word in before} <= _LEADING_WORDS:
+        return Rating(last.upper())
+    sentences = [words for part in _SENTENCE_END.split(answer) if (words := _WORD.findall(part))]
+    for sentence in reversed(sentences):
+        if not _RATING_WORDS.isdisjoint(sentence):
+            return _rating_in(sentence)
     *before, last = sentences[-1]
-    return _mark_in([*before, last.upper()])
+    return _rating_in([*before, last.upper()])
 
 
 def judge_steps(
     generate: Generate, prefixes: Iterable[Trajectory], *, style: Style = PLAIN
 ) -> Iterator[Judgement]:
-    """Yield a judgement on the last step of each prefix, in the order in which they are ready.
+    """Yield a judgement on the last step of each prefix, as soon as it is ready.
 
     Args:
         generate: The model that judges.
-        prefixes: Each ends with the step to be judged; they are taken as they are needed.
+        prefixes: Each ends with the step to judge; they are consumed lazily.
         style: How the conversations are rendered.
     """
     if generate.concurrency > 1:
-        yield from _in_threads(generate, prefixes, style)
+        yield from _judge_in_threads(generate, prefixes, style)
         return
-    waiting = iter(prefixes)
-    while some := list(islice(waiting, AT_ONCE)):
-        yield from _judged(generate, some, style)
+    remaining = iter(prefixes)
+    while batch := list(islice(remaining, BATCH_SIZE)):
+        yield from _judge_batch(generate, batch, style)
 
 
-def digest_of(request: Request) -> str:
-    """Return the hex digest of what a judge is asked, which tells one question from another."""
-    written = json.dumps(request.messages, ensure_ascii=True)
-    return hashlib.sha256(written.encode()).hexdigest()[:16]
+def digest_request(request: Request) -> str:
+    """Return 16 hex digits that identify the messages of a request."""
+    messages = json.dumps(request.messages, ensure_ascii=True)
+    return hashlib.sha256(messages.encode()).hexdigest()[:16]
 
 
-def _mark_in(words: Sequence[str]) -> Mark:
-    """Return the one mark that the words of a sentence hold, not negated."""
-    places = [place for place, word in enumerate(words) if word in _WORDS]
-    if len({words[place] for place in places}) != 1:
-        return Mark.UNPARSED
-    for place in places:
-        if any(_negates(word) for word in words[max(place - _NEGATED_WITHIN, 0) : place]):
-            return Mark.UNPARSED
-    return Mark(words[places[0]])
+def _rating_in(words: Sequence[str]) -> Rating:
+    """Return the only rating among the words of a sentence, unless it is negated."""
+    positions = [position for position, word in enumerate(words) if word in _RATING_WORDS]
+    if len({words[position] for position in positions}) != 1:
+        return Rating.UNPARSED
+    for position in positions:
+        preceding = words[max(position - _NEGATION_REACH, 0) : position]
+        if any(_is_negation(word) for word in preceding):
+            return Rating.UNPARSED
+    return Rating(words[positions[0]])
 
 
-def _negates(word: str) -> bool:
+def _is_negation(word: str) -> bool:
     return word.lower() in _NEGATIONS or word.lower().endswith(("n't", "n’t"))
 
 
-def _judged(generate: Generate, prefixes: Sequence[Trajectory], style: Style) -> list[Judgement]:
+def _judge_batch(
+    generate: Generate, prefixes: Sequence[Trajectory], style: Style
+) -> list[Judgement]:
     requests = [judge_request(prefix, style) for prefix in prefixes]
     replies = zip(prefixes, requests, generate(requests), strict=True)
     return [_judgement(prefix, request, reply) for prefix, request, reply in replies]
@@ -189,46 +191,42 @@ def _judgement(prefix: Trajectory, request: Request, reply: Completion) -> Judge
         task_id=prefix.task_id,
         sample=prefix.sample,
         step=len(prefix.steps) - 1,
-        mark=read_mark(reply.text),
+        rating=parse_rating(reply.text),
         text=reply.text,
-        asked=digest_of(request),
-        n_tokens=reply.n_tokens,
+        request_digest=digest_request(request),
+        generated_tokens=reply.n_tokens,
         prompt_tokens=reply.prompt_tokens,
         error=reply.error,
     )
 
 
-def _in_threads(
+def _judge_in_threads(
     generate: Generate, prefixes: Iterable[Trajectory], style: Style
 ) -> Iterator[Judgement]:
-    """Ask about each step by itself, as many at once as the generator takes."""
-    waiting = iter(prefixes)
+    """Judge each step in a request of its own, as many at a time as the generator allows."""
+    remaining = iter(prefixes)
     pool = ThreadPoolExecutor(generate.concurrency, thread_name_prefix="hopgym-judge")
-    asked: set[Future[list[Judgement]]] = set()
+    pending: set[Future[list[Judgement]]] = set()
     try:
         while True:
             # Twice as many as can run, so that no thread waits for the next one.
-            for prefix in islice(waiting, 2 * generate.concurrency - len(asked)):
-                asked.add(pool.submit(_judged, generate, [prefix], style))
-            if not asked:
+            for prefix in islice(remaining, 2 * generate.concurrency - len(pending)):
+                pending.add(pool.submit(_judge_batch, generate, [prefix], style))
+            if not pending:
                 return
-            done, asked = wait(asked, return_when=FIRST_COMPLETED)
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 yield from future.result()
     except BaseException:
-        # The interpreter waits for its threads at the end: calls under way must fail, not retry.
+        # The interpreter joins its threads at exit: calls in progress must fail, not retry.
         getattr(generate, "close", lambda: None)()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _written(message: Message) -> str:
-    """Return a message as one text, its calls included."""
-    calls = [json.dumps(each["function"], ensure_ascii=False) for each in _calls(message)]
-    return "\n".join(part for part in (message.get("content") or "", *calls) if part)
-
-
-def _calls(message: Message) -> Sequence[Message]:
+def _as_text(message: Message) -> str:
+    """Return the content of a message and its tool calls as one text."""
     calls: Sequence[Message] = message.get("tool_calls") or ()
-    return calls
+    functions = [json.dumps(call["function"], ensure_ascii=False) for call in calls]
+    return "\n".join(part for part in (message.get("content") or "", *functions) if part)

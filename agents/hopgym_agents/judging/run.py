@@ -1,6 +1,6 @@
-"""Judges the steps of a run with a model and audits the result.
+"""Judges the steps of a run with a model and audits the judgements.
 
-The judgements are stored in a file of their own, so that a stopped run can be resumed.
+Judgements are stored in a file, from which a stopped run of the judge is resumed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +14,15 @@ from hopgym.registry.lookup import source_of
 from hopgym.runs.trajectory_file import read_header, read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym_agents.generate import Generate
-from hopgym_agents.judging.audit import Audit, audits, marked
-from hopgym_agents.judging.judge import Mark, digest_of, judge_request, judge_steps, steps_of
-from hopgym_agents.judging.store import JudgementWriter, judgements_header, texts_of
+from hopgym_agents.judging.audit import Audit, audit_steps, rated_step
+from hopgym_agents.judging.judge import (
+    Rating,
+    digest_request,
+    judge_request,
+    judge_steps,
+    step_prefixes,
+)
+from hopgym_agents.judging.store import JudgementWriter, judgements_header, read_texts
 from hopgym_agents.prompts import PLAIN, Style
 
 _UNPARSED_TEXTS = 3
@@ -32,7 +38,7 @@ class JudgeResult:
     """Fingerprint of the judge's generator."""
     evidence_source: str
     """How far the verdicts of the steps can be trusted: ``exact``, ``annotated``, ``heuristic`` or
-    ``none``; ``unknown`` where the tasks cannot be rebuilt."""
+    ``none``; ``unknown`` if the tasks cannot be rebuilt."""
     tasks: int
     errors: int
     """Steps on which the judge's server or model failed; the same command judges them again."""
@@ -48,7 +54,7 @@ class JudgeResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {"audits": {part: audit.to_dict() for part, audit in self.audits.items()}}
+        return plain | {"audits": {tool: audit.to_dict() for tool, audit in self.audits.items()}}
 
 
 def judge_run(
@@ -71,9 +77,9 @@ def judge_run(
         progress: Shows how many steps are judged.
 
     Raises:
-        ArgumentError: When the style does not fit the run's dialect.
-        DataError: When the trajectory file has no steps to judge.
-        RunFileError: When the file of judgements is in use, or belongs to another run or judge.
+        ArgumentError: If the style does not fit the run's dialect.
+        DataError: If the trajectory file has no steps to judge.
+        RunFileError: If the file of judgements is in use, or belongs to another run or judge.
     """
     errors: list[str] = []
     header = judgements_header(read_header(file), generate.fingerprint)
@@ -120,13 +126,13 @@ def _missing_steps(
 ) -> Iterator[Trajectory]:
     """Yield the steps without a judgement; check that the other steps have not changed."""
     for episode in episodes:
-        for prefix in steps_of(episode):
+        for prefix in step_prefixes(episode):
             stored = writer.kept.get((*prefix.key, len(prefix.steps) - 1))
             if stored is None:
                 yield prefix
                 continue
             advance(1)
-            if stored.asked != digest_of(judge_request(prefix, style)):
+            if stored.request_digest != digest_request(judge_request(prefix, style)):
                 raise RunFileError(
                     f"{writer.path} must hold judgements of the steps of {episodes.path}, that of "
                     f"{stored.key} is of another text: the run was played again, or the prompt "
@@ -144,10 +150,10 @@ def _audit(
     for episode in episodes:
         for position in range(len(episode.steps)):
             if stored := writer.kept.get((*episode.key, position)):
-                steps.append(marked(episode, position, stored.mark))
-                if stored.mark is Mark.UNPARSED and len(unparsed) < _UNPARSED_TEXTS:
+                steps.append(rated_step(episode, position, stored.rating))
+                if stored.rating is Rating.UNPARSED and len(unparsed) < _UNPARSED_TEXTS:
                     unparsed.add(stored.key)
-                generated += stored.n_tokens
+                generated += stored.generated_tokens
                 prompt += stored.prompt_tokens
     return JudgeResult(
         run=str(episodes.path),
@@ -157,8 +163,8 @@ def _audit(
         errors=len(errors),
         first_error=errors[0] if errors else "",
         tokens={"generated": generated, "prompt": prompt},
-        unparsed_texts=texts_of(writer.path, unparsed),
-        audits=audits(steps),
+        unparsed_texts=read_texts(writer.path, unparsed),
+        audits=audit_steps(steps),
     )
 
 

@@ -1,7 +1,7 @@
-"""Files of judgements: one header line, then one judged step a line, as JSON.
+"""Reads and appends files of judgements: a header line, then one judgement per line, as JSON.
 
-In: judgements, as they come. Out: a file that the same judge on the same run goes on with, as
-`hopgym.runs.trajectory_file` does for episodes: one writer at a time, each line whole or not there.
+Like a trajectory file, a file of judgements has one writer at a time and survives a kill. It is
+resumed only by the same judge on the same run.
 """
 
 import os
@@ -18,14 +18,18 @@ from hopgym.runs.trajectory_file import Header, read_header, words_differing
 from hopgym_agents.judging.judge import Judgement
 
 Key = tuple[str, int, int]
+"""(task id, sample, step), as `Judgement.key`."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgementsHeader(Header):
-    """The first line of a file of judgements; its words are for messages alone."""
+    """The first line of a file of judgements.
+
+    ``config`` is a hash of the run and the judge; ``judge`` only serves error messages.
+    """
 
     judge: str = ""
-    """Fingerprint of the generator that judges; empty in files of older versions."""
+    """Fingerprint of the judge's generator; empty in files of older versions."""
 
 
 def judgements_header(run: Header, judge: str) -> JudgementsHeader:
@@ -33,52 +37,52 @@ def judgements_header(run: Header, judge: str) -> JudgementsHeader:
 
     Args:
         run: Header of the run's trajectory file.
-        judge: Fingerprint of the generator that judges.
+        judge: Fingerprint of the judge's generator.
     """
-    made = Header.of({"run": run.config, "judge": judge}, run.source)
-    return JudgementsHeader(made.schema, made.config, made.source, made.code, judge=judge)
+    header = Header.of({"run": run.config, "judge": judge}, run.source)
+    return JudgementsHeader(header.schema, header.config, header.source, header.code, judge=judge)
 
 
 def read_judgements(path: str | os.PathLike[str]) -> Iterator[Judgement]:
-    """Yield the judgements of a file; a half-written last line is passed over.
+    """Yield the judgements of a file; an incomplete last line is skipped.
 
     Raises:
-        DataError: When the file does not exist or is no file of judgements.
+        DataError: If the file does not exist or is not a file of judgements.
     """
     read_header(path)
     for _, judgement in _records(Path(path)):
         yield judgement
 
 
-def texts_of(path: str | os.PathLike[str], keys: Collection[Key]) -> list[str]:
-    """Return the texts of some judgements of a file, in its order."""
+def read_texts(path: str | os.PathLike[str], keys: Collection[Key]) -> list[str]:
+    """Return the texts of the judgements with the given keys, in the order of the file."""
     if not keys:
         return []
-    return [each.text for each in read_judgements(path) if each.key in keys]
+    return [judgement.text for judgement in read_judgements(path) if judgement.key in keys]
 
 
 class JudgementWriter(LineWriter[dict[Key, Judgement]]):
-    """Appends judgements to a file, as its only writer while it is open; a context manager.
+    """Appends judgements to a file and holds its lock while it is open; a context manager.
 
     ``kept`` holds the judgements in the file by their keys, without their texts.
 
     Args:
-        path: The file, made with its folders where it does not exist.
-        header: Of `judgements_header`.
+        path: The file; it and its folders are created if missing.
+        header: The header from `judgements_header`.
 
     Raises:
-        RunFileError: When another writer has the file open, or it belongs to another run or judge.
-        DataError: When it is no file of judgements, or a line is corrupt.
+        RunFileError: If another writer has the file open, or it belongs to another run or judge.
+        DataError: If it is not a file of judgements, or a line is corrupt.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: JudgementsHeader) -> None:
         super().__init__(path, partial(_take_up, header=header))
 
     def write(self, judgement: Judgement) -> None:
-        """Append a judgement; when this returns, no kill of the process can lose it.
+        """Append a judgement; once this returns, killing the process does not lose it.
 
         Raises:
-            RunFileError: When the file holds one of this step, or the disk is full.
+            RunFileError: If the file holds a judgement of this step, or the disk is full.
         """
         if judgement.key in self.kept:
             raise RunFileError(

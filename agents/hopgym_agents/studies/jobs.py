@@ -64,7 +64,7 @@ def _tiny(work: Work, tell: Tell) -> Result:
 def _collect(work: Work, tell: Tell) -> Result:
     from hopgym.registry.lookup import make
     from hopgym.runs.trajectory_file import read_trajectories
-    from hopgym_agents.data.filtering import FILTERS, labels_of, passing
+    from hopgym_agents.data.filtering import FILTERS, label_episodes, select_episodes
 
     asked = work.job.arguments
     env = make(asked["env"], asked["kwargs"])
@@ -76,19 +76,19 @@ def _collect(work: Work, tell: Tell) -> Result:
     file = work.path.with_name(f"{work.path.name}.jsonl")
     indices = range(asked["first"], min(asked["first"] + asked["tasks"], len(env.source)))
     _play(env, policy, indices, file, tell, samples=asked["samples"], seed=asked["seed"])
-    labels = [each for each in labels_of(read_trajectories(file)) if each is not None]
-    passed = {name: len(passing(labels, name)) for name in FILTERS}
+    labels = [each for each in label_episodes(read_trajectories(file)) if each is not None]
+    passed = {name: len(select_episodes(labels, name)) for name in FILTERS}
     return {"run": str(file), "passed": passed}
 
 
 def _keep(work: Work, tell: Tell) -> Result:
     """Keep as many episodes that pass a filter as pass any of them."""
     from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
-    from hopgym_agents.data.filtering import draw, labels_of
+    from hopgym_agents.data.filtering import label_episodes, sample_episodes
 
     run, file = Path(work.results["run"]["run"]), work.path.with_name(f"{work.path.name}.jsonl")
-    labels = [each for each in labels_of(read_trajectories(run)) if each is not None]
-    drawn = draw(labels, work.job.arguments["filter"], seed=work.job.arguments["seed"])
+    labels = [each for each in label_episodes(read_trajectories(run)) if each is not None]
+    drawn = sample_episodes(labels, work.job.arguments["filter"], seed=work.job.arguments["seed"])
     keys = {each.key for each in drawn}
     file.unlink(missing_ok=True)  # of a job that was killed
     with TrajectoryWriter(file, read_header(run)) as writer:

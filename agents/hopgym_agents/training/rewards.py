@@ -15,7 +15,7 @@ from hopgym.errors import ArgumentError, HopgymError
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.generate import Generate
-from hopgym_agents.judging.judge import Mark, judge_steps
+from hopgym_agents.judging.judge import Rating, judge_steps
 from hopgym_agents.prompts import PLAIN, Style
 
 JUDGE = "judge"
@@ -108,7 +108,7 @@ class Rewards:
         for said in judge_steps(self.judge, numbered, style=self.style):
             if said.error:
                 raise HopgymError(f"expected the judge's word on an action, got {said.error}")
-            marks[asked[said.sample][0]] = said.mark == Mark.GOOD
+            marks[asked[said.sample][0]] = said.rating == Rating.GOOD
         return [
             _mean([float(marks[_state(part.episode.prefix(at + 1))]) for at in part.own])
             for part in parts

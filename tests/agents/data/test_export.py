@@ -18,8 +18,8 @@ from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym_agents.data.decomposition import SubTrajectory, decompose, judge_actions
 from hopgym_agents.data.export import (
     WEIGHTS,
-    Row,
-    check_out,
+    TrainingRow,
+    check_output_path,
     load_rows,
     message_row,
     prompt_row,
@@ -138,7 +138,9 @@ def test_weights(subs: list[SubTrajectory], episodes: list[Trajectory]) -> None:
         assert success == float(episode.is_success)
 
 
-def kinds_of_rows(subs: list[SubTrajectory], episodes: list[Trajectory]) -> dict[str, list[Row]]:
+def kinds_of_rows(
+    subs: list[SubTrajectory], episodes: list[Trajectory]
+) -> dict[str, list[TrainingRow]]:
     return {
         "states": [state_row(sub) for sub in subs],
         "plain": [prompt_row(sub) for sub in subs],
@@ -168,7 +170,7 @@ def test_rows_come_back_as_they_were_written(
     if name.endswith(".jsonl"):
         assert [json.loads(line) for line in out.read_text().splitlines()] == rows
     # Written once more, over what is there.
-    check_out(out, tmp_path / "run.jsonl")
+    check_output_path(out, tmp_path / "run.jsonl")
     assert write_rows(iter(rows[:3]), out) == 3 and list(load_rows(out)) == rows[:3]
     assert not list(tmp_path.glob("*.partial"))
 
@@ -177,7 +179,7 @@ def test_the_tables_of_few_and_of_many_rows_have_the_same_types(
     subs: list[SubTrajectory], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pytest.importorskip("datasets")
-    monkeypatch.setattr("hopgym_agents.data.export._AT_ONCE", 3)
+    monkeypatch.setattr("hopgym_agents.data.export._ROWS_PER_TABLE", 3)
     rows = [prompt_row(sub, STYLES["native"]) for sub in subs]
     write_rows(rows, tmp_path / "many")
     write_rows(rows[:1], tmp_path / "one")
@@ -221,13 +223,13 @@ def test_what_cannot_be_written_is_told(tmp_path: Path, subs: list[SubTrajectory
     with pytest.raises(DataError, match="at least one row"):
         write_rows([], tmp_path / "rows.jsonl")
     with pytest.raises(ArgumentError, match=r"out must end with \.jsonl or \.parquet"):
-        check_out(tmp_path / "rows.csv", run)
+        check_output_path(tmp_path / "rows.csv", run)
     for own in (run, run.parent):
         with pytest.raises(ArgumentError, match="another path than the run's own"):
-            check_out(own, run)
+            check_output_path(own, run)
     with pytest.raises(ArgumentError, match="a new or empty folder"):
-        check_out(tmp_path, run)
-    check_out(tmp_path / "rows.jsonl", run)
+        check_output_path(tmp_path, run)
+    check_output_path(tmp_path / "rows.jsonl", run)
     with pytest.raises(ArgumentError, match="needs the dialect 'json'"):
         prompt_row(
             replace(subs[0], prefix=replace(subs[0].prefix, dialect="tags")), STYLES["native"]

@@ -18,17 +18,17 @@ from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
 from hopgym_agents.data.filtering import (
     FILTERS,
-    Label,
-    draw,
+    EpisodeLabel,
     filter_file,
-    label,
-    labels_of,
-    marks_of,
-    passed,
-    passing,
+    label_episode,
+    label_episodes,
+    read_ratings,
+    sample_episodes,
+    select_episodes,
+    summarize_filters,
 )
 from hopgym_agents.generate import Request
-from hopgym_agents.judging.judge import Mark
+from hopgym_agents.judging.judge import Rating
 from hopgym_agents.judging.run import judge_run
 from hopgym_agents.noisy_oracle import noisy_oracle
 from hopgym_agents.prompts import STYLES
@@ -63,8 +63,8 @@ def episodes(file: Path) -> list[Trajectory]:
 
 
 @pytest.fixture(scope="module")
-def labels(episodes: list[Trajectory]) -> list[Label]:
-    return [label(each) for each in episodes]
+def labels(episodes: list[Trajectory]) -> list[EpisodeLabel]:
+    return [label_episode(each) for each in episodes]
 
 
 @pytest.fixture(autouse=True)
@@ -77,22 +77,24 @@ def hopgym(*words: object) -> Result:
     return CliRunner().invoke(app, ["filter", *map(str, words)])
 
 
-def test_each_filter_passes_what_it_says(episodes: list[Trajectory], labels: list[Label]) -> None:
+def test_each_filter_passes_what_it_says(
+    episodes: list[Trajectory], labels: list[EpisodeLabel]
+) -> None:
     good = {e.key for e in episodes if all(s.verdict in GOOD_VERDICTS for s in e.steps)}
     right = {e.key for e in episodes if e.is_success}
-    found = {name: {each.key for each in passing(labels, name)} for name in FILTERS}
+    found = {name: {each.key for each in select_episodes(labels, name)} for name in FILTERS}
     assert found == {
         "none": {e.key for e in episodes}, "process": good, "outcome": right, "both": good & right
     }  # fmt: skip
     assert 0 < len(good & right) <= len(good) < len(right) < len(episodes)
     with pytest.raises(ArgumentError, match="filter must be one of none, process"):
-        passing(labels, "proces")
+        select_episodes(labels, "proces")
 
 
 def test_process_accuracy_is_the_share_of_good_steps(
-    episodes: list[Trajectory], labels: list[Label]
+    episodes: list[Trajectory], labels: list[EpisodeLabel]
 ) -> None:
-    summary = passed(labels)
+    summary = summarize_filters(labels)
     steps = [step.verdict in GOOD_VERDICTS for each in episodes for step in each.steps]
     none = summary["none"].process_accuracy
     assert none and none.mean == pytest.approx(sum(steps) / len(steps)) and none.n == len(steps)
@@ -101,43 +103,44 @@ def test_process_accuracy_is_the_share_of_good_steps(
     assert sure and sure.mean == 1.0
     success = summary["outcome"].success
     assert success and success.mean == 1.0 and success.n == summary["outcome"].trajectories
-    assert passed(labels[::-1]) == summary
+    assert summarize_filters(labels[::-1]) == summary
 
 
-def test_equally_many_are_kept_of_each_filter(labels: list[Label]) -> None:
-    least = len(passing(labels, "both"))
+def test_equally_many_are_kept_of_each_filter(labels: list[EpisodeLabel]) -> None:
+    least = len(select_episodes(labels, "both"))
     for name in FILTERS:
-        kept = draw(labels, name, seed=1)
+        kept = sample_episodes(labels, name, seed=1)
         assert len(kept) == len({each.key for each in kept}) == least
-        assert set(kept) <= set(passing(labels, name))
-        assert draw(labels[::-1], name, seed=1) == kept
-    assert draw(labels, "none", seed=2) != draw(labels, "none", seed=1)
-    assert len(draw(labels, "none", keep=7)) == 7
-    assert set(draw(labels, "none", keep=7, seed=1)) < set(draw(labels, "none", keep=9, seed=1))
+        assert set(kept) <= set(select_episodes(labels, name))
+        assert sample_episodes(labels[::-1], name, seed=1) == kept
+    assert sample_episodes(labels, "none", seed=2) != sample_episodes(labels, "none", seed=1)
+    assert len(sample_episodes(labels, "none", count=7)) == 7
+    seven, nine = (sample_episodes(labels, "none", count=n, seed=1) for n in (7, 9))
+    assert set(seven) < set(nine)
 
 
-def test_all_tasks_give_one_before_any_gives_two(labels: list[Label]) -> None:
+def test_all_tasks_give_one_before_any_gives_two(labels: list[EpisodeLabel]) -> None:
     for keep in (TASKS - 5, TASKS, TASKS + 5, 3 * TASKS):
-        counts = Counter(each.task_id for each in draw(labels, "none", keep=keep))
+        counts = Counter(each.task_id for each in sample_episodes(labels, "none", count=keep))
         assert max(counts.values()) == -(-keep // TASKS)
         assert len(counts) == min(keep, TASKS)
 
 
-def test_too_little_is_told(labels: list[Label]) -> None:
+def test_too_little_is_told(labels: list[EpisodeLabel]) -> None:
     bad = [replace(each, is_success=False) for each in labels]
     with pytest.raises(DataError, match=r"filter outcome, got none of 80 .*take another filter"):
-        draw(bad, "outcome")
+        sample_episodes(bad, "outcome")
     with pytest.raises(DataError, match=r"filter outcome, got none .*say how many to keep"):
-        draw(bad, "process")
-    assert draw(bad, "process", keep=3)
+        sample_episodes(bad, "process")
+    assert sample_episodes(bad, "process", count=3)
     with pytest.raises(DataError, match="expected 81 trajectories that pass the filter none"):
-        draw(labels, "none", keep=81)
-    with pytest.raises(ArgumentError, match="keep must be a whole number from 1"):
-        draw(labels, "none", keep=0)
+        sample_episodes(labels, "none", count=81)
+    with pytest.raises(ArgumentError, match="count must be a whole number from 1"):
+        sample_episodes(labels, "none", count=0)
     unknown = [replace(each, good=None) for each in labels]
     with pytest.raises(DataError, match="no exact verdicts: let a model judge them"):
-        draw(unknown, "process")
-    assert passed(unknown)["none"].process_accuracy is None
+        sample_episodes(unknown, "process")
+    assert summarize_filters(unknown)["none"].process_accuracy is None
 
 
 def test_given_steps_and_errors_do_not_count(env: HopEnv) -> None:
@@ -146,36 +149,36 @@ def test_given_steps_and_errors_do_not_count(env: HopEnv) -> None:
         env.step(text)
     env.step("<answer>baker</answer>")
     episode = env.trajectory()
-    found = label(episode)
+    found = label_episode(episode)
     assert (found.steps, found.good, found.passes_process) == (3, 3, True)
     broken = replace(episode, reason=StopReason.API_ERROR)
-    assert list(labels_of([broken, episode])) == [None, found]
-    assert label(replace(episode, steps=())).passes_process is False
+    assert list(label_episodes([broken, episode])) == [None, found]
+    assert label_episode(replace(episode, steps=())).passes_process is False
     # The task of index 3 has no evidence: nothing is known of its steps.
     env.reset(options={"index": 3})
     env.step("<answer>1410</answer>")
-    unknown = label(env.trajectory())
+    unknown = label_episode(env.trajectory())
     assert unknown.good is None and unknown.is_success and not unknown.passes_process
 
 
 def test_a_judge_takes_the_place_of_the_verdicts(file: Path, tmp_path: Path) -> None:
     judged = tmp_path / "judged.jsonl"
     judge_run(Judge(), file, judged, tasks=TASKS // 2)
-    marks = marks_of(judged, file, STYLES["plain"])
-    found = list(labels_of(read_trajectories(file), marks))
+    ratings = read_ratings(judged, file, STYLES["plain"])
+    found = list(label_episodes(read_trajectories(file), ratings))
     there = [each for each in found if each is not None]
     assert len(there) == len(found) // 2 and {each.index for each in there} == {*range(TASKS // 2)}
     # Every first step is called BAD, so that no episode passes.
-    assert not passing(there, "process") and not passing(there, "both")
-    sure = {key: Mark.GOOD for key in marks}
-    every = [each for each in labels_of(read_trajectories(file), sure) if each]
-    assert len(passing(every, "process")) == len(there)
-    summary = passed(there)["none"]
+    assert not select_episodes(there, "process") and not select_episodes(there, "both")
+    sure = {key: Rating.GOOD for key in ratings}
+    every = [each for each in label_episodes(read_trajectories(file), sure) if each]
+    assert len(select_episodes(every, "process")) == len(there)
+    summary = summarize_filters(there)["none"]
     steps = sum(each.steps for each in there)
     assert summary.judged_accuracy
     assert summary.judged_accuracy.mean == pytest.approx(1 - len(there) / steps)
-    unparsed = {key: Mark.UNPARSED for key in marks}
-    assert not any(e.judged_good for e in labels_of(read_trajectories(file), unparsed) if e)
+    unparsed = {key: Rating.UNPARSED for key in ratings}
+    assert not any(e.judged_good for e in label_episodes(read_trajectories(file), unparsed) if e)
 
 
 def test_a_judge_of_other_steps_is_refused(file: Path, tmp_path: Path) -> None:
@@ -186,21 +189,21 @@ def test_a_judge_of_other_steps_is_refused(file: Path, tmp_path: Path) -> None:
             steps = tuple(replace(step, text=f"now {step.text}") for step in each.steps)
             writer.write(replace(each, steps=steps))
     with pytest.raises(DataError, match="of another text: give the --style"):
-        marks_of(judged, again, STYLES["plain"])
+        read_ratings(judged, again, STYLES["plain"])
     with pytest.raises(DataError, match="of another text: give the --style"):
-        marks_of(judged, file, STYLES["swirl"])
+        read_ratings(judged, file, STYLES["swirl"])
     other = tmp_path / "other.jsonl"
     with TrajectoryWriter(other, replace(read_header(file), source="other")):
         pass
     with pytest.raises(DataError, match="got those of others"):
-        marks_of(judged, other, STYLES["plain"])
+        read_ratings(judged, other, STYLES["plain"])
 
 
 def test_what_is_kept_is_a_run(file: Path, episodes: list[Trajectory], tmp_path: Path) -> None:
     out = tmp_path / "deep" / "kept.jsonl"
     found = filter_file(file, out, "outcome", seed=3)
     kept = list(read_trajectories(out))
-    assert len(kept) == found.kept == found.filters["both"].trajectories
+    assert len(kept) == found.written == found.filters["both"].trajectories
     assert all(each in episodes and each.is_success for each in kept)
     assert [each.key for each in kept] == [e.key for e in episodes if e in kept]
     before = out.read_bytes()
@@ -208,8 +211,8 @@ def test_what_is_kept_is_a_run(file: Path, episodes: list[Trajectory], tmp_path:
     assert read_header(out).source == read_header(file).source
     with pytest.raises(RunFileError, match="another config"):  # No rollout goes on with it.
         TrajectoryWriter(out, read_header(file))
-    every = filter_file(file, out, "outcome", keep="all")
-    assert every.kept == every.filters["outcome"].trajectories > found.kept
+    every = filter_file(file, out, "outcome", count="all")
+    assert every.written == every.filters["outcome"].trajectories > found.written
     with pytest.raises(ArgumentError, match="--out must be another file"):
         filter_file(file, file, "outcome")
 
@@ -225,7 +228,7 @@ def test_the_verb(file: Path, tmp_path: Path) -> None:
     plain = json.loads(hopgym(file, "--json").stdout)
     assert plain["filters"]["none"]["trajectories"] == TASKS * SAMPLES
     assert plain["filters"]["process"]["process_accuracy"]["mean"] == 1.0
-    assert (plain["kept"], plain["left_out"], plain["filter"]) == (0, 0, "process")
+    assert (plain["written"], plain["left_out"], plain["filter"]) == (0, 0, "process")
     judged = tmp_path / "judged.jsonl"
     judge_run(Judge(), file, judged, tasks=3)
     by_judge = hopgym(file, "--judgements", judged)

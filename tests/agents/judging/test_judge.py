@@ -16,8 +16,14 @@ from hopgym.rollout import run_episodes
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.generate import Request
-from hopgym_agents.judging.audit import Audit, Marked, audits, marked
-from hopgym_agents.judging.judge import Mark, judge_request, judge_steps, read_mark, steps_of
+from hopgym_agents.judging.audit import Audit, RatedStep, audit_steps, rated_step
+from hopgym_agents.judging.judge import (
+    Rating,
+    judge_request,
+    judge_steps,
+    parse_rating,
+    step_prefixes,
+)
 from hopgym_agents.prompts import STYLES, render
 
 Rule = Callable[[tuple[int, int, int], bool], str]
@@ -74,11 +80,14 @@ def played() -> list[Trajectory]:
 
 def judged(played: Sequence[Trajectory], rule: Rule, concurrency: int = 1) -> dict[str, Audit]:
     by_key = {each.key: each for each in played}
-    prefixes = (prefix for each in played for prefix in steps_of(each))
+    prefixes = (prefix for each in played for prefix in step_prefixes(each))
     judgements = list(judge_steps(RuleJudge(played, rule, concurrency), prefixes))
     assert len({each.key for each in judgements}) == len(judgements)
-    return audits(
-        [marked(by_key[each.task_id, each.sample], each.step, each.mark) for each in judgements]
+    return audit_steps(
+        [
+            rated_step(by_key[each.task_id, each.sample], each.step, each.rating)
+            for each in judgements
+        ]
     )
 
 
@@ -140,17 +149,18 @@ def test_unparsed_texts_are_counted_and_left_out_of_rates(played: list[Trajector
 
 def test_kappa_by_hand() -> None:
     # Agreement 35 of 50, by chance 25: (0.7 - 0.5) / (1 - 0.5).
-    cells = {(True, Mark.GOOD): 20, (True, Mark.BAD): 5, (False, Mark.GOOD): 10}
+    cells = {(True, Rating.GOOD): 20, (True, Rating.BAD): 5, (False, Rating.GOOD): 10}
     steps = [
-        Marked(f"t{i}", "search", exact, mark)
-        for (exact, mark), count in {**cells, (False, Mark.BAD): 15}.items()
+        RatedStep(f"t{i}", "search", exact, mark)
+        for (exact, mark), count in {**cells, (False, Rating.BAD): 15}.items()
         for i in range(count)
     ]
-    whole = audits(steps)["all"]
+    whole = audit_steps(steps)["all"]
     assert whole.kappa is not None and whole.kappa.mean == pytest.approx(0.4)
     assert whole.kappa.low < 0.4 < whole.kappa.high
     assert whole.to_dict()["confusion"]["BAD"] == {"GOOD": 10, "BAD": 15, "unparsed": 0}
-    agreed = audits([step for step in steps if step.exact and step.mark is Mark.GOOD])["all"]
+    agreeing = [step for step in steps if step.is_good and step.rating is Rating.GOOD]
+    agreed = audit_steps(agreeing)["all"]
     assert agreed.kappa is None and agreed.false_positive_rate is None
 
 
@@ -194,27 +204,27 @@ def test_steps_without_trusted_verdicts_are_not_audited(source: Any) -> None:
     ],
 )
 def test_marks_are_read(text: str, mark: str) -> None:
-    assert read_mark(text) == mark
+    assert parse_rating(text) == mark
 
 
 @given(st.text(st.sampled_from("GODBAgodba<>/think \n*."), max_size=60))
 def test_any_text_has_a_mark(text: str) -> None:
-    assert read_mark(text) in Mark
-    assert read_mark(f"{text}\nGOOD") is Mark.GOOD or "<think>" in text
-    assert read_mark(f"{text}\nnot GOOD") is not Mark.GOOD
-    assert read_mark(f"{text}\nI'd say GOOD or BAD") is Mark.UNPARSED
+    assert parse_rating(text) in Rating
+    assert parse_rating(f"{text}\nGOOD") is Rating.GOOD or "<think>" in text
+    assert parse_rating(f"{text}\nnot GOOD") is not Rating.GOOD
+    assert parse_rating(f"{text}\nI'd say GOOD or BAD") is Rating.UNPARSED
 
 
 def test_marks_are_read_in_long_texts() -> None:
     for text in ("good ." * 100_000, "GOOD " * 100_000):
-        assert read_mark(text) == "GOOD"
+        assert parse_rating(text) == "GOOD"
     for text in ("bad" + "." * 500_000 + "x", "<think>" * 100_000, ". " * 300_000 + "!" * 300_000):
-        assert read_mark(text) == "unparsed"
+        assert parse_rating(text) == "unparsed"
 
 
 def test_the_judge_reads_what_the_agent_read_and_no_more(played: list[Trajectory]) -> None:
     episode = max(played, key=lambda each: len(each.steps))
-    for prefix in steps_of(episode):
+    for prefix in step_prefixes(episode):
         (message,) = judge_request(prefix).messages
         for said in render(prefix.prefix(len(prefix.steps) - 1)).messages:
             assert said["content"] in message["content"]
@@ -237,7 +247,7 @@ def test_every_style_can_be_judged(source: Any, style: str) -> None:
     call = '<tool_call>{"name": "search", "arguments": {"query": "Ada {Brook}"}}</tool_call>'
     env.step(f"Her page first. {call}")
     env.step("hm")
-    first, second = steps_of(env.trajectory())
+    first, second = step_prefixes(env.trajectory())
     asked = judge_request(first, STYLES[style]).messages[0]["content"]
     last = asked.partition("<last_message>")[2]
     assert "Ada {Brook}" in last and "Her page first." in last
@@ -251,8 +261,8 @@ def test_given_steps_and_failed_episodes_are_not_judged(source: Any) -> None:
     env.reset(options={"index": 0, "prefix": ["<search>Ada</search>"]})
     env.step("<answer>baker</answer>")
     episode = env.trajectory()
-    assert [len(prefix.steps) for prefix in steps_of(episode)] == [2]
-    assert not list(steps_of(replace(episode, reason=StopReason.API_ERROR)))
+    assert [len(prefix.steps) for prefix in step_prefixes(episode)] == [2]
+    assert not list(step_prefixes(replace(episode, reason=StopReason.API_ERROR)))
 
 
 def test_threads_judge_the_same_within_their_number(played: list[Trajectory]) -> None:
@@ -293,7 +303,7 @@ def test_stopping_ends_the_calls_under_way(played: list[Trajectory]) -> None:
             self.closed.set()
 
     stalling = Stalling()
-    judging = judge_steps(stalling, (step for each in played for step in steps_of(each)))
+    judging = judge_steps(stalling, (step for each in played for step in step_prefixes(each)))
     next(judging)
     judging.close()  # type: ignore[attr-defined]
     assert stalling.closed.is_set()

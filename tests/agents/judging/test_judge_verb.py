@@ -288,5 +288,5 @@ def test_a_tiny_model_judges(run: Path, file: Path, tmp_path: Path) -> None:
     kept = list(read_judgements(out))
     assert len(kept) == whole["steps"] == steps_in(file, 3) and plain["errors"] == 0
     # It has learnt nothing: what it writes is hardly a verdict, which must be counted.
-    assert whole["unparsed"] == sum(each.mark == "unparsed" for each in kept)
+    assert whole["unparsed"] == sum(each.rating == "unparsed" for each in kept)
     assert plain["tokens"]["prompt"] > 100 * len(kept) and plain["tokens"]["generated"] > 0

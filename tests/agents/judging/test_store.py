@@ -8,12 +8,12 @@ import pytest
 
 from hopgym.errors import RunFileError
 from hopgym.runs.trajectory_file import Header
-from hopgym_agents.judging.judge import Judgement, Mark
+from hopgym_agents.judging.judge import Judgement, Rating
 from hopgym_agents.judging.store import (
     JudgementWriter,
     judgements_header,
     read_judgements,
-    texts_of,
+    read_texts,
 )
 
 RUN = Header.of({"policy": "greedy"}, "tasks")
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     """A file of two judgements."""
     path = tmp_path / "judged.jsonl"
     with JudgementWriter(path, judgements_header(RUN, NAMED.format(64))) as writer:
-        for step, mark in enumerate((Mark.GOOD, Mark.UNPARSED)):
+        for step, mark in enumerate((Rating.GOOD, Rating.UNPARSED)):
             writer.write(Judgement("q0", 0, step, mark, f"text {step}", "asked"))
     return path
 
@@ -60,4 +60,4 @@ def test_a_file_that_does_not_name_its_judge_is_gone_on_with(path: Path) -> None
 def test_texts_come_back_by_key(path: Path) -> None:
     kept = list(read_judgements(path))
     assert [each.text for each in kept] == ["text 0", "text 1"]
-    assert texts_of(path, {kept[1].key}) == ["text 1"] and texts_of(path, ()) == []
+    assert read_texts(path, {kept[1].key}) == ["text 1"] and read_texts(path, ()) == []

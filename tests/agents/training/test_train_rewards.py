@@ -14,7 +14,7 @@ from hopgym.trajectory import Completion, Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Shown, Verdict
 from hopgym_agents.data.decomposition import decompose
 from hopgym_agents.generate import Request
-from hopgym_agents.judging.judge import steps_of
+from hopgym_agents.judging.judge import step_prefixes
 from hopgym_agents.training.rewards import NAMES, Part, Rewards
 from tests.conftest import HandSource
 from tests.support.training_runs import env
@@ -151,7 +151,9 @@ def test_a_judge_says_what_an_action_is_worth(episodes: list[Trajectory]) -> Non
     assert len(judge.asked) == len(set(judge.asked)) <= len(parts)
     whole = [Part(each, tuple(range(len(each.steps)))) for each in some]
     shares = [
-        np.mean([good[judge_request(prefix).messages[0]["content"]] for prefix in steps_of(each)])
+        np.mean(
+            [good[judge_request(prefix).messages[0]["content"]] for prefix in step_prefixes(each)]
+        )
         for each in some
     ]
     assert judged(judge, whole) == pytest.approx(shares)

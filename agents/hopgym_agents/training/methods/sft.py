@@ -14,7 +14,7 @@ from typing import Any
 from hopgym.errors import DataError, require
 from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
-from hopgym_agents.data.filtering import FILTERS, labels_of, passing
+from hopgym_agents.data.filtering import FILTERS, label_episodes, select_episodes
 from hopgym_agents.generate import Sampling
 from hopgym_agents.generate.loading import set_threads
 from hopgym_agents.modeling import Trainable, load_trainable
@@ -156,8 +156,8 @@ def kept_episodes(config: TrainConfig) -> Kept:
     episodes = list(read_trajectories(file))
     kept = passing_episodes(episodes, config.filter)
     if not kept:
-        labels = [label for label in labels_of(episodes) if label is not None]
-        counts = ", ".join(f"{name} {len(passing(labels, name)):,}" for name in FILTERS)
+        labels = [label for label in label_episodes(episodes) if label is not None]
+        counts = ", ".join(f"{name} {len(select_episodes(labels, name)):,}" for name in FILTERS)
         raise DataError(
             f"{file}: expected episodes that pass the filter {config.filter}, got none of "
             f"{len(episodes):,} ({counts}); take another --filter, or collect more"
@@ -167,8 +167,8 @@ def kept_episodes(config: TrainConfig) -> Kept:
 
 def passing_episodes(episodes: list[Trajectory], name: str) -> tuple[Trajectory, ...]:
     """Return the episodes that pass a filter by their exact verdicts, in order of their tasks."""
-    labels = [label for label in labels_of(episodes) if label is not None]
-    keys = {label.key for label in passing(labels, name)}
+    labels = [label for label in label_episodes(episodes) if label is not None]
+    keys = {label.key for label in select_episodes(labels, name)}
     through = (each for each in episodes if each.key in keys)
     return tuple(sorted(through, key=lambda each: (each.index, each.sample)))
 
