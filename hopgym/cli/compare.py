@@ -43,7 +43,7 @@ def compare_runs(
     narrower than those of each run: success, F1, supported answers and
     steps, whole, by hops and by kind, with the tasks won and lost.
     """
-    from hopgym.evaluation.comparison import compare, figures_by_task
+    from hopgym.evaluation.comparison import compare, means_by_task
     from hopgym.registry.lookup import source_of
     from hopgym.runs.reader import read_runs
 
@@ -63,7 +63,7 @@ def compare_runs(
         _check_finished(first, other, shared)
     source = source_of(first.path, first.record)
     on_shared = [[each for each in run.episodes if each.task_id in shared] for run in kept]
-    figures = figures_by_task(on_shared, source)
+    figures = means_by_task(on_shared, source)
     compared = [compare(figures[0], each) for each in figures[1:]]
     if as_json:
         print_json(_plain(kept, compared))

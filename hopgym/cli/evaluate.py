@@ -15,7 +15,7 @@ import typer
 from hopgym.arguments import policy_options, write_arguments
 from hopgym.cli.display import console, held_back, new_table, print_json, progress, say, say_wrote
 from hopgym.cli.options import make_env, takes_arguments
-from hopgym.evaluation.results import ANSWERS, Part, Results
+from hopgym.evaluation.results import ANSWER_FORMS, GroupResults, Results
 from hopgym.policies.registry import FLOORS, HELP, policy_named
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _evaluate(
         raise typer.Exit(130)
     from hopgym.cli.live import say_errors
 
-    own = next(iter(results.values())).standing
-    say_errors(own.errors, own.first_error, own.evaluated, own.unfit)
+    own = next(iter(results.values())).progress
+    say_errors(own.errors, own.first_error, own.evaluated, own.oversized)
 
 
 def _begin(
@@ -216,7 +216,7 @@ def _write(
     with progress("report"):
         episodes = {name: Episodes(runs[name]) for name in results}
         about = {policy: about_folder(folder.path)}
-        known = {name: result.whole for name, result in results.items()}
+        known = {name: result.overall for name, result in results.items()}
         write_report(episodes, env.source, folder.report, about=about, known=known)
     return summary
 
@@ -253,7 +253,7 @@ def _say_end(
     say_wrote(paths, then)
 
 
-_EMPTY = Part({}, {})
+_EMPTY = GroupResults({}, {})
 """Of a policy all of whose episodes ended in an error."""
 
 
@@ -261,7 +261,7 @@ def policies_table(results: Mapping[str, Results]) -> "Table":
     """Return the table of policies by metrics."""
     from hopgym.report import results_table
 
-    return results_table({name: result.whole for name, result in results.items()})
+    return results_table({name: result.overall for name, result in results.items()})
 
 
 def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "Table":
@@ -274,7 +274,7 @@ def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "T
     """
     headings = [f"{name} success", f"{name} F1", *(f"{floor} F1" for floor in floors)]
     table = new_table("By kind of question", "asks for", "n", *headings)
-    for form, words in ANSWERS.items():
+    for form, words in ANSWER_FORMS.items():
         own, *others = (each.by_answers.get(form, _EMPTY) for each in (result, *floors.values()))
         kinds = sorted({kind for part in (own, *others) for kind in part.by_kind})
         if not kinds:
@@ -326,7 +326,7 @@ def print_results(
     floors = {name: results[name] for name in FLOORS if name in results and name != run.policy}
     out.print(kinds_table(run.policy, own, floors))
     out.print()
-    if official := official_table(own.whole, env.source):
+    if official := official_table(own.overall, env.source):
         heading = f"{run.policy}: official metrics, {official.unit} ({official.scoring})"
         out.print(heading, style="bold", soft_wrap=True)
         for table in official_text(official, out.width):
@@ -336,7 +336,7 @@ def print_results(
         *_lines(own),
         _time_line(own, run, now, in_all),
         *env.source.remarks,
-        *unjudged_line(own.whole),
+        *unjudged_line(own.overall),
     ):
         out.print(line, soft_wrap=True)
 
@@ -345,8 +345,8 @@ def _lines(own: Results) -> list[str]:
     """Return reasons, figures over attempts and tokens in words, a line each."""
     from hopgym.report.table import cell
 
-    whole = own.whole
-    reasons = (f"{name} {count:,}" for name, count in own.standing.reasons.most_common())
+    whole = own.overall
+    reasons = (f"{name} {count:,}" for name, count in own.progress.reasons.most_common())
     lines = [f"reasons: {', '.join(reasons)}"]
     if len(whole.pass_at) > 1:
         # Powers of two, and the last: in between little happens.
@@ -368,7 +368,7 @@ def _time_line(
     if now["episodes"]:
         told = _time(now)
     else:
-        complete = own.standing.episodes >= run.episodes
+        complete = own.progress.episodes >= run.episodes
         told = "nothing was left to play" if complete else "nothing was played"
     earlier = in_all["episodes"] > now["episodes"]
     return f"time: {told}; in all {_time(in_all)}" if earlier else f"time: {told}"

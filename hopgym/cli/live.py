@@ -14,7 +14,7 @@ import typer
 
 from hopgym.cli.display import console, new_table, say
 from hopgym.errors import HopgymError
-from hopgym.evaluation.progress import HOPELESS, Share, Standing
+from hopgym.evaluation.progress import MAX_LEADING_ERRORS, Proportion, RunProgress
 from hopgym.runs.reader import Run
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Row:
 
     def __init__(self, board: "Board", name: str, total: int) -> None:
         self.name, self.total = name, total
-        self.standing = Standing()
+        self.standing = RunProgress()
         self.kept = 0
         """Episodes from before."""
         self._board = board
@@ -186,14 +186,14 @@ def short(count: float) -> str:
     return f"{count:.3g}" if count < 100 else f"{count:.0f}"
 
 
-def _share(share: Share | None) -> str:
+def _share(share: Proportion | None) -> str:
     """Return a share with its interval in percent, as ``71.2% (68.9–73.4)``."""
     if share is None:
         return _ABSENT
     return f"{100 * share.mean:.1f}% ({100 * share.low:.1f}–{100 * share.high:.1f})"
 
 
-def _tokens(total: int, standing: Standing) -> str:
+def _tokens(total: int, standing: RunProgress) -> str:
     if not total:
         return _ABSENT
     return f"{short(total)} sum\n{short(total / max(1, standing.episodes))} mean"
@@ -227,8 +227,8 @@ def play(env: "HopEnv", policy: "Policy", run: Run, board: "Board", *, again: st
         again: How to have the episodes from before played again, for those who are told of them.
 
     Raises:
-        HopgymError: On a file of another run, or when the first `HOPELESS` episodes all ended in an
-            error of the policy.
+        HopgymError: On a file of another run, or when the first `MAX_LEADING_ERRORS` episodes all
+            ended in an error of the policy.
     """
     from hopgym.rollout import run_episodes
 
@@ -301,11 +301,11 @@ def say_errors(failed: int, first: str, evaluated: int, unfit: int = 0) -> None:
 def _refuse_hopeless(row: "Row") -> None:
     """Raise a `HopgymError` where nothing has succeeded so far, and more is to come."""
     now = row.standing
-    if now.errors == now.episodes == HOPELESS < row.total:
+    if now.errors == now.episodes == MAX_LEADING_ERRORS < row.total:
         raise HopgymError(
-            f"the first {HOPELESS} of {row.total:,} episodes of {row.name} all ended in an error "
-            f"of the policy, so the run was stopped. The first is {now.first_error}. Mend what "
-            "that names (the agent, its options, its server), then give the same command again"
+            f"the first {MAX_LEADING_ERRORS} of {row.total:,} episodes of {row.name} all ended in "
+            f"an error of the policy, so the run was stopped. The first is {now.first_error}. Mend "
+            "what that names (the agent, its options, its server), then give the same command again"
         )
 
 

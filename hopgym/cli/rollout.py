@@ -58,4 +58,4 @@ def rollout(
         "check it": shlex.join(["hopgym", "replay", str(out)]),
     }
     say_wrote({"trajectories": out}, further)
-    say_errors(errors, row.standing.first_error, done, row.standing.unfit)
+    say_errors(errors, row.standing.first_error, done, row.standing.oversized)

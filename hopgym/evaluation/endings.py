@@ -1,7 +1,4 @@
-"""How episodes end, in one word each, and which of a run's episodes a report shows.
-
-In: the finished trajectories of a run, once through. Out: counts, and the failures first.
-"""
+"""Classifies how episodes end, and selects the episodes of a run that a report shows."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,19 +15,20 @@ class Ending:
     """A way in which an episode ends."""
 
     name: str
+    """Unique name, shown in reports."""
     tone: str
-    """Names its colour: a verdict, or ``none`` for episodes without an answer."""
+    """Names its color: a verdict, ``error``, or ``none`` for episodes without an answer."""
     meaning: str
+    """A short explanation, shown in reports."""
     applies: Callable[[Trajectory], bool]
-    """Whether a finished episode ended so, where no ending before it applies."""
+    """Whether a finished episode ended like this, provided that no earlier ending applies."""
 
 
-def _stopped(*reasons: StopReason) -> Callable[[Trajectory], bool]:
-    return lambda episode: episode.reason in reasons
+def _stopped(reason: StopReason) -> Callable[[Trajectory], bool]:
+    return lambda episode: episode.reason is reason
 
 
-def _last(verdict: Verdict) -> Callable[[Trajectory], bool]:
-    """Return whether the last step has a verdict."""
+def _last_verdict(verdict: Verdict) -> Callable[[Trajectory], bool]:
     return lambda episode: bool(episode.steps) and episode.steps[-1].verdict is verdict
 
 
@@ -45,15 +43,18 @@ def _wrote_nothing(episode: Trajectory) -> bool:
 
 ENDINGS = (
     Ending(
-        "supported", "supported", "right answer, a proof of it was read", _last(Verdict.SUPPORTED)
+        "supported", "supported", "right answer, a proof of it was read",
+        _last_verdict(Verdict.SUPPORTED),
     ),
-    Ending("lucky", "lucky", "right answer, no proof of it was read", _last(Verdict.LUCKY)),
+    Ending("lucky", "lucky", "right answer, no proof of it was read", _last_verdict(Verdict.LUCKY)),
     Ending(
-        "right", "right", "right answer, the evidence is unknown", lambda each: each.is_success
+        "right", "right", "right answer, the evidence is unknown",
+        lambda episode: episode.is_success,
     ),
-    Ending("no answer", "none", "an answer without a word", lambda each: each.answer == ""),
+    Ending("no answer", "none", "an answer without a word", lambda episode: episode.answer == ""),
     Ending(
-        "unsupported", "unsupported", "wrong answer, no proof was read", _last(Verdict.UNSUPPORTED)
+        "unsupported", "unsupported", "wrong answer, no proof was read",
+        _last_verdict(Verdict.UNSUPPORTED),
     ),
     Ending(
         "wrong", "wrong", "wrong answer although a proof was read, or the evidence is unknown",
@@ -73,22 +74,22 @@ ENDINGS = (
     ),
     Ending("refused", "none", "no answer: the model refused to go on", _refused),
     Ending("empty", "none", "no answer: the last text was empty", _wrote_nothing),
-    Ending("tool error", "none", "no answer: the last call failed", _last(Verdict.FAILED)),
+    Ending("tool error", "none", "no answer: the last call failed", _last_verdict(Verdict.FAILED)),
     Ending(
         "malformed", "none", "no answer: too many malformed texts in a row",
         _stopped(StopReason.MALFORMED),
     ),
     Ending("budget", "none", "no answer: the steps ran out", _stopped(StopReason.BUDGET)),
 )  # fmt: skip
-"""In the order of the page, which is that in which they are tried: the first that applies is the
-one reason of an episode. The first three are successes, the others failures."""
+"""All endings in the order in which reports list them and `ending_of` tries them: the first that
+applies is the ending of an episode. The first three are successes, the others failures."""
 
 
 def ending_of(trajectory: Trajectory) -> Ending:
     """Return how a finished trajectory ended.
 
     Raises:
-        ArgumentError: When it has not ended.
+        ArgumentError: If the trajectory is unfinished.
     """
     for ending in ENDINGS:
         if ending.applies(trajectory):
@@ -96,40 +97,43 @@ def ending_of(trajectory: Trajectory) -> Ending:
     raise ArgumentError(f"trajectory must be one that has ended, got that of {trajectory.key}")
 
 
-class Watch:
-    """Looks on while a run's trajectories pass by, and keeps a bounded number of them.
+class EpisodeSelector:
+    """Counts the endings of a run's episodes and retains a bounded number of them, failures first.
 
     Args:
-        limit: The most trajectories to keep, 0 or more.
+        limit: The maximum number of trajectories to retain, 0 or more.
     """
 
     def __init__(self, limit: int) -> None:
         self.endings: Counter[str] = Counter()
+        """Number of episodes by the name of their ending."""
         self.tasks = KeySet()
-        """Of all, each as sample 0."""
+        """The tasks of all episodes, each as sample 0."""
         self.first: Trajectory | None = None
+        """The episode with the lowest key; None before any was observed."""
         self._limit = limit
-        self._kept: list[Trajectory] = []
+        self._candidates: list[Trajectory] = []
 
-    def over(self, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
-        """Yield the trajectories unchanged."""
+    def observe(self, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
+        """Yield the trajectories unchanged, counting each after it was consumed."""
         for trajectory in trajectories:
             yield trajectory
             self.endings[ending_of(trajectory).name] += 1
             self.tasks.add((trajectory.index, 0))
             if self.first is None or trajectory.key < self.first.key:
                 self.first = trajectory
-            self._kept.append(trajectory)
-            if len(self._kept) > 2 * self._limit + 100:
-                self._kept = self.chosen(self._limit)
+            self._candidates.append(trajectory)
+            # Sorting only now and then keeps both time and memory bounded.
+            if len(self._candidates) > 2 * self._limit + 100:
+                self._candidates = self.select(self._limit)
 
-    def chosen(self, count: int) -> list[Trajectory]:
-        """Return at most so many of those kept: failures, then lucky ones, then the others."""
-        return sorted(self._kept, key=urgency)[: min(count, self._limit)]
+    def select(self, count: int) -> list[Trajectory]:
+        """Return at most ``count`` retained episodes: failures, then lucky ones, then the rest."""
+        return sorted(self._candidates, key=urgency)[: min(count, self._limit)]
 
 
-def shared_out(available: Sequence[int], total: int) -> list[int]:
-    """Return how many of a total each gets, in equal shares; none gets more than it has."""
+def equal_shares(available: Sequence[int], total: int) -> list[int]:
+    """Divide a total as equally as possible; no share exceeds what is available to it."""
     shares = [0] * len(available)
     by_size = sorted(range(len(available)), key=lambda i: available[i])
     for place, i in enumerate(by_size):
@@ -139,7 +143,7 @@ def shared_out(available: Sequence[int], total: int) -> list[int]:
 
 
 def urgency(trajectory: Trajectory) -> tuple[int, int, int]:
-    """Return what episodes are sorted by: failures, then lucky ones, then the others."""
+    """Return the sort key of an episode in reports: failures, then lucky ones, then the rest."""
     lucky = ending_of(trajectory).name == "lucky"
     rank = 0 if not trajectory.is_success else 1 if lucky else 2
     return rank, trajectory.index, trajectory.sample

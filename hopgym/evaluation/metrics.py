@@ -1,7 +1,4 @@
-"""The metrics: what one finished episode adds to each.
-
-In: a trajectory, its task, and the score of its answer. Out: ratios by metric, and by hop.
-"""
+"""Defines the metrics: the numerator and denominator that a finished episode adds to each."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -20,26 +17,26 @@ _T = TypeVar("_T", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class ScoredEpisode:
-    """A finished trajectory with what its metrics need."""
+    """A finished trajectory with its task and score."""
 
     trajectory: Trajectory
     task: Task
     score: Score
-    """Of its answer; 0.0 without one."""
+    """The score of the answer; 0.0 without an answer."""
 
     @property
     def judged(self) -> bool:
-        """Whether its steps were judged: its evidence is known and there were tools."""
+        """Whether its steps have verdicts: the evidence is known and there were tools."""
         return bool(self.task.question.proofs) and self.trajectory.tools != ("answer",)
 
     @property
-    def own_steps(self) -> list[Step]:
-        """The steps that did not come with the reset's prefix."""
+    def agent_steps(self) -> list[Step]:
+        """The agent's steps, without those of the prefix passed to ``reset``."""
         return [step for step in self.trajectory.steps if not step.given]
 
     @property
-    def shorter(self) -> int:
-        """How many steps fewer it took than the oracle; negative for more."""
+    def steps_saved(self) -> int:
+        """The number of steps fewer than the oracle's; negative if there were more."""
         return self.trajectory.oracle_steps - len(self.trajectory.steps)
 
 
@@ -55,7 +52,7 @@ def _verdict_rate(verdict: Verdict) -> Callable[[ScoredEpisode], Ratio]:
 
 def _step_share(verdicts: frozenset[Verdict]) -> Callable[[ScoredEpisode], Ratio]:
     def share(episode: ScoredEpisode) -> Ratio:
-        steps = episode.own_steps
+        steps = episode.agent_steps
         return float(sum(step.verdict in verdicts for step in steps)), float(len(steps))
 
     return share
@@ -69,8 +66,8 @@ def _evidence_recall(episode: ScoredEpisode) -> Ratio:
     if not episode.judged:
         return ABSENT
     knowledge = knowledge_after(episode.task, episode.trajectory.steps)
-    held = ([knowledge.held(i) for i in proof] for proof in knowledge.proofs)
-    return max(sum(proof) / len(proof) if proof else 1.0 for proof in held), 1.0
+    held_facts = ([knowledge.held(i) for i in proof] for proof in knowledge.proofs)
+    return max(sum(held) / len(held) if held else 1.0 for held in held_facts), 1.0
 
 
 def _privileged(step: Step) -> bool:
@@ -79,12 +76,12 @@ def _privileged(step: Step) -> bool:
 
 def _regret(episode: ScoredEpisode) -> Ratio:
     known = episode.judged and episode.trajectory.oracle_steps > 0
-    return (float(max(0, -episode.shorter)), 1.0) if known else ABSENT
+    return (float(max(0, -episode.steps_saved)), 1.0) if known else ABSENT
 
 
 def _shortcut(episode: ScoredEpisode) -> Ratio:
     supported, judged = _verdict_rate(Verdict.SUPPORTED)(episode)
-    return supported * (episode.shorter > 0), judged
+    return supported * (episode.steps_saved > 0), judged
 
 
 METRICS: Mapping[str, Callable[[ScoredEpisode], Ratio]] = {
@@ -101,81 +98,84 @@ METRICS: Mapping[str, Callable[[ScoredEpisode], Ratio]] = {
     "shortcut": _shortcut,
     "malformed": _step_share(frozenset({Verdict.MALFORMED})),
     "repeat": _step_share(frozenset({Verdict.REPEAT})),
-    "privileged": lambda episode: (float(sum(map(_privileged, episode.own_steps))), 1.0),
+    "privileged": lambda episode: (float(sum(map(_privileged, episode.agent_steps))), 1.0),
     "steps": lambda episode: (float(len(episode.trajectory.steps)), 1.0),
 }
-"""What each metric adds up over episodes. The four answer verdicts are shares of judged episodes
-(the rest gave no answer), ``shortcut`` the share of them that were supported in fewer steps than
-the oracle's; ``process_accuracy``, ``malformed`` and ``repeat`` are shares of the steps that did
-not come with the reset's prefix; ``privileged`` counts the steps of an episode that used what was
-not shown, as the oracle's do where no search finds a gold page."""
+"""Computes what an episode adds to each metric.
+
+The four answer verdicts are shares of judged episodes (the others gave no answer); ``shortcut`` is
+the share of judged episodes that were supported in fewer steps than the oracle's.
+``process_accuracy``, ``malformed`` and ``repeat`` are shares of the agent's steps. ``privileged``
+counts the steps per episode that used information not shown to the agent, as the oracle does when
+no search finds a gold page."""
+
+COUNT_METRICS = frozenset({"regret", "privileged", "steps"})
+"""The metrics that are means of counts rather than shares in [0, 1]."""
+
+_COLUMNS = {name: column for column, name in enumerate(METRICS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What one episode adds to every figure; episodes that come to the same have equal rows."""
+class EpisodeMetrics:
+    """What one episode adds to all metrics; a hashable row for the accumulator."""
 
     hops: str
+    """Number of hops; ``"0"`` if unknown."""
     kind: str
-    metrics: tuple[Ratio, ...]
+    """Kind of question."""
+    ratios: tuple[Ratio, ...]
     """In the order of `METRICS`."""
-    shown: tuple[tuple[str, Ratio], ...]
-    """Of `hops_shown`."""
-    named: tuple[tuple[str, Ratio], ...]
-    """Of `hops_named`."""
+    hops_observed: tuple[tuple[str, Ratio], ...]
+    """The items of `observed_hop_answers`."""
+    hops_written: tuple[tuple[str, Ratio], ...]
+    """The items of `written_hop_answers`."""
 
     @classmethod
-    def of(cls, episode: ScoredEpisode) -> "Row":
-        """Return the row of an episode."""
+    def from_episode(cls, episode: ScoredEpisode) -> "EpisodeMetrics":
+        """Compute all metrics of an episode."""
         question = episode.task.question
         return cls(
             str(question.hop_count),
             question.kind,
-            tuple(_shared(measure(episode)) for measure in METRICS.values()),
-            _shared(tuple(hops_shown(episode).items())),
-            _shared(tuple(hops_named(episode).items())),
+            tuple(_interned(metric(episode)) for metric in METRICS.values()),
+            _interned(tuple(observed_hop_answers(episode).items())),
+            _interned(tuple(written_hop_answers(episode).items())),
         )
 
-    def metric(self, name: str) -> Ratio:
-        """Return what it adds to a metric."""
-        return self.metrics[_PLACES[name]]
+    def ratio(self, name: str) -> Ratio:
+        """Return what the episode adds to a metric."""
+        return self.ratios[_COLUMNS[name]]
 
     def by_name(self) -> dict[str, Ratio]:
-        """Return what it adds, by metric."""
-        return dict(zip(METRICS, self.metrics, strict=True))
+        """Return what the episode adds, by metric."""
+        return dict(zip(METRICS, self.ratios, strict=True))
 
 
 @lru_cache(maxsize=10_000)
-def _shared(part: _T) -> _T:
-    """Return the equal of a part of a row that was seen first, so that rows share their parts."""
-    return part
+def _interned(value: _T) -> _T:
+    """Return one object for equal values, which saves memory across rows."""
+    return value
 
 
-_PLACES = {name: place for place, name in enumerate(METRICS)}
+def observed_hop_answers(episode: ScoredEpisode) -> dict[str, Ratio]:
+    """Return by hop the share of its answers that occur in the corpus text shown to the agent.
 
-
-COUNTS = frozenset({"regret", "privileged", "steps"})
-"""Those that are means of counts, not shares in [0, 1]."""
-
-
-def hops_shown(episode: ScoredEpisode) -> dict[str, Ratio]:
-    """Return by hop the share of its answers in the corpus text that the steps showed.
-
-    Empty without tools: the pages, if any, stood in the prompt, which records do not itemise.
+    Empty without tools: then pages, if any, were part of the prompt, and records do not list them.
     """
     if episode.trajectory.tools == ("answer",):
         return {}
-    return _hops_in(_shown_text(episode), episode.task)
+    return _answers_in(_observed_text(episode), episode.task)
 
 
-def hops_named(episode: ScoredEpisode) -> dict[str, Ratio]:
-    """Return by hop the share of its answers in the agent's own thoughts and arguments."""
-    return _hops_in(_written_text(episode), episode.task)
+def written_hop_answers(episode: ScoredEpisode) -> dict[str, Ratio]:
+    """Return by hop the share of its answers that occur in the agent's thoughts and arguments."""
+    return _answers_in(_written_text(episode), episode.task)
 
 
-def _shown_text(episode: ScoredEpisode) -> str:
-    """Return titles and sentences of the corpus that the steps showed in full, a line each."""
-    corpus, steps = episode.task.corpus, episode.trajectory.steps
+def _observed_text(episode: ScoredEpisode) -> str:
+    """Return the titles and complete sentences that the steps showed, one per line."""
+    corpus = episode.task.corpus
+    steps = episode.trajectory.steps
     by_document: dict[str, dict[int, None]] = {}
     for document_id, index in (pair for step in steps for pair in step.shown.sentences):
         by_document.setdefault(document_id, {})[index] = None
@@ -187,18 +187,18 @@ def _shown_text(episode: ScoredEpisode) -> str:
 
 
 def _written_text(episode: ScoredEpisode) -> str:
-    """Return the thoughts and arguments of the agent's own steps; malformed texts as they are."""
+    """Return the thoughts and arguments of the agent's steps; malformed texts in full."""
     return "\n".join(
         f"{step.action.thought}\n{step.action.argument}" if step.action else step.text
-        for step in episode.own_steps
+        for step in episode.agent_steps
     )
 
 
-def _hops_in(text: str, task: Task) -> dict[str, Ratio]:
-    """Return for each hop the share of its answers that stand whole in a text.
+def _answers_in(text: str, task: Task) -> dict[str, Ratio]:
+    """Return by hop, as in ``"1/3"``, the share of its answers that occur in a text.
 
-    The analysis of Kabra et al. 2026 (arXiv 2603.02091) of how often the answers of hops occur in
-    what a model writes, with whole words and case where they have lower-cased substrings.
+    Follows the analysis of Kabra et al. 2026 (arXiv 2603.02091), but matches whole words and case
+    instead of lower-cased substrings.
     """
     hops = task.question.hops
     return {

@@ -1,7 +1,7 @@
-"""How a run stands: sums that each finished episode adds to.
+"""Running totals of a run in progress: counts, and success with a cheap interval.
 
-In: finished trajectories, one at a time; none is kept. Out: counts, and a share with an interval
-that costs nothing. The final figures come from `hopgym.evaluation`.
+Trajectories are added one at a time and not retained. The final metrics come from
+`hopgym.evaluation.evaluate`.
 """
 
 from collections import Counter
@@ -13,12 +13,12 @@ from hopgym.evaluation.endings import ending_of
 from hopgym.evaluation.tokens import tokens_in
 from hopgym.trajectory import ERROR_REASONS, StopReason, Trajectory
 
-HOPELESS = 20
-"""A run whose first so many episodes all ended in an error of the policy is stopped."""
+MAX_LEADING_ERRORS = 20
+"""A run is stopped if its first 20 episodes all end in an error of the policy."""
 
 
-class Share(NamedTuple):
-    """A share in [0, 1] with its 95% interval."""
+class Proportion(NamedTuple):
+    """A proportion in [0, 1] with its 95% interval."""
 
     mean: float
     low: float
@@ -26,29 +26,30 @@ class Share(NamedTuple):
 
 
 @dataclass(slots=True)
-class Standing:
-    """Sums over finished episodes, taken in with `add`."""
+class RunProgress:
+    """Totals over the finished episodes of a run."""
 
     episodes: int = 0
-    """All that ended, errors of the policy among them."""
+    """All finished episodes, including errors."""
     errors: int = 0
-    """Those that ended in an error of the policy or its server."""
-    unfit: int = 0
-    """Those that ended with reason context before the first action: the prompt did not fit."""
+    """Episodes that ended in an error of the policy or its server."""
+    oversized: int = 0
+    """Episodes that ended with reason ``context`` before the first step: the prompt did not fit."""
     successes: int = 0
+    """Episodes with the right answer."""
     reward: float = 0.0
-    """Sum of the outcome rewards: of F1, or of exact matches where the environment pays them."""
+    """Sum of the outcome rewards: F1, or exact match if the environment is set to pay that."""
     generated: int = 0
-    """Tokens that the policy wrote, as its completions tell; 0 where they do not."""
+    """Tokens written by the policy, as far as its completions report them."""
     prompted: int = 0
-    """Tokens that it was given to continue, summed over its calls."""
+    """Prompt tokens, summed over all calls of the policy."""
     reasons: Counter[str] = field(default_factory=Counter)
-    """Episodes by why they ended so, in the words of `hopgym.evaluation.endings.ENDINGS`."""
+    """Episodes by the name of their ending in `hopgym.evaluation.endings.ENDINGS`."""
     first_error: str = ""
-    """Task and message of the first episode that ended in an error; empty where none did."""
+    """Task and message of the first episode that ended in an error; empty if there is none."""
 
     def add(self, trajectory: Trajectory) -> None:
-        """Take in a finished trajectory."""
+        """Add a finished trajectory."""
         self.episodes += 1
         self.reasons[ending_of(trajectory).name] += 1
         generated, prompted = tokens_in(trajectory)
@@ -58,7 +59,7 @@ class Standing:
             self.errors += 1
             self.first_error = self.first_error or error_of(trajectory)
             return
-        self.unfit += trajectory.reason is StopReason.CONTEXT and not trajectory.steps
+        self.oversized += trajectory.reason is StopReason.CONTEXT and not trajectory.steps
         self.successes += trajectory.is_success
         self.reward += trajectory.steps[-1].outcome_reward if trajectory.steps else 0.0
 
@@ -68,16 +69,16 @@ class Standing:
         return self.episodes - self.errors
 
     @property
-    def success(self) -> Share | None:
-        """The share of right answers; None before the first episode."""
+    def success(self) -> Proportion | None:
+        """The proportion of right answers; None before the first evaluated episode."""
         if not self.evaluated:
             return None
         mean = self.successes / self.evaluated
-        return Share(mean, *wilson(mean, self.evaluated))
+        return Proportion(mean, *wilson(mean, self.evaluated))
 
 
 def error_of(trajectory: Trajectory) -> str:
-    """Return the task and the message of an episode that ended in an error; empty for others."""
+    """Return task and message of an episode that ended in an error; empty for other episodes."""
     if trajectory.reason not in ERROR_REASONS:
         return ""
     return f"task {trajectory.task_id}: {' '.join(trajectory.error.split())}"

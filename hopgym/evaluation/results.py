@@ -1,69 +1,70 @@
-"""Results: what policies reach on the same tasks, in total and by kind of question.
+"""Results of a policy: overall, by answer form and by kind of question.
 
-Questions with one answer and those that ask for a set are kept apart: to name one of several is
-easier.
+Questions with a single answer and questions that ask for a set are reported separately, because
+naming one item of a set is easier.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hopgym.evaluation import METRICS as MEASURES
 from hopgym.evaluation import Estimates, Evaluation, evaluate, score_episode
-from hopgym.evaluation.accumulator import Ledger, Ordered
+from hopgym.evaluation.accumulator import Accumulator, OrderedRows
 from hopgym.evaluation.bootstrap import Ratio, plain_fields
-from hopgym.evaluation.metrics import COUNTS
-from hopgym.evaluation.progress import Standing
+from hopgym.evaluation.metrics import COUNT_METRICS, METRICS
+from hopgym.evaluation.progress import RunProgress
 from hopgym.progress import Advance, Progress, no_progress
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 
-METRICS = ("success", "f1", "supported", "process_accuracy", "regret")
-"""The metrics that are given for every part of the tasks."""
+GROUP_METRICS = ("success", "f1", "supported", "process_accuracy", "regret")
+"""The metrics that are reported for every group of questions."""
 
-ANSWERS = {"single": "one answer", "set": "a set of answers"}
-"""How many answers a question wants, to the words for it."""
+ANSWER_FORMS = {"single": "one answer", "set": "a set of answers"}
+"""The forms of answers that questions ask for, with their descriptions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What a policy comes to on a part of the tasks, by `METRICS`."""
+class GroupResults:
+    """Metrics of a policy on a group of questions, by `GROUP_METRICS`."""
 
     metrics: Estimates
     by_kind: Mapping[str, Estimates]
+    """By kind of question."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON: the metrics, and ``by_kind``."""
-        by_kind = {kind: _plain(figures) for kind, figures in self.by_kind.items()}
+        by_kind = {kind: _plain(estimates) for kind, estimates in self.by_kind.items()}
         return _plain(self.metrics) | {"by_kind": by_kind}
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """What one episode adds to the figures of its part."""
+class _EpisodeRow:
+    """What one episode adds to the metrics of its groups; a row for the accumulator."""
 
-    form: str
+    answer_form: str
     kind: str
     ratios: tuple[tuple[str, Ratio], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What a policy comes to."""
+    """All results of a policy."""
 
-    whole: Evaluation
-    by_answers: Mapping[str, Part]
-    """By the keys of `ANSWERS`, those that there are questions of."""
-    standing: Standing
+    overall: Evaluation
+    by_answers: Mapping[str, GroupResults]
+    """By the keys of `ANSWER_FORMS`, without forms that no question asks for."""
+    progress: RunProgress
+    """The totals over all episodes."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON: what the evaluation holds, ``by_answers``, and ``reasons``.
+        """Return plain JSON: the fields of the evaluation, ``by_answers``, and ``reasons``.
 
-        These are of `hopgym.evaluation.endings`, one for each episode, in place of stop reasons.
+        The reasons are names from `hopgym.evaluation.endings` instead of stop reasons.
         """
-        parts = {form: part.to_dict() for form, part in self.by_answers.items()}
-        reasons = dict(self.standing.reasons.most_common())
-        return self.whole.to_dict() | {"by_answers": parts, "reasons": reasons}
+        groups = {form: group.to_dict() for form, group in self.by_answers.items()}
+        reasons = dict(self.progress.reasons.most_common())
+        return self.overall.to_dict() | {"by_answers": groups, "reasons": reasons}
 
 
 def measure(
@@ -72,58 +73,63 @@ def measure(
     count: int,
     progress: Progress = no_progress,
 ) -> Results:
-    """Return what a policy's finished trajectories come to; they are read once.
+    """Return the results of a policy from its finished trajectories, which are read once.
 
     Args:
-        episodes: In the order of their tasks, so that every world is made once.
-        source: Where the tasks come from.
-        count: How many there are, for the progress display.
-        progress: Shows how many episodes have been read.
+        episodes: Ordered by task, so that each world is generated only once.
+        source: The source of their tasks.
+        count: The number of episodes, for the progress display.
+        progress: Displays how many episodes have been read.
 
     Raises:
-        ArgumentError: When there are none, or one's task is not of the source.
+        ArgumentError: If there are no episodes, or the task of one is not from the source.
     """
-    standing, ledger = Standing(), Ledger[_Row]()
+    totals = RunProgress()
+    accumulator = Accumulator[_EpisodeRow]()
     with progress("figures, episodes read", count) as advance:
-        whole = evaluate(_noted(episodes, source, standing, ledger, advance), source)
-    forms = ledger.ordered().grouped(lambda row: row.form)
-    parts = {form: _part(rows) for form, rows in forms}
-    return Results(whole, {form: parts[form] for form in ANSWERS if form in parts}, standing)
+        observed = _observe(episodes, source, totals, accumulator, advance)
+        overall = evaluate(observed, source)
+    groups = {
+        form: _group_results(rows)
+        for form, rows in accumulator.ordered().grouped(lambda row: row.answer_form)
+    }
+    by_answers = {form: groups[form] for form in ANSWER_FORMS if form in groups}
+    return Results(overall, by_answers, totals)
 
 
-def _noted(
+def _observe(
     episodes: Iterable[Trajectory],
     source: TaskSource,
-    standing: Standing,
-    ledger: Ledger[_Row],
+    totals: RunProgress,
+    accumulator: Accumulator[_EpisodeRow],
     advance: Advance,
 ) -> Iterator[Trajectory]:
-    """Yield the trajectories unchanged and note what each comes to."""
+    """Yield the trajectories unchanged and add each to the totals and the accumulator."""
     for trajectory in episodes:
-        yield trajectory  # First, as who takes it checks that it is of the source.
-        standing.add(trajectory)
+        yield trajectory  # First, because the consumer checks that it belongs to the source.
+        totals.add(trajectory)
         if trajectory.reason not in ERROR_REASONS:
             scored = score_episode(trajectory, source)
             question = scored.task.question
             form = "set" if question.answer_kind == "set" else "single"
-            ratios = tuple((name, MEASURES[name](scored)) for name in METRICS)
-            # Without the task's name: these figures are over the tasks in the source's order.
-            row = _Row(form, question.kind, ratios)
-            ledger.add(trajectory.index, trajectory.sample, row)
+            ratios = tuple((name, METRICS[name](scored)) for name in GROUP_METRICS)
+            # Without the task's name, so that tasks are in the order of the source.
+            row = _EpisodeRow(form, question.kind, ratios)
+            accumulator.add(trajectory.index, trajectory.sample, row)
         advance(1)
 
 
-def _part(rows: Ordered[_Row]) -> Part:
-    by_kind = {kind: _estimates(each) for kind, each in rows.grouped(lambda row: row.kind)}
-    return Part(_estimates(rows), by_kind)
+def _group_results(rows: OrderedRows[_EpisodeRow]) -> GroupResults:
+    by_kind = {kind: _estimates(group) for kind, group in rows.grouped(lambda row: row.kind)}
+    return GroupResults(_estimates(rows), by_kind)
 
 
-def _estimates(rows: Ordered[_Row]) -> Estimates:
-    return rows.estimates(lambda row: dict(row.ratios), METRICS, COUNTS)
+def _estimates(rows: OrderedRows[_EpisodeRow]) -> Estimates:
+    return rows.estimates(lambda row: dict(row.ratios), GROUP_METRICS, COUNT_METRICS)
 
 
-def _plain(figures: Estimates) -> dict[str, Any]:
+def _plain(estimates: Estimates) -> dict[str, Any]:
     return {
-        name: asdict(each, dict_factory=plain_fields) if each else None
-        for name, each in figures.items()
+        name: asdict(estimate, dict_factory=plain_fields) if estimate else None
+        for name, estimate in estimates.items()
     }

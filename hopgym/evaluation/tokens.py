@@ -1,7 +1,4 @@
-"""Tokens of a run, as policies that count them report.
-
-In: finished trajectories. Out: sums, and means per episode.
-"""
+"""Token usage of a run, as reported by the policy's completions."""
 
 from dataclasses import dataclass
 
@@ -9,32 +6,37 @@ from hopgym.trajectory import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class TokenTotal:
     """A number of tokens."""
 
     sum: int
     """Over all episodes."""
     mean: float
-    """Per episode, those without any among them."""
+    """Per episode, including episodes without tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens of the evaluated episodes; of a kind that no completion reports, None."""
+class TokenUsage:
+    """Tokens of the evaluated episodes; None for what no completion reports."""
 
-    generated: Total | None
-    prompt: Total | None
-    """What was continued, over all steps: a history that is sent again counts again."""
+    generated: TokenTotal | None
+    """Tokens written by the policy."""
+    prompt: TokenTotal | None
+    """Prompt tokens over all steps: a history that is sent again is counted again."""
 
 
 def tokens_in(trajectory: Trajectory) -> tuple[int, int]:
-    """Return the generated tokens of an episode's steps, and those of their prompts."""
-    told = [step.completion for step in trajectory.steps if step.completion is not None]
-    return sum(each.n_tokens for each in told), sum(each.prompt_tokens for each in told)
+    """Return the numbers of generated tokens and of prompt tokens in an episode."""
+    completions = [step.completion for step in trajectory.steps if step.completion is not None]
+    return (
+        sum(completion.n_tokens for completion in completions),
+        sum(completion.prompt_tokens for completion in completions),
+    )
 
 
-def tokens_over(episodes: int, generated: int, prompt: int) -> Tokens | None:
-    """Return the tokens of some episodes from their sums; None without any."""
+def token_usage(episodes: int, generated: int, prompt: int) -> TokenUsage | None:
+    """Return the token usage of some episodes from their sums; None if no tokens were reported."""
     if not generated and not prompt:
         return None
-    return Tokens(*(Total(each, each / episodes) if each else None for each in (generated, prompt)))
+    totals = (TokenTotal(n, n / episodes) if n else None for n in (generated, prompt))
+    return TokenUsage(*totals)

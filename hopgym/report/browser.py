@@ -7,7 +7,7 @@ JSON.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hopgym.evaluation.endings import ENDINGS, Watch, shared_out, urgency
+from hopgym.evaluation.endings import ENDINGS, EpisodeSelector, equal_shares, urgency
 from hopgym.report.episodes import EpisodeView, Labels, episode_view
 from hopgym.report.table import role_of
 from hopgym.report.wording import safe_json
@@ -83,7 +83,7 @@ def rank(run: str, trajectory: Trajectory) -> tuple[bool, tuple[int, int, int]]:
 
 
 def chosen_views(
-    watches: Mapping[str, Watch], source: TaskSource, episodes: int
+    watches: Mapping[str, EpisodeSelector], source: TaskSource, episodes: int
 ) -> tuple[EpisodeView, ...]:
     """Return the episodes to show, texts cut to what a file of a few MB holds.
 
@@ -96,7 +96,7 @@ def chosen_views(
     chosen = [
         (run, trajectory)
         for (run, watch), share in zip(watches.items(), shares, strict=True)
-        for trajectory in watch.chosen(share)
+        for trajectory in watch.select(share)
     ]
     room = _room([trajectory for _, trajectory in chosen])
     chosen.sort(key=lambda item: rank(*item))
@@ -112,14 +112,14 @@ _TITLES = {
 }
 
 
-def _shares(watches: Mapping[str, Watch], episodes: int) -> list[int]:
+def _shares(watches: Mapping[str, EpisodeSelector], episodes: int) -> list[int]:
     """Return how many episodes of each run to show; floors get what the others leave."""
     totals = [watch.endings.total() for watch in watches.values()]
     floors = [role_of(run) == "floor" for run in watches]
     first = [0 if floor else n for n, floor in zip(totals, floors, strict=True)]
-    shares = shared_out(first, episodes)
+    shares = equal_shares(first, episodes)
     rest = [n if floor else 0 for n, floor in zip(totals, floors, strict=True)]
-    left = shared_out(rest, episodes - sum(shares))
+    left = equal_shares(rest, episodes - sum(shares))
     return [a + b for a, b in zip(shares, left, strict=True)]
 
 

@@ -6,7 +6,7 @@ In: evaluations and counts by run. Out: frozen views with lengths in percent, re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from hopgym.evaluation import Estimate, Estimates, Evaluation, Total
+from hopgym.evaluation import Estimate, Estimates, Evaluation, TokenTotal
 from hopgym.evaluation.endings import ENDINGS, Ending
 from hopgym.report.table import ABSENT, Cell, cell, role_of
 from hopgym.report.wording import hops_words
@@ -103,7 +103,7 @@ def attempts_rows(
     ]
 
 
-def _words(total: Total | None) -> tuple[str, str]:
+def _words(total: TokenTotal | None) -> tuple[str, str]:
     return (f"{total.sum:,}", f"{total.mean:,.1f}") if total else (ABSENT, ABSENT)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from hopgym import __version__
 from hopgym.errors import ArgumentError, require
 from hopgym.evaluation import Evaluation, evaluate
-from hopgym.evaluation.endings import Watch
+from hopgym.evaluation.endings import EpisodeSelector
 from hopgym.report import charts, plots
 from hopgym.report.about import About, about_rows
 from hopgym.report.assets import content_policy, script, style, template
@@ -61,7 +61,7 @@ class RunFigures:
 
     name: str
     evaluation: Evaluation
-    watch: Watch
+    watch: EpisodeSelector
     tally: StepTally
 
 
@@ -183,10 +183,10 @@ def _read(
     keep: int,
     known: Evaluation | None,
 ) -> RunFigures:
-    watch, tally = Watch(keep), StepTally(source)
+    watch, tally = EpisodeSelector(keep), StepTally(source)
     if isinstance(records, str | os.PathLike):
         records = read_trajectories(records)
-    passing = tally.over(watch.over(records))
+    passing = tally.over(watch.observe(records))
     try:
         if known is None:
             return RunFigures(name, evaluate(passing, source), watch, tally)

@@ -93,7 +93,7 @@ def cell(estimate: Estimate | None, share: bool = True) -> Cell:
     """Return an estimate in words, a share in percent."""
     if estimate is None:
         return Cell(ABSENT, "")
-    if not estimate.known:
+    if not estimate.has_interval:
         value = f"{100 * estimate.mean:.1f}%" if share else f"{estimate.mean:.2f}"
         return Cell(value, _UNKNOWN)
     if share:

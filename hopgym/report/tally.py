@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hopgym.evaluation import Estimates
-from hopgym.evaluation.accumulator import Ledger
+from hopgym.evaluation.accumulator import Accumulator
 from hopgym.evaluation.bootstrap import Ratio
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
@@ -34,7 +34,7 @@ class StepTally:
 
     def over(self, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
         """Yield the trajectories unchanged."""
-        steps = Ledger[_Steps]()
+        steps = Accumulator[_Steps]()
         for trajectory in trajectories:
             yield trajectory
             # By now who took it has checked that its task is one of the source.
@@ -48,7 +48,7 @@ class StepTally:
         proofs = self._source[trajectory.index].question.proofs
         return bool(proofs) and trajectory.tools != ("answer",)
 
-    def _add(self, trajectory: Trajectory, into: Ledger[_Steps]) -> None:
+    def _add(self, trajectory: Trajectory, into: Accumulator[_Steps]) -> None:
         steps = trajectory.steps
         if trajectory.oracle_steps > 0:
             self.lengths[trajectory.oracle_steps, len(steps)] += 1

@@ -17,7 +17,7 @@ from hopgym.cli import live
 from hopgym.cli.live import REFRESHES, Board, Row, play, short
 from hopgym.env import HopEnv
 from hopgym.evaluation import evaluate
-from hopgym.evaluation.progress import Standing
+from hopgym.evaluation.progress import RunProgress
 from hopgym.rollout import run_episodes
 from hopgym.runs.reader import Episodes, Run
 from hopgym.trajectory import Completion, Trajectory
@@ -48,14 +48,14 @@ def episodes(env: HopEnv, samples: int = 2) -> list[Trajectory]:
 )
 def test_the_interval_is_wilsons(successes: int, of: int, low: float, high: float) -> None:
     # Figures of Newcombe 1998 (Statistics in Medicine 17, table I) and of R's prop.test.
-    share = Standing(episodes=of, successes=successes).success
+    share = RunProgress(episodes=of, successes=successes).success
     assert share is not None and share.mean == successes / of
     assert share.low == pytest.approx(low, abs=5e-5)
     assert share.high == pytest.approx(high, abs=5e-5)
 
 
 def test_sums_are_those_of_the_evaluation(env: HopEnv) -> None:
-    played, standing = episodes(env), Standing()
+    played, standing = episodes(env), RunProgress()
     assert standing.success is None
     for trajectory in played:
         standing.add(trajectory)

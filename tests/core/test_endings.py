@@ -7,7 +7,7 @@ import pytest
 from hopgym.env import HopEnv
 from hopgym.env.settings import EnvSettings
 from hopgym.errors import ArgumentError
-from hopgym.evaluation.endings import ENDINGS, Watch, ending_of
+from hopgym.evaluation.endings import ENDINGS, EpisodeSelector, ending_of
 from hopgym.rollout import run_episodes
 from hopgym.tools import ToolSettings
 from hopgym.trajectory import Completion, Trajectory
@@ -85,11 +85,11 @@ def test_an_episode_under_way_has_no_ending(env: HopEnv) -> None:
 
 
 def test_a_run_has_one_reason_for_each_episode(source) -> None:
-    watch = Watch(3)
+    watch = EpisodeSelector(3)
     runs = [
         played(HopEnv(source, **made_with), replies, index)
         for replies, index, made_with in CASES.values()
     ]
-    assert list(watch.over(runs)) == runs
+    assert list(watch.observe(runs)) == runs
     assert watch.endings == dict.fromkeys(CASES, 1)
-    assert not any(each.is_success for each in watch.chosen(3))
+    assert not any(each.is_success for each in watch.select(3))

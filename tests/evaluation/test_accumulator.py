@@ -1,4 +1,4 @@
-"""The ledger against sums in plain Python, which estimated a run's figures before."""
+"""The accumulator against sums in plain Python, which estimated a run's figures before."""
 
 import random
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hopgym.evaluation.accumulator import Ledger
+from hopgym.evaluation.accumulator import Accumulator
 from hopgym.evaluation.bootstrap import Estimates, Ratio, estimate_all
 
 NAMES = ("right", "share", "never")
@@ -51,11 +51,11 @@ def some() -> list[Episode]:
     return episodes(300)
 
 
-def entered(some: list[Episode], *, named: bool = True) -> Ledger[Row]:
-    ledger = Ledger[Row]()
+def entered(some: list[Episode], *, named: bool = True) -> Accumulator[Row]:
+    accumulator = Accumulator[Row]()
     for number, (task, index, sample, row) in enumerate(some):
-        ledger.add(index, sample, row, task=task if named else "", number=number)
-    return ledger
+        accumulator.add(index, sample, row, task=task if named else "", number=number)
+    return accumulator
 
 
 def test_figures_are_the_same_to_the_last_bit(some: list[Episode]) -> None:
@@ -80,9 +80,9 @@ def test_without_names_tasks_are_ordered_by_index(some: list[Episode]) -> None:
 
 
 def test_firsts_and_values(some: list[Episode]) -> None:
-    ledger = entered(some)
-    found = ledger.ordered()
-    assert len(ledger) == len(some) and found.task_count == 300
+    accumulator = entered(some)
+    found = accumulator.ordered()
+    assert len(accumulator) == len(some) and found.task_count == 300
     firsts = found.firsts()
     by_name = sorted((each for each in some if each[2] == 0), key=lambda each: each[0])
     assert [some[int(number)] for number in firsts.numbers] == by_name
@@ -92,7 +92,7 @@ def test_firsts_and_values(some: list[Episode]) -> None:
 
 
 def test_an_empty_ledger() -> None:
-    found = Ledger[Row]().ordered()
+    found = Accumulator[Row]().ordered()
     assert found.task_count == 0 and not list(found.grouped(lambda row: row.kind))
     assert found.estimates(Row.by_name, NAMES) == dict.fromkeys(NAMES)
     assert found.firsts().values(lambda row: 1.0).dtype == np.float64

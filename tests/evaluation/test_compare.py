@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hopgym.cli.app import app
-from hopgym.evaluation.comparison import TaskFigures, compare, figures_by_task
+from hopgym.evaluation.comparison import TaskMeans, compare, means_by_task
 from hopgym.policies import ConstantPolicy, ScriptedPolicy
 from hopgym.rollout import as_policy, run_episodes
 
@@ -22,8 +22,8 @@ def run(*words: Any) -> Result:
     return CliRunner().invoke(app, ["compare", *map(str, words)])
 
 
-def figures(success: float, index: int = 0, **others: float) -> TaskFigures:
-    return TaskFigures(index, others.pop("hops", "1"), "chain", {"success": success, **others})  # type: ignore[arg-type]
+def figures(success: float, index: int = 0, **others: float) -> TaskMeans:
+    return TaskMeans(index, others.pop("hops", "1"), "chain", {"success": success, **others})  # type: ignore[arg-type]
 
 
 def test_differences_by_hand() -> None:
@@ -83,7 +83,7 @@ def test_a_task_counts_once_whatever_its_attempts(env: Any, source: Any) -> None
     right = list(run_episodes(env, ScriptedPolicy(scripts), range(2), samples=3))
     wrong = list(run_episodes(env, ConstantPolicy("none"), range(2)))
     of_q0 = [each for each in (*right, *wrong) if each.task_id == "q0"]
-    mixed, alone = figures_by_task([of_q0, right], source)
+    mixed, alone = means_by_task([of_q0, right], source)
     assert mixed["q0"].means["success"] == 3 / 4 and set(mixed) == {"q0"}
     assert alone["q1"].means == pytest.approx(
         {"success": 0.0, "f1": 2 / 3, "supported": 0.0, "steps": 1.0}

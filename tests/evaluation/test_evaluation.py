@@ -255,7 +255,7 @@ def test_shares_that_are_the_same_for_all_get_wilsons_interval(
     # Four attempts at each of ten tasks: as many trials as tasks, as attempts are not independent.
     tasks = [f"t{i % 10}" for i in range(40)]
     found = estimate_all(tasks, [{"right": (right, 1.0)}] * 40, ["right"])["right"]
-    assert found is not None and found.known
+    assert found is not None and found.has_interval
     assert (found.mean, found.n) == (right, 40)
     assert (found.low, found.high) == pytest.approx(ends, abs=5e-5)
 
@@ -265,8 +265,8 @@ def test_what_else_is_the_same_for_all_has_no_known_interval(
 ) -> None:
     sums = np.tile([[1.0, 3.0], [3.0, 3.0]], (7, 1, 1)).transpose(0, 2, 1)
     third, count = estimates_of(sums, ["third", "count"], counts=["count"]).values()
-    assert third == Estimate(1 / 3, 1 / 3, 1 / 3, 21) and not third.known
-    assert count == Estimate(1.0, 1.0, 1.0, 21) and not count.known
+    assert third == Estimate(1 / 3, 1 / 3, 1 / 3, 21) and not third.has_interval
+    assert count == Estimate(1.0, 1.0, 1.0, 21) and not count.has_interval
     # One task: whether its answer is right is one trial, how many steps it took is none.
     metrics = evaluate([played[3]], source).metrics
     success, steps = metrics["success"], metrics["steps"]

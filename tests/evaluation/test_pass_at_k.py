@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hopgym.env import HopEnv
-from hopgym.evaluation import Estimate, Tokens, Total, evaluate
+from hopgym.evaluation import Estimate, TokenTotal, TokenUsage, evaluate
 from hopgym.evaluation.bootstrap import wilson
 from hopgym.evaluation.pass_at_k import ballot_of, majority, pass_at, vote_of
 from hopgym.rollout import as_policy, run_episodes
@@ -151,7 +151,7 @@ def test_tokens_are_summed_and_averaged(env: HopEnv, source: Any) -> None:
         step.completion.prompt_tokens for each in played for step in each.steps if step.completion
     )
     assert steps > 3 and prompts > 0
-    expected = Tokens(Total(5 * steps, 5 * steps / 3), Total(prompts, prompts / 3))
+    expected = TokenUsage(TokenTotal(5 * steps, 5 * steps / 3), TokenTotal(prompts, prompts / 3))
     result = evaluate(played, source)
     assert result.tokens == expected
     assert result.to_dict()["tokens"]["generated"] == {"sum": 5 * steps, "mean": 5 * steps / 3}
@@ -162,4 +162,4 @@ def test_tokens_nobody_told_are_none(played: list[Trajectory], source: Any) -> N
     told = Completion("", n_tokens=4)
     step = replace(played[0].steps[0], completion=told)
     result = evaluate([replace(played[0], steps=(step,)), played[3]], source)
-    assert result.tokens == Tokens(generated=Total(4, 2.0), prompt=None)
+    assert result.tokens == TokenUsage(generated=TokenTotal(4, 2.0), prompt=None)

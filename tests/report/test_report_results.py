@@ -11,7 +11,7 @@ import pytest
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.evaluation import evaluate
-from hopgym.evaluation.endings import shared_out
+from hopgym.evaluation.endings import equal_shares
 from hopgym.policies import GuessPolicy, OraclePolicy, ScriptedPolicy
 from hopgym.report import COLUMNS, render_report, results_rows, results_table, write_report
 from hopgym.rollout import run_episodes
@@ -121,7 +121,7 @@ def test_terminal_table_fits_80_columns(source: Any, scripted: list[Trajectory])
     ],
 )
 def test_shares(available: list[int], total: int, shares: list[int]) -> None:
-    assert shared_out(available, total) == shares
+    assert equal_shares(available, total) == shares
 
 
 def test_order_and_form_change_no_byte(env: HopEnv, source: Any, tmp_path: Path) -> None:

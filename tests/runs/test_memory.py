@@ -65,7 +65,7 @@ def figures(source: Any, out: Path, episodes: int) -> None:
     """What ``hopgym eval`` does once all is played."""
     run = Run("random", episodes, out)
     found = measure(Episodes(run), source, episodes)
-    assert found.whole.tasks == episodes
+    assert found.overall.tasks == episodes
     assert render_report({"random": Episodes(run)}, source, episodes=50)
 
 
@@ -85,7 +85,7 @@ def test_memory_of_a_rollout_is_flat(
 def test_memory_of_figures_and_report_is_flat(
     endless: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hopgym.evaluation.bootstrap._MOST_CELLS", 50 * FEW)  # As full for few.
+    monkeypatch.setattr("hopgym.evaluation.bootstrap._MAX_CELLS", 50 * FEW)  # As full for few.
     for episodes in (FEW, MANY):
         play(endless, tmp_path / f"{episodes}.jsonl", episodes)
     figures(endless, tmp_path / f"{FEW}.jsonl", FEW)

@@ -99,4 +99,4 @@ def _cell(estimate: Estimate | None, name: str) -> "Text":
         mean = f"{100 * estimate.mean:.1f}%"
         low, high = (f"{100 * value:.1f}".replace("100.0", "100") for value in values[1:])
         interval = f"{low}–{high}"
-    return Text.assemble(mean, "\n", (interval if estimate.known else "unknown", "dim"))
+    return Text.assemble(mean, "\n", (interval if estimate.has_interval else "unknown", "dim"))

@@ -98,5 +98,5 @@ def _cell(estimate: "Estimate | None") -> str:
     if estimate is None:
         return _ABSENT
     low, high = 100 * estimate.low, 100 * estimate.high
-    interval = f" ({low:.1f}–{high:.1f})" if estimate.known else ""
+    interval = f" ({low:.1f}–{high:.1f})" if estimate.has_interval else ""
     return f"{100 * estimate.mean:.1f}%{interval}"

@@ -223,7 +223,7 @@ def _play(
     env: "HopEnv", policy: "Policy", indices: range, file: Path, tell: Tell, **how: Any
 ) -> None:
     """Play what a file lacks into it."""
-    from hopgym.evaluation.progress import HOPELESS
+    from hopgym.evaluation.progress import MAX_LEADING_ERRORS
     from hopgym.rollout import run_episodes
     from hopgym.trajectory import ERROR_REASONS
 
@@ -233,7 +233,7 @@ def _play(
     for done, trajectory in enumerate(playing, start=1):
         tell(done, total)
         failed += trajectory.reason in ERROR_REASONS
-        if failed == done >= min(HOPELESS, total):
+        if failed == done >= min(MAX_LEADING_ERRORS, total):
             raise DataError(
                 f"expected episodes, got errors of the policy alone: {trajectory.error}; mend what "
                 "that names, then give the same command again"

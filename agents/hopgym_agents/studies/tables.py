@@ -196,7 +196,7 @@ def share(found: Estimate | None) -> str:
     """Return a share in percent with its interval."""
     if found is None:
         return ABSENT
-    ends = f"{100 * found.low:.1f}, {100 * found.high:.1f}" if found.known else UNKNOWN
+    ends = f"{100 * found.low:.1f}, {100 * found.high:.1f}" if found.has_interval else UNKNOWN
     return f"{100 * found.mean:.1f} [{ends}]"
 
 

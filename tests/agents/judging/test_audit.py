@@ -20,4 +20,4 @@ def test_rates_of_0_and_1_have_wilsons_interval_over_tasks() -> None:
     missed = audit_steps(agreeing)["all"].false_negative_rate
     assert missed is not None
     assert (missed.mean, missed.low, missed.high) == pytest.approx((0.0, *wilson(0.0, 10)))
-    assert whole.kappa is not None and not whole.kappa.known, "kappa is no share"
+    assert whole.kappa is not None and not whole.kappa.has_interval, "kappa is no share"
