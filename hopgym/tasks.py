@@ -1,5 +1,6 @@
 """Questions with known evidence, tasks, and the sources they come from."""
 
+import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -146,6 +147,31 @@ class TaskSource(ABC):
     """What it tells of them where there are no pages (``closed_book``)."""
     max_steps: int | None = None
     """The step budget that suits this source, where it is not the package's default."""
+
+    @classmethod
+    def argument_names(cls) -> tuple[str, ...]:
+        """Return the names of the arguments that `from_arguments` takes.
+
+        By default those of the constructor.
+        """
+        return tuple(inspect.signature(cls).parameters)
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> "TaskSource":
+        """Return the source with these arguments, which are plain JSON values."""
+        return cls(**arguments)
+
+    @classmethod
+    def arguments_within(cls, max_steps: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments of tasks that the oracle can solve within a step budget.
+
+        By default the arguments are returned as they are.
+
+        Args:
+            max_steps: The budget of an episode, at least 1.
+            arguments: Arguments of `from_arguments`.
+        """
+        return dict(arguments)
 
     @abstractmethod
     def __len__(self) -> int:

@@ -39,10 +39,10 @@ def build(folder: Path) -> list[str]:
 
 def environment_page(env_id: str) -> str:
     """Return the page of an id: its docstring, in Gymnasium's order of headings."""
-    summary, *parts = re.split(r"^ *## ", FACTORIES[env_id].__doc__ or "", flags=re.MULTILINE)
+    summary, *parts = re.split(r"^ *## ", FACTORIES[env_id].documentation, flags=re.MULTILINE)
     sections = dict(part.split("\n", 1) for part in parts)
     # An example that needs a file cannot run as it stands, so the tests must not take it for code.
-    needs = describe(env_id, FACTORIES[env_id])["needs"]
+    needs = describe(FACTORIES[env_id])["needs"]
     path, language = (f', {needs}="..."', "text") if needs else ("", "python")
     made = f'import gymnasium\nimport hopgym\n\nenv = gymnasium.make("{env_id}"{path})'
     # Each section by itself: Python 3.13 takes the indentation off docstrings, not off additions.
@@ -75,7 +75,7 @@ def gallery() -> str:
 def index() -> str:
     """Return the list of all pages."""
     own = [p for p in sorted(DOCS.glob("*.md")) if p.name not in ("README.md", "gallery.md")]
-    rows = [(*i.split("/"), describe(i, factory)["what"]) for i, factory in FACTORIES.items()]
+    rows = [(*i.split("/"), describe(factory)["what"]) for i, factory in FACTORIES.items()]
     return _page(
         "Documentation",
         "To begin with, see the [README](../README.md) of the package.",

@@ -54,6 +54,14 @@ class Dataset:
     """By variant; the first is the default."""
     note: str = ""
     """What one has to know to use it."""
+    searchable: bool = True
+    """Whether records have paragraphs, so that the environment takes the argument ``corpus``."""
+    summary: str = ""
+    """One line for the environment's documentation, of which the following are sections."""
+    description: str = ""
+    arguments: str = ""
+    """The arguments that only this benchmark has."""
+    references: str = ""
 
     @property
     def by_hand(self) -> str:
@@ -83,6 +91,16 @@ HOTPOTQA = Dataset(
     },
     split="validation",
     hub={name: _hotpotqa_form(name) for name in ("distractor", "fullwiki")},
+    summary="HotpotQA: two-hop questions over Wikipedia, judged by supporting sentences.",
+    description="""
+    The official questions; their supporting facts are the evidence. In the setting
+    `fullwiki` most records lack a gold paragraph, and their steps are not judged.
+    """,
+    arguments="""
+    `corpus` is `"record"` by default. `setting="distractor"`, or `"fullwiki"`, which names the
+    form of the file and changes nothing else.
+    """,
+    references="Yang et al. 2018, arXiv 1809.09600; scored as `hotpot_evaluate_v1.py` scores.",
 )
 
 TWOWIKI = Dataset(
@@ -103,6 +121,16 @@ TWOWIKI = Dataset(
         )
     },
     note="aliases=id_aliases.json of the same release counts aliases as right, as the paper does.",
+    summary="2WikiMultihopQA: questions over two to four pages, with evidence triples.",
+    description="""
+    The official questions; their supporting facts are the evidence, their triples the hops.
+    """,
+    arguments="""
+    `aliases=None`: path of `id_aliases.json`; with it the aliases of an answer count as right.
+    """,
+    references="""
+    Ho et al. 2020, arXiv 2011.01060; scored as `2wikimultihop_evaluate_v1.1.py` scores.
+    """,
 )
 
 MUSIQUE = Dataset(
@@ -134,6 +162,14 @@ MUSIQUE = Dataset(
         ),
     },
     note="variant='full' adds questions that their paragraphs do not answer, in pairs.",
+    summary="MuSiQue: questions of two to four hops composed from single ones.",
+    description="""
+    The official questions over twenty paragraphs; the supporting paragraphs are the evidence,
+    the decomposition the hops. In the variant `full` half of the questions have no answer in their
+    paragraphs; the answer `unknown` says so.
+    """,
+    arguments='`variant="ans"` (or `"full"`, in which `limit` keeps pairs whole).',
+    references="Trivedi et al. 2022, arXiv 2108.00573; scored as `evaluate_v1.0.py` scores.",
 )
 
 COFCA = Dataset(
@@ -146,6 +182,15 @@ COFCA = Dataset(
     files={},
     split="test",
     note="The authors share it as an anonymous archive, named in the paper.",
+    summary="CofCA: questions over counterfactual passages, with sub-questions.",
+    description="""
+    Wikipedia passages rewritten so that memory does not help. Nothing is annotated as evidence,
+    so steps are not judged; the sub-questions are the hops.
+    """,
+    arguments="""
+    `questions="final"` (or `"all"`: the sub-questions are tasks of their own as well).
+    """,
+    references="Wu et al. 2025, arXiv 2402.11924; there is no official script.",
 )
 
 BEERQA = Dataset(
@@ -158,6 +203,15 @@ BEERQA = Dataset(
     files={"train": ("beerqa_train_v1.0.json",), "validation": ("beerqa_dev_v1.0.json",)},
     split="validation",
     note="Records hold the gold paragraphs alone; give corpus=PATH for real retrieval.",
+    summary="BeerQA: open questions of one or more hops, from SQuAD and HotpotQA.",
+    description="""
+    Records hold their gold paragraphs alone, which are the evidence, so that a search over them
+    is none: by default all paragraphs of the file are searched, and `corpus=PATH` gives Wikipedia.
+    """,
+    arguments="""
+    `corpus` is `"split"` by default, and `"record"` searches the gold paragraphs alone.
+    """,
+    references="Qi et al. 2021, arXiv 2010.12527; scored as `eval_beerqa.py` scores.",
 )
 
 
@@ -179,6 +233,19 @@ GSM8K = Dataset(
     },
     split="test",
     hub={name: _gsm8k_form(name) for name in ("main", "socratic")},
+    searchable=False,
+    summary="GSM8K: word problems of grade school, worked out with a calculator.",
+    description="""
+    The calculations that the worked solution annotates are the evidence: a `calculate` that
+    gives an annotated value from what is known is good. This is a heuristic, as other ways lead to
+    the answer as well.
+    """,
+    arguments="""
+    `config="main"` (or `"socratic"`). There is nothing to search: `corpus` is `"record"` at most.
+    """,
+    references="""
+    Cobbe et al. 2021, arXiv 2110.14168; scored as `grade_school_math/dataset.py` scores.
+    """,
 )
 
 
@@ -198,6 +265,15 @@ SYNTHWORLDS = Dataset(
     split="test",
     hub={name: _synthworlds_form(f"qa-{name}") for name in ("rm", "sm")},
     note="documents=PATH gives the documents of the same variant that all questions share.",
+    summary="SynthWorlds: parallel worlds with real and with made-up names.",
+    description="Questions over one corpus of documents; the gold documents are the evidence.",
+    arguments="""
+    `variant="rm"` (real names) or `"sm"` (made-up names); `documents=None`: path of the
+    documents of that variant, which join the corpus `"split"`.
+    """,
+    references="""
+    Gu et al. 2025, arXiv 2510.24427; scored by exact match and token F1, dates by their day.
+    """,
 )
 
 SQUAD = Dataset(

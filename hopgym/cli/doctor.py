@@ -120,7 +120,7 @@ def _ids() -> list[dict[str, str]]:
             env.reset(options={"index": 0})
             detail = f"{len(env.source):,} tasks"
         except HopgymError as error:
-            needed = describe(env_id, factory)["needs"] and _PATH.search(str(error))
+            needed = describe(factory)["needs"] and _PATH.search(str(error))
             state = "needs a file" if needed else "broken"
             detail = f"--path: {needed[1]}" if needed else str(error)
         except Exception as error:  # whatever is wrong with one id, the others are still checked

@@ -3,17 +3,14 @@
 In: the registry. Out: a table; for one id its documentation.
 """
 
-import inspect
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hopgym.cli.display import console, new_table, print_json, say
 
 if TYPE_CHECKING:
-    from hopgym.registry import Factory
-
+    from hopgym.registry import EnvironmentFactory
 
 JSONL_EXAMPLE = """\
 {"title": "Ada Brook", "text": "Ada Brook was born in 1950. Her mother is Cleo Dunn."}
@@ -36,7 +33,7 @@ def list_ids(
     if env_id is not None:
         _print_documentation(env_id)
         return
-    rows = [describe(known, factory) for known, factory in FACTORIES.items()]
+    rows = [describe(factory) for factory in FACTORIES.values()]
     if as_json:
         print_json(rows)
         return
@@ -50,32 +47,12 @@ def list_ids(
     say("play one: hopgym play hopgym/People-v0    read on: hopgym list ID", style="quiet")
 
 
-def describe(env_id: str, factory: "Factory") -> dict[str, str]:
+def describe(factory: "EnvironmentFactory") -> dict[str, str]:
     """Return ``id``, ``needs`` (an argument, or nothing), ``evidence`` and ``what`` of an id."""
-    documentation = inspect.cleandoc(factory.__doc__ or "")
-    needs = "path" if "`path` (required" in documentation else ""
-    what = documentation.partition("\n")[0].replace("`", "")
-    return {"id": env_id, "needs": needs, "evidence": _evidence(factory), "what": what}
-
-
-def _evidence(factory: "Factory") -> str:
-    """Return the evidence source of an id: of the source class that its factory imports.
-
-    A factory over a file makes no source without one, so the class is read off the names that the
-    factory's code uses; one that uses no source builds on another id's factory.
-    """
-    from hopgym.registry import FACTORIES
-
-    names: tuple[str, ...] = getattr(factory, "__code__").co_names  # noqa: B009 (unknown to mypy)
-    sources = [name for name in names if name.endswith("Source")]
-    for module in (name for name in names if name.startswith("hopgym.")):
-        for name in sources:
-            source: Any = getattr(import_module(module), name, None)
-            if source is not None:
-                return str(source.evidence_source)
-    others = {getattr(other, "__name__", ""): other for other in FACTORIES.values()}
-    builds_on = next((others[name] for name in names if name in others), None)
-    return _evidence(builds_on) if builds_on else "none"
+    needs = "path" if "`path` (required" in factory.documentation else ""
+    what = factory.documentation.partition("\n")[0].replace("`", "")
+    evidence = factory.source_class().evidence_source
+    return {"id": factory.env_id, "needs": needs, "evidence": evidence, "what": what}
 
 
 def _print_documentation(env_id: str) -> None:
@@ -85,7 +62,7 @@ def _print_documentation(env_id: str) -> None:
     from hopgym.registry.lookup import resolve_id
 
     known = resolve_id(env_id)
-    documentation = inspect.cleandoc(FACTORIES[known].__doc__ or "")
+    documentation = FACTORIES[known].documentation
     if known == _EXAMPLE_OF:
         example = f"## Example File\n```\n{JSONL_EXAMPLE}```\n\n"
         documentation = documentation.replace("## Arguments", f"{example}## Arguments", 1)

@@ -1,11 +1,14 @@
-"""How an id is registered, and how its environment is made from arguments.
+"""How an environment id creates its environment, from a source class that is named by a string.
 
-An id's arguments are those of its source, of `EnvSettings` and of `ToolSettings`, all plain JSON.
-Everything but Gymnasium is imported inside functions, so that ``import hopgym`` stays light.
+An id takes the arguments of its source, of `EnvSettings` and of `ToolSettings`, all plain JSON.
+Sources are loaded by name when an environment is created, so that ``import hopgym`` stays light
+and code that uses the registry does not depend on every source.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -13,18 +16,18 @@ import gymnasium
 from hopgym.errors import ArgumentError, did_you_mean, require
 
 if TYPE_CHECKING:
-    from hopgym.benchmarks.base import BenchmarkSource
     from hopgym.env import HopEnv
     from hopgym.tasks import TaskSource
 
-Factory = Callable[..., "HopEnv"]
-
-FACTORIES: dict[str, Factory] = {}
-"""Environment id to its factory; the docstrings are the documentation of the ids."""
-
 
 class UnknownArgumentError(ArgumentError):
-    """An argument that an id does not take."""
+    """An argument that an id does not take.
+
+    Args:
+        message: The full message.
+        name: The unknown argument.
+        known: The arguments that the id takes.
+    """
 
     def __init__(self, message: str, name: str = "", known: Iterable[str] = ()) -> None:
         super().__init__(message)
@@ -32,7 +35,7 @@ class UnknownArgumentError(ArgumentError):
         self.known = tuple(known)
 
 
-_COMMON = """
+_SHARED_SECTIONS = """
     ## Action Space
     `UnicodeText`: any string. A call of a tool is written as `<search>words</search>`,
     `<lookup>title</lookup>`, `<calculate>expression</calculate>` or `<answer>text</answer>`
@@ -65,110 +68,110 @@ _COMMON = """
 """
 
 
-BENCHMARK_ARGUMENTS = """
-    `path` (required, but with `hub=True`): the official file, `.json`, `.jsonl` or `.gz`, or a
-    folder that holds it. `hub=False`: with True, a pinned revision is read from the Hub, where
-    the benchmark is there (`hopgym data list`). `split=None`: which split of a folder or the Hub.
-    `limit=None`: take the first so many questions.
-"""
-"""What every benchmark takes, as its documentation says it."""
+@dataclass(frozen=True, slots=True)
+class EnvironmentFactory:
+    """Creates the environments of one id; call it with the environment's arguments."""
 
-CORPUS_ARGUMENT = """
-    `corpus=None`: `"record"` (the question's own paragraphs), `"split"` (all paragraphs of the
-    file), or the path of paragraphs from elsewhere, `.jsonl` with `title` and `text`, which are
-    indexed once and kept on disk; `info["corpus"]` says which. `one_turn` prompts hold the
-    question's own paragraphs.
-"""
-"""What every benchmark with paragraphs takes as well."""
+    env_id: str
+    source: str
+    """The source class, as ``module:Class``."""
+    documentation: str
+    """Markdown: one line, then sections under Gymnasium's headings."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that differ from the defaults of the source and the environment."""
+    required_path: str = ""
+    """What the argument ``path`` must name, for the error without it; empty if it is optional."""
 
+    def source_class(self) -> "type[TaskSource]":
+        """Import and return the source class."""
+        module, _, name = self.source.partition(":")
+        loaded: type[TaskSource] = getattr(import_module(module), name)
+        return loaded
 
-def environment(env_id: str, arguments: str = "") -> Callable[[Factory], Factory]:
-    """Return a decorator that registers a factory and completes its docstring.
+    def __call__(self, render_mode: str | None = None, **arguments: Any) -> "HopEnv":
+        """Create an environment.
 
-    Args:
-        env_id: The id.
-        arguments: What stands first under the docstring's ``## Arguments``.
-    """
+        Args:
+            render_mode: As Gymnasium defines it: None, ``"human"`` or ``"ansi"``.
+            **arguments: Of the source, `EnvSettings` and `ToolSettings`.
 
-    def decorate(factory: Factory) -> Factory:
-        own, shared = inspect.cleandoc(factory.__doc__ or ""), inspect.cleandoc(arguments)
-        if shared:
-            own = own.replace("## Arguments\n", f"## Arguments\n{shared}\n", 1)
-        parts = (own, inspect.cleandoc(_COMMON))
-        factory.__doc__ = "\n\n".join(parts) + "\n"
-        FACTORIES[env_id] = factory
-        if env_id not in gymnasium.registry:
-            gymnasium.register(env_id, entry_point=f"{factory.__module__}:{factory.__name__}")
-        return factory
+        Raises:
+            UnknownArgumentError: For an argument that none of them takes.
+            ArgumentError: For a missing ``path`` or a value out of range.
+            DataError: When a file of the source is invalid.
+        """
+        from hopgym.env import HopEnv
+        from hopgym.env.settings import EnvSettings, field_names
+        from hopgym.tools import ToolSettings
 
-    return decorate
-
-
-def from_file(
-    source: Callable[..., "TaskSource"],
-    arguments: dict[str, Any],
-    render_mode: str | None,
-    needed: str,
-) -> "HopEnv":
-    """Return the environment of a source that takes ``path`` and ``limit`` alone."""
-    arguments = dict(arguments)
-    path, limit = arguments.pop("path", None), arguments.pop("limit", None)
-    if path is None:
-        raise ArgumentError(
-            f"path must name {needed}, got None; pass path=..., on the command line --path"
-        )
-    make = lambda: source(path, limit)  # noqa: E731
-    return make_environment(make, arguments, render_mode, (), ("path", "limit"))
-
-
-def from_benchmark(
-    source: "type[BenchmarkSource[Any]]", arguments: dict[str, Any], render_mode: str | None
-) -> "HopEnv":
-    """Return the environment of a benchmark's source."""
-    names = source.argument_names()
-    own = {name: value for name, value in arguments.items() if name in names}
-    others = {name: value for name, value in arguments.items() if name not in names}
-    return make_environment(lambda: source(**own), others, render_mode, (), names)
-
-
-def make_environment(
-    make_source: Callable[[], "TaskSource"],
-    arguments: dict[str, Any],
-    render_mode: str | None,
-    settings: Iterable[type],
-    names: Iterable[str] = (),
-) -> "HopEnv":
-    """Return the environment over a source, or an error that names an unknown argument."""
-    from hopgym.env import HopEnv
-    from hopgym.env.settings import EnvSettings, field_names
-    from hopgym.tools import ToolSettings
-
-    known = [
-        *names,
-        *(n for cls in (*settings, EnvSettings, ToolSettings) for n in field_names(cls)),
-    ]
-    for_env, arguments = take(EnvSettings, arguments)
-    for_tools, arguments = take(ToolSettings, arguments)
-    for name in arguments:
-        hint = did_you_mean(name, known)
-        message = f"arguments must be among {', '.join(known)}, got {name!r}{hint}"
-        raise UnknownArgumentError(message, name, known)
-    tool_settings = ToolSettings(**for_tools)
-    env_settings = EnvSettings(**for_env)
-    source = make_source()
-    scored = bool(source.support_asked) or not env_settings.ask_support
-    require(scored, "ask_support", f"False for {source.name}, which scores no support", True)
-    if env_settings.ask_support and source.names_sentences:
-        tool_settings = ToolSettings(**{"sentence_numbers": True, **for_tools})
-    if "max_steps" not in for_env and source.max_steps:
-        env_settings = EnvSettings(**for_env, max_steps=source.max_steps)
-    return HopEnv(source, env_settings, tool_settings, render_mode)
+        arguments = {**self.defaults, **arguments}
+        if self.required_path and arguments.get("path") is None:
+            raise ArgumentError(
+                f"path must name {self.required_path}, got None; pass path=..., on the command "
+                "line --path"
+            )
+        source_class = self.source_class()
+        takers = {
+            "source": source_class.argument_names(),
+            "env": field_names(EnvSettings),
+            "tools": field_names(ToolSettings),
+        }
+        by_taker = _split_arguments(arguments, takers)
+        tool_settings = ToolSettings(**by_taker["tools"])
+        env_settings = EnvSettings(**by_taker["env"])
+        for_source = by_taker["source"]
+        if env_settings.mode == "tools" and "max_steps" in by_taker["env"]:
+            for_source = source_class.arguments_within(env_settings.max_steps, for_source)
+        source = source_class.from_arguments(**for_source)
+        if env_settings.ask_support:
+            expected = f"False for {source.name}, which scores no support"
+            require(bool(source.support_asked), "ask_support", expected, True)
+            if source.names_sentences:
+                tool_settings = ToolSettings(**{"sentence_numbers": True, **by_taker["tools"]})
+        if source.max_steps and "max_steps" not in by_taker["env"]:
+            env_settings = EnvSettings(**by_taker["env"], max_steps=source.max_steps)
+        return HopEnv(source, env_settings, tool_settings, render_mode)
 
 
-def take(settings: type, arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments that a settings dataclass takes, and the others."""
-    from hopgym.env.settings import field_names
+FACTORIES: dict[str, EnvironmentFactory] = {}
+"""The registered environment ids, in the order in which lists show them."""
 
-    names = field_names(settings)
-    taken = {name: value for name, value in arguments.items() if name in names}
-    return taken, {name: value for name, value in arguments.items() if name not in names}
+
+def register(factory: EnvironmentFactory) -> None:
+    """Add a factory to `FACTORIES`, and its id to Gymnasium's registry."""
+    FACTORIES[factory.env_id] = factory
+    if factory.env_id not in gymnasium.registry:
+        # `hopgym.registry` resolves these entry points; strings keep Gymnasium's specs plain data.
+        gymnasium.register(factory.env_id, entry_point=f"hopgym.registry:{factory.env_id}")
+
+
+def write_documentation(
+    summary: str, description: str, arguments: str, references: str, starting_state: str = ""
+) -> str:
+    """Return the documentation of an id from what is special about it."""
+    sections = {
+        "Description": description,
+        "Starting State": starting_state or "As in `hopgym/People-v0`.",
+        "Arguments": arguments,
+        "References": references,
+    }
+    own = [f"## {heading}\n{inspect.cleandoc(text)}" for heading, text in sections.items()]
+    return "\n\n".join([inspect.cleandoc(summary), *own, inspect.cleandoc(_SHARED_SECTIONS)]) + "\n"
+
+
+def _split_arguments(
+    arguments: Mapping[str, Any], takers: Mapping[str, Iterable[str]]
+) -> dict[str, dict[str, Any]]:
+    """Return the arguments by what takes them; `UnknownArgumentError` where nothing does."""
+    taker_of: dict[str, str] = {}
+    for taker, names in takers.items():
+        for name in names:
+            taker_of.setdefault(name, taker)
+    split: dict[str, dict[str, Any]] = {taker: {} for taker in takers}
+    for name, value in arguments.items():
+        if name not in taker_of:
+            hint = did_you_mean(name, taker_of)
+            message = f"arguments must be among {', '.join(taker_of)}, got {name!r}{hint}"
+            raise UnknownArgumentError(message, name, taker_of)
+        split[taker_of[name]][name] = value
+    return split

@@ -242,7 +242,7 @@ HEADINGS = (
 
 @pytest.mark.parametrize("env_id", FACTORIES)
 def test_docstrings_have_gymnasiums_headings(env_id: str) -> None:
-    text = FACTORIES[env_id].__doc__ or ""
+    text = FACTORIES[env_id].documentation
     sections = dict(re.findall(r"^ *## (.+)\n((?:(?! *## ).*\n?)*)", text, re.MULTILINE))
     assert set(HEADINGS) <= set(sections)
     assert all(len(sections[heading].split()) >= 2 for heading in HEADINGS)

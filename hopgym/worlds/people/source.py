@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import msgspec
@@ -25,6 +25,12 @@ _KEPT_WORLDS = 2
 _MOST_TASKS = 2**62
 _VERSION = 0
 """Of what worlds and questions follow from a seed; goes into every seed and fingerprint."""
+
+
+_WORLD_NAMES = tuple(field.name for field in fields(WorldSettings))
+_QUESTION_NAMES = tuple(field.name for field in fields(QuestionSettings))
+_FEWEST_STEPS = 2
+"""Steps of the shortest episode with an oracle's answer: one search and the answer."""
 
 
 class _Universe:
@@ -72,6 +78,26 @@ class PeopleSource(TaskSource):
         tasks = self.world_settings.worlds * self.question_settings.questions_per_world
         require(tasks <= _MOST_TASKS, "worlds", f"at most {_MOST_TASKS} questions in all", tasks)
         self._universes: OrderedDict[int, _Universe] = OrderedDict()
+
+    @classmethod
+    def argument_names(cls) -> tuple[str, ...]:
+        """Return the fields of `WorldSettings`, then those of `QuestionSettings`."""
+        return _WORLD_NAMES + _QUESTION_NAMES
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> "PeopleSource":
+        """Return the source with these fields of `WorldSettings` and `QuestionSettings`."""
+        for_world = {name: value for name, value in arguments.items() if name in _WORLD_NAMES}
+        for_questions = {name: value for name, value in arguments.items() if name not in for_world}
+        return cls(WorldSettings(**for_world), QuestionSettings(**for_questions))
+
+    @classmethod
+    def arguments_within(cls, max_steps: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with ``max_oracle_steps`` at most the step budget."""
+        if max_steps < _FEWEST_STEPS:
+            return dict(arguments)
+        settings = cls.from_arguments(**arguments).question_settings
+        return {**arguments, "max_oracle_steps": min(settings.max_oracle_steps, max_steps)}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by arguments: worlds are made again where they are needed."""
