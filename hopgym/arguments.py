@@ -1,6 +1,6 @@
-"""Arguments as text: ``--name value`` words to values, and values back to words.
+"""Converts command-line strings such as ``--name value`` to values, and values back to strings.
 
-Values are JSON, or words and numbers separated by commas.
+A value is JSON, or words and numbers separated by commas.
 """
 
 import json
@@ -10,82 +10,102 @@ from typing import Any
 from hopgym.errors import ArgumentError
 from hopgym.tasks import PATH_ARGUMENTS
 
+_LITERALS = {"True": True, "False": False, "None": None}
 
-def read_arguments(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Return the plain words of a command line, and the environment arguments among them.
 
-    ``--name value`` and ``--name=value`` name an argument, with ``-`` for ``_`` if liked; one
-    without a value is true.
+def read_arguments(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Return the positional arguments of a command line, and the named ones by name.
+
+    ``--name value`` and ``--name=value`` are equivalent, and ``-`` may replace ``_`` in a name. A
+    name without a value is True.
     """
-    plain: list[str] = []
-    arguments: dict[str, Any] = {}
-    rest = list(words)
+    positional: list[str] = []
+    named: dict[str, Any] = {}
+    rest = list(args)
     while rest:
-        word = rest.pop(0)
-        if not word.startswith("--") or word == "--":
-            plain.append(word)
+        arg = rest.pop(0)
+        if not arg.startswith("--") or arg == "--":
+            positional.append(arg)
             continue
-        name, equals, value = word[2:].partition("=")
-        name = name.replace("-", "_")
-        if not equals and rest and not rest[0].startswith("--"):
-            value, equals = rest.pop(0), "="
-        arguments[name] = read_value(name, value) if equals else True
-    return plain, arguments
+        name, value = split_option(arg, rest)
+        named[name] = True if value is None else read_value(name, value)
+    return positional, named
+
+
+def split_option(arg: str, rest: list[str]) -> tuple[str, str | None]:
+    """Return name and text of one option, with ``_`` for ``-`` in the name.
+
+    Args:
+        arg: ``--name`` or ``--name=value``.
+        rest: The strings after it. If the first one is the option's value, it is removed.
+
+    Returns:
+        The name without its dashes, and the value; None for an option without one.
+    """
+    name, equals, value = arg[2:].partition("=")
+    name = name.replace("-", "_")
+    if equals:
+        return name, value
+    if rest and not rest[0].startswith("--"):
+        return name, rest.pop(0)
+    return name, None
 
 
 def read_value(name: str, text: str) -> Any:
-    """Return the value that a text stands for: JSON, a list by commas, or the text itself."""
+    """Return the value of an argument: JSON, a list separated by commas, or the text itself."""
     if name in PATH_ARGUMENTS:
         return text
-    parsed = _json_or_text(text)
-    if isinstance(parsed, str) and "," in text and not text.startswith(('"', "[", "{")):
-        return [_json_or_text(part.strip()) for part in text.split(",") if part.strip()]
-    return parsed
+    value = json_or_text(text)
+    if isinstance(value, str) and "," in text and not text.startswith(('"', "[", "{")):
+        return [json_or_text(item.strip()) for item in text.split(",") if item.strip()]
+    return value
 
 
-def policy_options(words: Sequence[str], policy: str) -> tuple[list[str], dict[str, Any]]:
-    """Return the words that are no option of a policy, and its options by name.
-
-    Those of ``llm`` are given as ``--llm.model M``. Of ``module:Class`` the class alone will do, as
-    in ``--Class.model M``. Values are JSON or the text as it stands.
-
-    Raises:
-        ArgumentError: On options of another policy.
-    """
-    rest: list[str] = []
-    options: dict[str, Any] = {}
-    left = list(words)
-    while left:
-        word = left.pop(0)
-        written, equals, value = word.removeprefix("--").partition("=")
-        owner, dot, name = written.rpartition(".")
-        if not word.startswith("--") or not dot:
-            rest.append(word)
-            continue
-        if owner not in (policy, policy.rpartition(":")[2]):
-            raise ArgumentError(
-                f"options must be those of the policy, as in --{policy}.{name}, got --{written}"
-            )
-        if not equals and left and not left[0].startswith("--"):
-            value, equals = left.pop(0), "="
-        options[name.replace("-", "_")] = _json_or_text(value) if equals else True
-    return rest, options
-
-
-def write_arguments(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the words that give some arguments on a command line."""
-    words: list[str] = []
-    for name, value in arguments.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        words += [f"--{name}", text]
-    return words
-
-
-def _json_or_text(text: str) -> Any:
-    named = {"True": True, "False": False, "None": None}
-    if text in named:
-        return named[text]
+def json_or_text(text: str) -> Any:
+    """Return the JSON value of a text, or the text itself; also reads True, False and None."""
+    if text in _LITERALS:
+        return _LITERALS[text]
     try:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def policy_options(args: Sequence[str], policy: str) -> tuple[list[str], dict[str, Any]]:
+    """Split a command line into the options of a policy and everything else.
+
+    Options of ``llm`` are written ``--llm.model M``. For ``module:Class``, the class name is
+    enough, as in ``--Class.model M``. A value is JSON or plain text.
+
+    Returns:
+        The remaining strings, and the policy's options by name.
+
+    Raises:
+        ArgumentError: On options of another policy.
+    """
+    remaining: list[str] = []
+    options: dict[str, Any] = {}
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
+        path = arg.removeprefix("--").partition("=")[0]
+        owner, dot, option = path.rpartition(".")
+        if not arg.startswith("--") or not dot:
+            remaining.append(arg)
+            continue
+        if owner not in (policy, policy.rpartition(":")[2]):
+            raise ArgumentError(
+                f"options must be those of the policy, as in --{policy}.{option}, got --{path}"
+            )
+        _, value = split_option(arg, rest)
+        options[option.replace("-", "_")] = True if value is None else json_or_text(value)
+    return remaining, options
+
+
+def write_arguments(arguments: Mapping[str, Any]) -> list[str]:
+    """Return arguments as strings of a command line, readable by `read_arguments`."""
+    args: list[str] = []
+    for name, value in arguments.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        args += [f"--{name}", text]
+    return args

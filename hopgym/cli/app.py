@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from hopgym.arguments import read_arguments
 from hopgym.cli.display import say
-from hopgym.cli.options import CONTEXT_SETTINGS, option_names
+from hopgym.cli.options import COMMAND_CLASS, CONTEXT_SETTINGS, option_names
 from hopgym.errors import HopgymError, did_you_mean
 from hopgym.registry import UnknownArgumentError
 
@@ -189,7 +189,9 @@ def _as_command(name: str, loaded: Any) -> Any:
     if not isinstance(loaded, typer.Typer):
         one = typer.Typer(add_completion=False)
         settings = getattr(loaded, CONTEXT_SETTINGS, None)
-        one.command(name, context_settings=settings)(loaded)
+        one.command(name, cls=getattr(loaded, COMMAND_CLASS, None), context_settings=settings)(
+            loaded
+        )
         loaded = one
     command = get_command(loaded)
     command.name = name

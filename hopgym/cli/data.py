@@ -12,7 +12,7 @@ from hopgym.arguments import write_arguments
 from hopgym.benchmarks.catalogue import dataset_named
 from hopgym.benchmarks.lookup import source_class
 from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
-from hopgym.cli.options import one_word
+from hopgym.cli.options import single_positional
 from hopgym.errors import ArgumentError, DataError, did_you_mean
 from hopgym.runs.line_file import whole_file
 
@@ -105,7 +105,7 @@ def check(
     """
     from hopgym.benchmarks.detection import check_file
 
-    word, own = one_word(path, ctx.args, "the path of a file")
+    word, own = single_positional(path, ctx.args, "the path of a file")
     findings = check_file(word, benchmark, own, progress)
     if as_json:
         print_json(_plain(word, findings))

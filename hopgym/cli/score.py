@@ -15,7 +15,7 @@ import typer
 from hopgym.benchmarks.catalogue import dataset_named
 from hopgym.benchmarks.lookup import check_own, scorer, source_class
 from hopgym.cli.display import console, new_table, print_json, say, say_wrote
-from hopgym.cli.options import one_word, takes_arguments
+from hopgym.cli.options import single_positional, takes_arguments
 from hopgym.errors import DataError
 from hopgym.runs.line_file import whole_file
 
@@ -79,7 +79,7 @@ def score(
     The benchmark's own arguments may follow: --aliases id_aliases.json (twowiki), --variant full
     (musique), --questions all (cofca), --version 1.1 (squad); --limit scores the first records.
     """
-    name, own = one_word(benchmark, ctx.args, "a benchmark")
+    name, own = single_positional(benchmark, ctx.args, "a benchmark")
     dataset = dataset_named(name)
     check_own(dataset, own)
     scores = scored(dataset, gold, predictions, own)

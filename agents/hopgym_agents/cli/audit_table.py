@@ -56,7 +56,7 @@ def rates_table(audits: Mapping[str, Audit]) -> "Table":
     return table
 
 
-def trust_in(evidence_source: str, audit: Audit) -> str:
+def describe_evidence(evidence_source: str, audit: Audit) -> str:
     """Return what is to be known to read the tables.
 
     Args:
@@ -70,7 +70,7 @@ def trust_in(evidence_source: str, audit: Audit) -> str:
     return f"{_RATES_MEAN} {_TRUST.get(evidence_source, '')}".strip()
 
 
-def unread(audit: Audit, texts: Sequence[str]) -> Iterator[str]:
+def unparsed_lines(audit: Audit, texts: Sequence[str]) -> Iterator[str]:
     """Yield lines on what of a judge could not be read; none where all could.
 
     Args:
