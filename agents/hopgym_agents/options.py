@@ -31,7 +31,9 @@ class LLMOptions:
     template: str | None = None
     """A Jinja2 file with one's own words."""
     temperature: Annotated[float, Meta(ge=0)] = 1.0
+    """Sampling temperature; 0 is greedy."""
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    """Sample from the most likely tokens with this total probability."""
     top_k: _FromZero = 0
     """0 sets no bound."""
     max_tokens: _FromOne = 512
@@ -45,6 +47,7 @@ class LLMOptions:
     drop_middle: bool = False
     """Whether early turns are left out of a prefix that is too long; needs ``max_context``."""
     base_url: str = "http://127.0.0.1:8000/v1"
+    """Address of the server."""
     api_key_env: str | None = None
     """Environment variable that holds the key; none is sent without it."""
     concurrency: _FromOne = 16
@@ -52,6 +55,7 @@ class LLMOptions:
     timeout: Annotated[float, Meta(gt=0)] = 60.0
     """Seconds that one request may take."""
     retries: _FromZero = 5
+    """How often a failed request is sent again."""
     extra: dict[str, Any] | None = None
     """Further fields of a request's body, as a JSON object; null takes a field out."""
     tokenizer: str | None = None
@@ -59,6 +63,7 @@ class LLMOptions:
     adapter: str | None = None
     """Folder or Hub id of a LoRA adapter."""
     load_in_4bit: bool = False
+    """Load the model's weights in 4 bits."""
     batch_size: _FromOne = 32
     """Most requests decoded together."""
     device: str | None = None

@@ -1,7 +1,6 @@
-"""The program: verbs by name, loaded when asked for, and errors told in one line.
+"""The program ``hopgym``: finds the verb, imports its module, and prints errors in one line.
 
-In: the words of a command line. Out: the verb's exit code; 2 for a wrong argument, a file that
-cannot be used and the like, 130 after Ctrl-C.
+The exit code is 2 for errors such as a wrong argument or an unusable file, and 130 after Ctrl-C.
 """
 
 import errno
@@ -15,9 +14,10 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from hopgym import __version__
 from hopgym.arguments import read_arguments
 from hopgym.cli.display import say
-from hopgym.cli.options import COMMAND_CLASS, CONTEXT_SETTINGS, option_names
+from hopgym.cli.options import COMMAND_CLASS, CONTEXT_SETTINGS, OptionsCommand, option_names
 from hopgym.errors import HopgymError, did_you_mean
 from hopgym.registry import UnknownArgumentError
 
@@ -38,42 +38,42 @@ VERBS = {
     "bench": "hopgym.cli.bench:bench",
     "doctor": "hopgym.cli.doctor:doctor",
 }
-"""Verb to its function, in the order of the help; a verb whose module is missing is left out."""
+"""Verb to its function, in the order of the help text; a verb without its module is left out."""
 
 PLUG_INS = "hopgym.commands"
 """Entry-point group of further verbs."""
 
 
 class Verbs(TyperGroup):
-    """The verbs as one command; their modules are imported when they are needed."""
+    """The verbs as one command. Their modules are imported on first use."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all verbs that load, those of plug-ins last."""
+        """Return the names of all verbs that can be loaded, plug-ins last."""
         names = dict.fromkeys([*VERBS, *_plug_ins()])
         return [name for name in names if self.get_command(ctx, name)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command of a verb, or None."""
         if cmd_name not in self.commands:
-            loaded = _load_base(cmd_name) if cmd_name in VERBS else _load_plug_in(cmd_name)
-            if loaded is not None:
-                self.commands[cmd_name] = _as_command(cmd_name, loaded)
+            verb = _load_built_in(cmd_name) if cmd_name in VERBS else _load_plug_in(cmd_name)
+            if verb is not None:
+                self.commands[cmd_name] = command_of(cmd_name, verb)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the verb that the arguments name; an unknown one is told what is close to it."""
+        """Return the verb that the arguments name; suggest a similar one for an unknown name."""
         if self.get_command(ctx, args[0]) is None:
             hint = did_you_mean(args[0], self.list_commands(ctx))
             ctx.fail(f"There is no verb {args[0]!r}{hint}.")
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the words of the command line, for what is printed on how to resume."""
+        """Store the command line, so that a verb can print how to resume."""
         ctx.obj = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a verb; tell what went wrong in one line."""
+        """Run a verb; print an error in one line."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
@@ -81,11 +81,8 @@ class Verbs(TyperGroup):
             error.message += _typo_of(missing, ctx.obj) if missing else ""
             raise
         except UnknownArgumentError as error:
-            # Its own hint knows the environment's arguments alone, not the options of the verb.
-            names = option_names(self.get_command(ctx, ctx.invoked_subcommand or ""))
-            known = ", ".join((*names, *error.known))
-            hint = did_you_mean(error.name, (*names, *error.known))
-            say(f"arguments must be among {known}, got {error.name!r}{hint}", style="error")
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            say(_with_options_of(command, error), style="error")
         except HopgymError as error:
             say(str(error), style="error")
         except OSError as error:
@@ -107,10 +104,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from hopgym import __version__
-
+def _print_version(is_set: bool) -> None:
+    if is_set:
         typer.echo(f"hopgym {__version__}")
         raise typer.Exit
 
@@ -131,10 +126,10 @@ def _root(
 
 
 def run(args: list[str] | None = None) -> None:
-    """Run the program and leave the process with its exit code.
+    """Run the program and exit the process with its exit code.
 
     Args:
-        args: The words behind the program's name; those of the process by default.
+        args: The command line without the program's name; that of the process by default.
     """
     warnings.showwarning = _show_warning
     app(args, prog_name="hopgym")
@@ -144,9 +139,18 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     say(str(message), style="warning")
 
 
-def _typo_of(missing: Any, words: list[str]) -> str:
-    """Return which of the words seems to mean an option that is missing; empty where none does."""
-    for name in read_arguments(words)[1]:
+def _with_options_of(command: Any, error: UnknownArgumentError) -> str:
+    """Return the message of an error that also considers the verb's own options."""
+    if isinstance(command, OptionsCommand):  # Arguments of the environment are apart there.
+        return str(error)
+    known = (*option_names(command), *error.known)
+    hint = did_you_mean(error.name, known)
+    return f"arguments must be among {', '.join(known)}, got {error.name!r}{hint}"
+
+
+def _typo_of(missing: Any, args: list[str]) -> str:
+    """Return a hint if one of the arguments resembles a missing option; else nothing."""
+    for name in read_arguments(args)[1]:
         if did_you_mean(name, option_names(SimpleNamespace(params=[missing]))):
             return f"Got --{name}; did you mean {missing.opts[0]}?"
     return ""
@@ -156,8 +160,8 @@ def _plug_ins() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=PLUG_INS)}
 
 
-def _load_base(name: str) -> Any:
-    """Return the object of a verb of this package; None where its module does not exist."""
+def _load_built_in(name: str) -> Any:
+    """Return the function of a verb of this package; None if its module does not exist."""
     module, _, attribute = VERBS[name].partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -168,31 +172,32 @@ def _load_base(name: str) -> Any:
 
 
 def _load_plug_in(name: str) -> Any:
-    """Return the object of another package's verb; None, and a warning, where it is broken."""
+    """Return the verb of another package; None, with a warning, if it cannot be loaded."""
     point = _plug_ins().get(name)
     if point is None:
         return None
     try:
-        loaded = point.load()
-        _as_command(name, loaded)
+        verb = point.load()
+        command_of(name, verb)
     except Exception as error:
         say(
             f"the verb {name!r} of {point.value} cannot be used ({type(error).__name__}: {error})",
             style="warning",
         )
         return None
-    return loaded
+    return verb
 
 
-def _as_command(name: str, loaded: Any) -> Any:
-    """Return the command of a verb from its function or its ``typer.Typer``."""
-    if not isinstance(loaded, typer.Typer):
-        one = typer.Typer(add_completion=False)
-        settings = getattr(loaded, CONTEXT_SETTINGS, None)
-        one.command(name, cls=getattr(loaded, COMMAND_CLASS, None), context_settings=settings)(
-            loaded
-        )
-        loaded = one
-    command = get_command(loaded)
+def command_of(name: str, verb: Any) -> Any:
+    """Return the command of a verb, which is a function or a ``typer.Typer``."""
+    command = get_command(verb if isinstance(verb, typer.Typer) else typer_of(name, verb))
     command.name = name
     return command
+
+
+def typer_of(name: str, verb: Any) -> typer.Typer:
+    """Return a program whose only verb is a function, with the settings of its decorator."""
+    program = typer.Typer(add_completion=False)
+    settings = getattr(verb, CONTEXT_SETTINGS, None)
+    program.command(name, cls=getattr(verb, COMMAND_CLASS, None), context_settings=settings)(verb)
+    return program

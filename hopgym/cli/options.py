@@ -293,11 +293,11 @@ class OptionsCommand(TyperCommand):
             if name.startswith(f"{table}."):
                 return tables[table], name.removeprefix(f"{table}.")
         hint = did_you_mean(name, [*single, *tables, *declared])
-        entries = ", ".join(option.flag for option in self.generated if option.flag[-5:] == ".NAME")
-        raise ArgumentError(
-            f"options must be among those of {verb} --help, got --{name}{hint}"
-            + (f"; entries of tables are {entries}" if entries else "")
-        )
+        if not hint:
+            flags = (option.flag for option in tables.values() if not option.is_weights)
+            entries = ", ".join(dict.fromkeys(flags))
+            hint = f"; entries of tables are {entries}" if entries else ""
+        raise ArgumentError(f"options must be among those of {verb} --help, got --{name}{hint}")
 
 
 def _fields_of(kind: type, path: tuple[str, ...], panel: str) -> Iterator[Option]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import gymnasium
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from hopgym.arguments import read_arguments
+from hopgym.cli.app import typer_of
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import Header, TrajectoryWriter
@@ -79,9 +79,9 @@ def test_every_command_of_a_recipe_passes_a_dry_run(
     given += ["--recipe", str(recipe), "--model", model, "--out", str(tmp_path / "out")]
     if "--run" in words or re.search("^run = ", recipe.read_text(encoding="utf-8"), re.MULTILINE):
         given += ["--run", run]
-    app = typer.Typer()
-    app.command(context_settings=train.context_settings)(train)  # type: ignore[attr-defined]
-    done = CliRunner().invoke(app, [*given, "--trl.use_cpu", "true", "--dry-run"])
+    done = CliRunner().invoke(
+        typer_of("train", train), [*given, "--trl.use_cpu", "true", "--dry-run"]
+    )
     assert done.exit_code == 0, done.output or done.exception
     assert "All checks passed" in done.output
     assert not (tmp_path / "out").exists()

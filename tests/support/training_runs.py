@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import typer
 from typer.testing import CliRunner, Result
 
+from hopgym.cli.app import typer_of
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import Header, TrajectoryWriter
@@ -59,9 +59,7 @@ def typed(*words: str) -> Result:
     """What `hopgym train` does with words."""
     from hopgym_agents.cli.train import train
 
-    app = typer.Typer()
-    app.command(context_settings=train.context_settings)(train)  # type: ignore[attr-defined]
-    return CliRunner().invoke(app, words)
+    return CliRunner().invoke(typer_of("train", train), words)
 
 
 def prepared(method: str, given: dict[str, Any]) -> Any:

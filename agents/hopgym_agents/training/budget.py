@@ -47,12 +47,19 @@ class Limits:
     """Most of each that a run may spend; it ends with the batch that gets there."""
 
     generated_tokens: _Count = None
+    """Tokens sampled from the model by the run itself."""
     gradient_tokens: _Count = None
+    """Tokens in the loss, counted each time they are trained on."""
     environment_steps: _Count = None
+    """Environment steps taken by the run itself."""
     distinct_worlds: _Count = None
+    """Distinct worlds in the training data."""
     cpu_seconds: _Limit = None
+    """CPU seconds of all processes and threads, without evaluations."""
     wall_seconds: _Limit = None
+    """Wall seconds, without evaluations."""
     gpu_seconds: _Limit = None
+    """Wall seconds times the number of GPUs, busy or not."""
     dev_success: Annotated[float, Meta(gt=0, le=1)] | None = None
     """Not spent, but reached: success on the held-out tasks, as soon as an evaluation shows it."""
 

@@ -254,8 +254,8 @@ def test_a_judge_that_only_fails_says_so(run: Path, file: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--model", "m"), "--llm.model and so on, got '--model'"),
-        (("--llm.model", "m", "--llm.modle", "m"), "did you mean 'model'"),
+        (("--model", "m"), "got --model (did you mean 'llm.model'?)"),
+        (("--llm.model", "m", "--llm.modle", "m"), "did you mean 'llm.model'"),
         ((), "needs a model"),
         (("--llm.model", "m", "--llm.drop_middle"), "llm.drop_middle is for playing episodes"),
         (("--llm.model", "m", "--llm.max_context", "9"), "llm.max_context is for playing"),

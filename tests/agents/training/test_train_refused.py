@@ -150,7 +150,8 @@ def test_a_folder_is_of_one_method(taught: dict[str, Any], blank: str, out: Path
 @pytest.mark.parametrize("method", METHODS)
 def test_a_dry_run_shows_what_is_learnt(method: str, blank: str, out: Path) -> None:
     given = {"model": blank, "out": str(out), "batch": 8, "env": DEMO_ID, "tasks": 6, "dev": 2}
-    given |= {"round": 2, "samples": 4, "trl.max_steps": 4, **WORLDS}
+    given |= {"round": 2, "samples": 4, "trl.max_steps": 4}
+    given |= {f"env.{name}": value for name, value in WORLDS.items()}
     if method != "filtered":
         given["trl.num_generations"] = 4
     words = (method, "--dry-run", *write_arguments(given))
