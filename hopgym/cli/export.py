@@ -15,9 +15,8 @@ from hopgym.arguments import write_arguments
 from hopgym.benchmarks.catalogue import dataset_named
 from hopgym.benchmarks.lookup import as_given, own_names
 from hopgym.cli.display import progress, say, say_wrote
-from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, did_you_mean
-from hopgym.registry.lookup import resolve_id
+from hopgym.registry.lookup import source_of
 from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def _source_of(run: Path) -> "tuple[OfficialSource[Any], Trajectory]":
     """
     from hopgym.benchmarks.base import OfficialSource
     from hopgym.benchmarks.catalogue import DATASETS
-    from hopgym.runs.trajectory_file import read_header, read_trajectories
+    from hopgym.runs.trajectory_file import read_trajectories
 
     if run.is_dir():
         raise DataError(f"{run}: expected a trajectory file, got a folder; name a file in it")
@@ -78,17 +77,11 @@ def _source_of(run: Path) -> "tuple[OfficialSource[Any], Trajectory]":
     if record is None or not record.env_id:
         got = "none" if record is None else "episodes that name no environment"
         raise DataError(f"{run}: expected episodes of a benchmark, got {got}")
-    source: Any = make(resolve_id(record.env_id), record.env_kwargs).source
+    source = source_of(run, record, progress)
     if not isinstance(source, OfficialSource):
         known = ", ".join(dataset.env_id for dataset in DATASETS if dataset.env_id)
         raise ArgumentError(
             f"a run must be of a benchmark with prediction files ({known}), got {record.env_id}"
-        )
-    found = read_header(run).source
-    if found != source.fingerprint:
-        raise DataError(
-            f"{run}: expected the tasks of {record.env_id} as they were (hash {found[:12]}), got "
-            f"others in {source.path} (hash {source.fingerprint[:12]}); put that file back"
         )
     return source, record
 

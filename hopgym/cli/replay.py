@@ -58,13 +58,12 @@ def _lines(path: Path) -> int:
 
 
 def _env_of(record: "Trajectory", envs: dict[str, "HopEnv"]) -> "HopEnv":
-    """Return an environment for a record, made once for all that have its id and arguments."""
-    from hopgym.cli.options import make
-    from hopgym.registry.lookup import resolve_id
+    """Return an environment for a record; records with the same id and arguments share it."""
+    from hopgym.registry.lookup import env_of_record
 
     key = json.dumps([record.env_id, record.env_kwargs], sort_keys=True)
     if key not in envs:
-        envs[key] = make(resolve_id(record.env_id), record.env_kwargs)
+        envs[key] = env_of_record(record, progress)
     return envs[key]
 
 

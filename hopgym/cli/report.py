@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.cli.display import print_json, progress, say, say_wrote
-from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, require
 from hopgym.progress import Advance
-from hopgym.registry.lookup import resolve_id
+from hopgym.registry.lookup import env_of_run
 from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
@@ -250,19 +249,13 @@ def _env_of(files: Mapping[str, Path]) -> "HopEnv":
     first = next(read_trajectories(first_path), None)
     if first is None:
         raise DataError(f"{first_path}: expected at least one episode, got none; finish one first")
-    if not first.env_id:
-        raise DataError(
-            f"{first_path}: expected records that name their environment, got none; call "
-            "hopgym.report.write_report with their source"
-        )
-    env = make(resolve_id(first.env_id), first.env_kwargs)
-    source = env.source
+    env = env_of_run(first_path, first, progress)
     for path in files.values():
-        found = read_header(path).source
-        if found != source.fingerprint:
+        recorded = read_header(path).source
+        if recorded != env.source.fingerprint:
             raise DataError(
                 f"{path}: expected tasks of {first.env_id} with the arguments of {first_path} "
-                f"(hash {source.fingerprint[:12]}), got others (hash {found[:12]}); make a report "
-                "of its own for it"
+                f"(hash {env.source.fingerprint[:12]}), got others (hash {recorded[:12]}); make a "
+                "report of its own for it"
             )
     return env

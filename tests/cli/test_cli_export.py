@@ -187,6 +187,6 @@ def test_runs_that_cannot_be_exported(played: Any, gold: Path, tmp_path: Path) -
     assert "did you mean 'named'?" in told(run("export-predictions", run_path, "--support", "nmed"))
     assert list((tmp_path / "runs").iterdir()) == [run_path]
     gold.write_text(json.dumps([ADA, GIL]))
-    assert "put that file back" in told(run("export-predictions", run_path))
+    assert "put the files of that run back" in told(run("export-predictions", run_path))
     run_path.write_bytes(before.splitlines(keepends=True)[0])
     assert "expected episodes of a benchmark, got none" in told(run("export-predictions", run_path))
