@@ -74,8 +74,9 @@ def json_or_text(text: str) -> Any:
 def policy_options(args: Sequence[str], policy: str) -> tuple[list[str], dict[str, Any]]:
     """Split a command line into the options of a policy and everything else.
 
-    Options of ``llm`` are written ``--llm.model M``. For ``module:Class``, the class name is
-    enough, as in ``--Class.model M``. A value is JSON or plain text.
+    Options of ``llm`` are written ``--llm.model M``, and entries of an option that is an object
+    ``--llm.extra.NAME value``. For ``module:Class``, the class name is enough, as in
+    ``--Class.model M``. A value is JSON or plain text.
 
     Returns:
         The remaining strings, and the policy's options by name.
@@ -83,22 +84,30 @@ def policy_options(args: Sequence[str], policy: str) -> tuple[list[str], dict[st
     Raises:
         ArgumentError: On options of another policy.
     """
+    owners = (policy, policy.rpartition(":")[2])
     remaining: list[str] = []
     options: dict[str, Any] = {}
     rest = list(args)
     while rest:
         arg = rest.pop(0)
         path = arg.removeprefix("--").partition("=")[0]
-        owner, dot, option = path.rpartition(".")
-        if not arg.startswith("--") or not dot:
+        if not arg.startswith("--") or "." not in path:
             remaining.append(arg)
             continue
-        if owner not in (policy, policy.rpartition(":")[2]):
+        owner = next((owner for owner in owners if path.startswith(f"{owner}.")), None)
+        if owner is None:
+            option = path.rpartition(".")[2]
             raise ArgumentError(
                 f"options must be those of the policy, as in --{policy}.{option}, got --{path}"
             )
-        _, value = split_option(arg, rest)
-        options[option.replace("-", "_")] = True if value is None else json_or_text(value)
+        _, text = split_option(arg, rest)
+        value = True if text is None else json_or_text(text)
+        option, dot, key = path.removeprefix(f"{owner}.").partition(".")
+        option = option.replace("-", "_")
+        if dot and isinstance(options.setdefault(option, {}), dict):
+            options[option][key] = value
+        else:
+            options[option] = value
     return remaining, options
 
 

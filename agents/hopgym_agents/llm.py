@@ -10,7 +10,7 @@ from typing import Any
 
 from hopgym.env import HopEnv
 from hopgym.policy import Policy
-from hopgym_agents.options import generator_from, read_options
+from hopgym_agents.options import LLMOptions, generator_from, read_options
 from hopgym_agents.policy import LLMPolicy
 from hopgym_agents.prompts import Style, render, stop_texts, style_named
 
@@ -36,6 +36,9 @@ def llm(env: HopEnv, options: Mapping[str, Any]) -> Policy:
     return LLMPolicy(
         generate, style, max_context=chosen.max_context, drop_middle=chosen.drop_middle
     )
+
+
+llm.options = LLMOptions  # type: ignore[attr-defined]  # `hopgym list --policy llm` prints them.
 
 
 def _try(style: Style, env: HopEnv) -> None:

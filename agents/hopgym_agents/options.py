@@ -80,7 +80,7 @@ class LLMOptions:
     """Options of `vllm.LLM`, as a JSON object."""
 
 
-_OF_EPISODES = ("stop", "drop_middle")
+EPISODE_OPTIONS = ("stop", "drop_middle")
 _SERVERS = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "extra")
 _OWN = ("tokenizer", "adapter", "load_in_4bit", "batch_size", "device", "dtype", "cached_tokens")
 TAKEN_BY: Mapping[str, tuple[str, ...]] = {
@@ -170,7 +170,7 @@ def _refuse_secrets(option: str, value: object) -> None:
 
 
 def _refuse_idle(chosen: LLMOptions, options: Mapping[str, Any]) -> None:
-    idle = [name for name in _OF_EPISODES if name in options]
+    idle = [name for name in EPISODE_OPTIONS if name in options]
     if "max_context" in options and chosen.generator != "local":
         idle.append("max_context")
     if idle:

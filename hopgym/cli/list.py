@@ -1,16 +1,17 @@
-"""``hopgym list``: the ids, what each needs, and how far its verdicts can be trusted.
+"""``hopgym list``: the environments, the documentation of one, or the options of a policy."""
 
-In: the registry. Out: a table; for one id its documentation.
-"""
-
-from typing import TYPE_CHECKING, Annotated
+import inspect
+from dataclasses import MISSING
+from typing import Annotated
 
 import typer
+from rich.markdown import Markdown
 
 from hopgym.cli.display import console, new_table, print_json, say
-
-if TYPE_CHECKING:
-    from hopgym.registry import EnvironmentFactory
+from hopgym.cli.options import Option, options_of
+from hopgym.policies.registry import policy_function
+from hopgym.registry import FACTORIES, EnvironmentFactory
+from hopgym.registry.lookup import resolve_id
 
 JSONL_EXAMPLE = """\
 {"title": "Ada Brook", "text": "Ada Brook was born in 1950. Her mother is Cleo Dunn."}
@@ -25,14 +26,25 @@ def list_ids(
     env_id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Print the documentation of this one.")
     ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Print the options of this policy, such as llm.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """List the environments, or print the documentation of one."""
-    from hopgym.registry import FACTORIES
+    """List the environments, or print the documentation of one.
 
-    if env_id is not None:
+    hopgym list --policy llm prints the options of a policy, which hopgym eval,
+    rollout and collect take as --llm.NAME.
+    """
+    if policy is not None:
+        _print_policy(policy, as_json)
+    elif env_id is not None:
         _print_documentation(env_id)
-        return
+    else:
+        _print_ids(as_json)
+
+
+def _print_ids(as_json: bool) -> None:
     rows = [describe(factory) for factory in FACTORIES.values()]
     if as_json:
         print_json(rows)
@@ -47,8 +59,39 @@ def list_ids(
     say("play one: hopgym play hopgym/People-v0    read on: hopgym list ID", style="quiet")
 
 
-def describe(factory: "EnvironmentFactory") -> dict[str, str]:
-    """Return ``id``, ``needs`` (an argument, or nothing), ``evidence`` and ``what`` of an id."""
+def _print_policy(name: str, as_json: bool) -> None:
+    function = policy_function(name)
+    kind = getattr(function, "options", None)
+    options = options_of(kind, name) if kind else []
+    if as_json:
+        print_json([_describe_option(option) for option in options])
+        return
+    if not options:
+        documentation = inspect.getdoc(function) or f"The built-in policy {name} has no options."
+        console(markup=False).print(documentation)
+        return
+    table = new_table(f"Options of the policy {name}", "option", "type", "default", "what")
+    for column in table.columns:
+        column.justify = "left"
+    table.columns[0].no_wrap = True
+    for option in options:
+        row = _describe_option(option)
+        table.add_row(row["option"], row["type"], row["default"] or "–", row["what"])
+    console(markup=False).print(table)
+
+
+def _describe_option(option: Option) -> dict[str, str]:
+    default = "required" if option.default is MISSING else option.shown_default or ""
+    return {
+        "option": option.flag,
+        "type": option.metavar.strip("<>"),
+        "default": default,
+        "what": option.help,
+    }
+
+
+def describe(factory: EnvironmentFactory) -> dict[str, str]:
+    """Return ``id``, ``needs`` (a required argument or nothing), ``evidence`` and ``what``."""
     needs = "path" if "`path` (required" in factory.documentation else ""
     what = factory.documentation.partition("\n")[0].replace("`", "")
     evidence = factory.source_class().evidence_source
@@ -56,18 +99,13 @@ def describe(factory: "EnvironmentFactory") -> dict[str, str]:
 
 
 def _print_documentation(env_id: str) -> None:
-    from rich.markdown import Markdown
-
-    from hopgym.registry import FACTORIES
-    from hopgym.registry.lookup import resolve_id
-
-    known = resolve_id(env_id)
-    documentation = FACTORIES[known].documentation
-    if known == _EXAMPLE_OF:
+    resolved = resolve_id(env_id)
+    documentation = FACTORIES[resolved].documentation
+    if resolved == _EXAMPLE_OF:
         example = f"## Example File\n```\n{JSONL_EXAMPLE}```\n\n"
         documentation = documentation.replace("## Arguments", f"{example}## Arguments", 1)
     out = console()
-    text = f"# {known}\n\n{documentation}"
+    text = f"# {resolved}\n\n{documentation}"
     if out.is_terminal:
         out.print(Markdown(text), width=min(out.width, 100))
     else:

@@ -12,7 +12,7 @@ import re
 import textwrap
 import typing
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union
@@ -123,6 +123,8 @@ class Option:
     """Heading in the help text."""
     name: str
     """How it is written in the help text, without its dashes: ``cpu-seconds``."""
+    hidden: bool = False
+    """Whether it is left out of the help text: the verb accepts it only to explain its refusal."""
 
     @property
     def is_table(self) -> bool:
@@ -185,6 +187,7 @@ def options_of(
     *,
     tables: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    hidden: Collection[str] = (),
 ) -> list[Option]:
     """Return the options of a dataclass, those of nested dataclasses included.
 
@@ -197,7 +200,8 @@ def options_of(
         prefix: Written before each name, as ``llm`` in ``--llm.model``.
         panel: Heading of the top-level options in the help text.
         tables: Names of fields of type dict, to the paths of the fields with dots.
-        defaults: Defaults that differ from those of the dataclass, by top-level name.
+        defaults: Defaults that differ from those of the dataclass, by field name.
+        hidden: Names of fields that are left out of the help text.
     """
     start = (prefix,) if prefix else ()
     options = list(_fields_of(kind, start, panel))
@@ -210,6 +214,7 @@ def options_of(
             option,
             name=table_names.get(".".join(option.path)) or _short_name(option, start, names),
             default=(defaults or {}).get(option.path[-1], option.default),
+            hidden=option.path[-1] in hidden,
         )
         for option in options
     ]
@@ -230,7 +235,8 @@ def takes_options(options: Sequence[Option]) -> Callable[[V], V]:
 
         parameters = dict(inspect.signature(verb, eval_str=True).parameters)
         del parameters["options"]
-        shown = [*parameters.values(), *map(_parameter, options)]
+        generated = [_parameter(option) for option in options if not option.hidden]
+        shown = [*parameters.values(), *generated]
         by_keyword = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in shown]
         setattr(call, "__signature__", inspect.Signature(by_keyword))  # noqa: B010
         call.__annotations__ = {item.name: item.annotation for item in by_keyword}

@@ -23,7 +23,8 @@ PLUG_INS = "hopgym.policies"
 
 HELP = (
     "oracle, greedy, guess, exhaustive, first, random, unknown, one of a plug-in (llm), or "
-    "module:object (your own). Its options: --NAME.option value."
+    "module:object (your own). Its options: --NAME.option value; hopgym list --policy NAME "
+    "prints them."
 )
 
 
@@ -99,6 +100,24 @@ def policy_named(name: str, env: "HopEnv", options: Mapping[str, Any] | None = N
     if name in POLICIES:
         refuse_options(name, options)
         return POLICIES[name](env)
+    return _from_plug_in(_plug_in(name), env, options)
+
+
+def policy_function(name: str) -> Callable[..., "Policy"]:
+    """Return the function that makes a built-in policy or one of a plug-in.
+
+    A plug-in's function may name the dataclass of its options in an attribute ``options``.
+
+    Raises:
+        ArgumentError: When no policy has this name.
+    """
+    if name in POLICIES:
+        return POLICIES[name]
+    function: Callable[..., Policy] = _plug_in(name).load()
+    return function
+
+
+def _plug_in(name: str) -> EntryPoint:
     points = {point.name: point for point in entry_points(group=PLUG_INS)}
     if name not in points:
         known = (*POLICIES, *points)
@@ -106,7 +125,7 @@ def policy_named(name: str, env: "HopEnv", options: Mapping[str, Any] | None = N
             f"policy must be one of {', '.join(known)}, or module:function for your own, "
             f"got {name!r}{did_you_mean(name, known)}"
         )
-    return _from_plug_in(points[name], env, options)
+    return points[name]
 
 
 def _from_plug_in(point: EntryPoint, env: "HopEnv", options: dict[str, Any]) -> "Policy":

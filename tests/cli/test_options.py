@@ -1,5 +1,6 @@
 """Options generated from dataclasses: names, types, defaults, help, and what is refused."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -8,7 +9,8 @@ import typer
 from msgspec import Meta
 from typer.testing import CliRunner, Result
 
-from hopgym.cli.app import typer_of
+from hopgym.arguments import policy_options
+from hopgym.cli.app import app, typer_of
 from hopgym.cli.options import field_docstrings, options_of, takes_options
 from hopgym.errors import ArgumentError
 
@@ -139,3 +141,22 @@ def test_other_defaults_and_unknown_tables() -> None:
     assert seed.shown_default == "m"
     with pytest.raises(AssertionError, match="has no tables"):
         options_of(Settings, tables={"env": "inner"})
+
+
+def test_entries_of_a_policys_options() -> None:
+    args = ["--llm.extra.top_k", "5", "id", "--llm.extra.min-p", "0.1", "--llm.model=m", "--x", "1"]
+    remaining, options = policy_options(args, "llm")
+    assert remaining == ["id", "--x", "1"]
+    assert options == {"extra": {"top_k": 5, "min-p": 0.1}, "model": "m"}
+    assert policy_options(["--Own.a.b", "1"], "my.module:Own")[1] == {"a": {"b": 1}}
+
+
+def test_list_prints_the_options_of_a_policy() -> None:
+    result = CliRunner().invoke(app, ["list", "--policy", "llm"])
+    assert result.exit_code == 0
+    assert "--llm.max_tokens" in result.stdout and "512" in result.stdout
+    rows = json.loads(CliRunner().invoke(app, ["list", "--policy", "llm", "--json"]).stdout)
+    assert {"option": "--llm.stop", "type": "bool", "default": "true"}.items() <= rows[8].items()
+    assert "has no options" in CliRunner().invoke(app, ["list", "--policy", "oracle"]).stdout
+    result = CliRunner().invoke(app, ["list", "--policy", "orcale"])
+    assert result.exit_code == 2 and "did you mean 'oracle'" in result.stderr

@@ -15,12 +15,12 @@ from hopgym_agents.cli.audit_table import (
     unparsed_lines,
 )
 from hopgym_agents.judging.run import JudgeResult, judge_run
-from hopgym_agents.options import LLMOptions, generator_from
+from hopgym_agents.options import EPISODE_OPTIONS, LLMOptions, generator_from
 from hopgym_agents.prompts import style_named
 
 _DEFAULTS = {"temperature": 0.0}
 
-OPTIONS = options_of(LLMOptions, "llm", "The judge", defaults=_DEFAULTS)
+OPTIONS = options_of(LLMOptions, "llm", "The judge", defaults=_DEFAULTS, hidden=EPISODE_OPTIONS)
 """The options of the model that judges."""
 
 
