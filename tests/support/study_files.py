@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hopgym_agents.studies.reading import read_study
+from hopgym_agents.studies.spec import read_study
 
 TEXT = """
 title = "T"

@@ -23,7 +23,7 @@ from hopgym.cli.display import (
 from hopgym.cli.options import takes_arguments
 from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.runs.line_file import lock, unlock
-from hopgym_agents.studies.plan import Job, plan
+from hopgym_agents.studies.plan import Job, JobKind, plan_jobs
 from hopgym_agents.studies.spec import Study
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def study(
     again. Files that suites name are given as --NAME FILE; a suite without its
     file is told as not run.
     """
-    from hopgym_agents.studies.reading import read_study
+    from hopgym_agents.studies.spec import read_study
 
     found = read_study(file, quick=quick, models=_models(model or []))
     files = _files(ctx.args, found)
-    work = plan(found, files)
+    work = plan_jobs(found, files)
     from hopgym_agents.studies.checking import check_jobs
 
     check_jobs(work)
@@ -98,11 +98,11 @@ def _files(words: list[str], found: Study) -> dict[str, str]:
 
 
 def _dry_run(work: tuple[Job, ...], as_json: bool) -> None:
-    from hopgym_agents.studies.checking import prepare_all
+    from hopgym_agents.studies.checking import prepare_runs
 
-    runs = sum(job.kind == "train" for job in work)
+    runs = sum(job.kind is JobKind.TRAIN for job in work)
     with progress("training runs prepared", runs) as advance:
-        checked = prepare_all(work, lambda done, total: advance(1))
+        checked = prepare_runs(work, lambda done, total: advance(1))
     if as_json:
         rows = [{"name": j.name, "kind": j.kind, "needs": list(j.needs.values())} for j in work]
         print_json({"jobs": rows})
@@ -125,21 +125,21 @@ def _run(
 ) -> None:
     from hopgym_agents.cli.study_progress import Board
     from hopgym_agents.studies.pool import Schedule, run_jobs
-    from hopgym_agents.studies.report import write_results
-    from hopgym_agents.studies.store import Kept
+    from hopgym_agents.studies.report import write_report
+    from hopgym_agents.studies.store import StudyStore
 
-    kept = Kept(folder, work)
-    results = {job.name: result for job in work if (result := kept.read(job)) is not None}
+    store = StudyStore(folder, work)
+    results = {job.name: result for job in work if (result := store.read(job)) is not None}
     schedule = Schedule(work, results)
     if results:
         say(f"{len(results):,} of {len(work):,} jobs are done from before.")
     stopped = False
     try:
         with Board(len(work), len(results)) as board:
-            run_jobs(schedule, kept, board, processes=processes)
+            run_jobs(schedule, store, board, processes=processes)
     except KeyboardInterrupt:
         stopped = True
-    written = write_results(
+    written = write_report(
         found, work, schedule.results, schedule.failed, folder, command=this_command(ctx)
     )
     if as_json:

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from hopgym.cli.display import console, say
-from hopgym_agents.studies.plan import Job
+from hopgym_agents.studies.plan import Job, JobKind
 
 _LINE_EVERY = 15.0
 
@@ -41,7 +41,7 @@ class Board:
         if self._bars:
             self._bars.stop()
 
-    def begin(self, job: Job) -> None:
+    def start(self, job: Job) -> None:
         """Show that a job has begun."""
         self._began[job.name] = self._told[job.name] = time.monotonic()
         if self._bars:
@@ -56,15 +56,15 @@ class Board:
             of = f" of {total:,}" if total else ""  # A run that only a limit ends has no total.
             say(f"{job.name}: {done:,}{of}", style="quiet")
 
-    def end(self, job: Job, why: str) -> None:
+    def finish(self, job: Job, error: str) -> None:
         """Show that a job has ended, and why it failed if it did."""
         self._done += 1
         if self._bars:
             self._bars.remove_task(self._tasks.pop(job.name))
             self._bars.advance(self._all)
-        if why:
-            say(f"{job.name}: {why}", style="error")
-        elif not self._bars or job.kind == "train":
+        if error:
+            say(f"{job.name}: {error}", style="error")
+        elif not self._bars or job.kind is JobKind.TRAIN:
             took = time.monotonic() - self._began[job.name]
             say(f"[{self._done:,}/{self._jobs:,}] {job.name}, {took:.0f} s", style="quiet")
 

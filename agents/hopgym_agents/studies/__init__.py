@@ -1,4 +1,5 @@
-"""Studies: grids of training runs with their evaluations, from one file to one report.
+"""Studies: grids of training runs and their evaluations, from a TOML file to a report.
 
-In: a study file. Out: resumable runs in one folder, tables with intervals and learning curves.
+A study is stored in one folder and can be resumed. Its report has tables with intervals, and
+learning curves.
 """

@@ -1,7 +1,7 @@
-"""What can be known to go wrong with a study before it begins.
+"""Checks a study before it starts, so that no job fails for a reason that could be known before.
 
-In: its jobs. Out: nothing, or an error that says what is wrong with which part. The dry run also
-prepares each training run, on a model and episodes that are made for it in a passing folder.
+`check_jobs` checks names and arguments. `prepare_runs`, the dry run, also prepares each training
+run, on models and episodes created for it in a temporary folder.
 """
 
 import json
@@ -13,109 +13,120 @@ from pathlib import Path
 from typing import Any
 
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean, require
+from hopgym.policies.registry import policy_named
 from hopgym.registry.lookup import make
-from hopgym_agents.studies.jobs import Result, Tell, Work, do, train_options
-from hopgym_agents.studies.plan import Job
+from hopgym_agents.data.filtering import FILTERS
+from hopgym_agents.modeling.trainable import check_name
+from hopgym_agents.options import read_options
+from hopgym_agents.studies.jobs import JobInput, JobResult, ReportProgress, run_job, train_options
+from hopgym_agents.studies.plan import Job, JobKind
 from hopgym_agents.studies.spec import START
+from hopgym_agents.training.setup import silence_libraries
 
-_FEW = 64
-"""Tasks of a made collection: enough states for a batch of the usual size."""
-_CHECKED = ("env", "kwargs", "policy", "method", "n", "tasks", "first")
+_MAX_TASKS = 64
+"""Tasks of a collection in the dry run: enough states for a batch of the usual size."""
+_CHECKED_ARGUMENTS = ("env", "kwargs", "policy", "method", "n", "tasks", "first")
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
-    """Raise unless methods, environments and policies of all jobs are there.
+    """Raise unless the methods, environments, policies and filters of all jobs exist.
 
     Raises:
-        ArgumentError: That names the job.
+        ArgumentError: On the first problem; it names the job.
     """
-    seen: set[str] = set()
+    checked: set[str] = set()
     for job in jobs:
-        asked = job.arguments
-        # Every suite is asked for again for each model.
-        key = json.dumps([asked.get(name) for name in _CHECKED])
-        if key not in seen or job.kind in ("given", "train"):
-            seen.add(key)
-            with _naming(job):
-                _check(job)
+        # Many jobs share what is checked: each model, for example, is evaluated on every suite.
+        key = json.dumps([job.arguments.get(name) for name in _CHECKED_ARGUMENTS])
+        if key not in checked or job.kind in (JobKind.MODEL, JobKind.TRAIN):
+            checked.add(key)
+            with _errors_name(job):
+                _check_job(job)
 
 
-def prepare_all(jobs: Sequence[Job], tell: Tell) -> int:
-    """Prepare every training run as far as that goes before it begins; return how many there are.
+def prepare_runs(jobs: Sequence[Job], report: ReportProgress) -> int:
+    """Prepare every training run without training; return how many runs were prepared.
+
+    Runs that differ only in their seed are prepared once.
 
     Raises:
-        ArgumentError: On the first that cannot be prepared; it names the job.
+        ArgumentError: On the first run that cannot be prepared; it names the job.
     """
     from hopgym_agents.training.config import read_config
     from hopgym_agents.training.registry import METHODS
-    from hopgym_agents.training.setup import silence_libraries
 
     silence_libraries()
-    # Seeds differ in nothing that could go wrong.
-    runs = list({_unseeded(job): job for job in jobs if job.kind == "train"}.values())
+    runs = {_without_seed(job): job for job in jobs if job.kind is JobKind.TRAIN}
     with tempfile.TemporaryDirectory() as folder:
-        results: dict[str, Result] = {}
-        for job in jobs:
-            if job.kind in ("given", "tiny", "collect"):
-                with _naming(job):
-                    made = _smaller(job)
-                    results[job.name] = do(Work(made, {}, Path(folder) / str(len(results))), _mute)
-            elif job.kind == "keep":
-                results[job.name] = results[job.needs["run"]]
-            elif job.kind == "train":
-                # A trained model is of the same make as the one it was trained from.
-                results[job.name] = results[job.needs["model"]]
-            elif job.kind == "choose":
-                results[job.name] = {"values": job.arguments["values"][0]}
-        for number, job in enumerate(runs, start=1):
-            needed = {role: results[name] for role, name in job.needs.items()}
-            work = Work(job, needed, Path(folder) / f"run{number}")
-            with _naming(job):
+        results = _substitute_results(jobs, Path(folder))
+        for number, job in enumerate(runs.values(), start=1):
+            needs = {role: results[name] for role, name in job.needs.items()}
+            work = JobInput(job, needs, Path(folder) / f"run{number}")
+            with _errors_name(job):
                 METHODS[job.arguments["method"]](read_config(train_options(work)))
-            tell(number, len(runs))
+            report(number, len(runs))
     return len(runs)
 
 
+def _substitute_results(jobs: Sequence[Job], folder: Path) -> dict[str, JobResult]:
+    """Return results to prepare training runs with, without training or evaluating anything."""
+    results: dict[str, JobResult] = {}
+    for job in jobs:
+        match job.kind:
+            case JobKind.MODEL | JobKind.TINY_MODEL | JobKind.COLLECT:
+                with _errors_name(job):
+                    work = JobInput(_reduced(job), {}, folder / str(len(results)))
+                    results[job.name] = run_job(work, _ignore_progress)
+            case JobKind.FILTER:
+                results[job.name] = results[job.needs["run"]]
+            case JobKind.TRAIN:
+                # A trained model has the architecture of the model that it was trained from.
+                results[job.name] = results[job.needs["model"]]
+            case JobKind.CHOOSE:
+                results[job.name] = {"values": job.arguments["values"][0]}
+    return results
+
+
 @contextmanager
-def _naming(job: Job) -> Iterator[None]:
-    """Put the name of a job before what goes wrong in the block."""
+def _errors_name(job: Job) -> Iterator[None]:
+    """Prefix the errors of the block with the name of a job."""
     try:
         yield
     except HopgymError as error:
         raise ArgumentError(f"{job.name}: {error}") from error
 
 
-def _check(job: Job) -> None:
-    from hopgym.policies.registry import policy_named
-    from hopgym_agents.data.filtering import FILTERS
-    from hopgym_agents.modeling.trainable import check_name
-    from hopgym_agents.options import read_options
+def _check_job(job: Job) -> None:
     from hopgym_agents.training.config import read_config
 
-    asked = job.arguments
-    if job.kind == "train":
-        _check_method(asked["method"])
-        read_config({**asked["options"], "model": START, "out": START})  # its names and values
-    elif job.kind == "keep":
-        names = ", ".join(FILTERS)
-        require(asked["filter"] in FILTERS, "collect.keep", f"one of {names}", asked["filter"])
-    elif job.kind == "given":
-        options = read_options(asked["options"])
-        if options.generator == "local":
-            check_name(options.model)
-    elif job.kind in ("collect", "evaluate"):
-        env = make(asked["env"], asked["kwargs"])
-        env.source[0]  # of a world that cannot give its questions, nothing is known before
-        _check_count(asked, len(env.source))
-        if asked["policy"] not in ("llm", START):
-            policy_named(asked["policy"], env, asked.get("options", {}))
+    arguments = job.arguments
+    match job.kind:
+        case JobKind.TRAIN:
+            _check_method(arguments["method"])
+            # Model and folder do not exist yet; any text will do to check the other options.
+            read_config({**arguments["options"], "model": START, "out": START})
+        case JobKind.FILTER:
+            names = ", ".join(FILTERS)
+            name = arguments["filter"]
+            require(name in FILTERS, "collect.filter", f"one of {names}", name)
+        case JobKind.MODEL:
+            options = read_options(arguments["options"])
+            if options.generator == "local":
+                check_name(options.model)
+        case JobKind.COLLECT | JobKind.EVALUATE:
+            env = make(arguments["env"], arguments["kwargs"])
+            env.source[0]  # Raises if the world cannot generate its questions.
+            _check_count(arguments, len(env.source))
+            if arguments["policy"] not in ("llm", START):
+                policy_named(arguments["policy"], env, arguments.get("options", {}))
 
 
-def _check_count(asked: Mapping[str, Any], there: int) -> None:
-    first, expected = asked.get("first", 0), f"at most the {there:,} tasks of {asked['env']}"
-    wanted = asked.get("n") or asked.get("tasks") or 0
-    name = "n" if "n" in asked else "first + tasks" if first else "tasks"
-    require(first + wanted <= there, name, f"{expected} with these arguments", first + wanted)
+def _check_count(arguments: Mapping[str, Any], available: int) -> None:
+    first = arguments.get("first", 0)
+    count = arguments.get("n") or arguments.get("tasks") or 0
+    name = "n" if "n" in arguments else "first + tasks" if first else "tasks"
+    expected = f"at most the {available:,} tasks of {arguments['env']} with these arguments"
+    require(first + count <= available, name, expected, first + count)
 
 
 def _check_method(name: str) -> None:
@@ -126,19 +137,19 @@ def _check_method(name: str) -> None:
         raise ArgumentError(f"method must be one of {', '.join(METHODS)}, got {name!r}{hint}")
 
 
-def _smaller(job: Job) -> Job:
-    """Return a collection of few episodes, of the oracle where a model is to play; others as is."""
-    if job.kind != "collect":
+def _reduced(job: Job) -> Job:
+    """Return a collection with few episodes, by the oracle instead of a model; other jobs as is."""
+    if job.kind is not JobKind.COLLECT:
         return job
-    few: Mapping[str, Any] = {"tasks": min(_FEW, job.arguments["tasks"]), "samples": 1}
+    changes: dict[str, Any] = {"tasks": min(_MAX_TASKS, job.arguments["tasks"]), "samples": 1}
     if job.arguments["policy"] == START:
-        few = {**few, "policy": "oracle", "options": {}}
-    return replace(job, arguments={**job.arguments, **few}, needs={})
+        changes |= {"policy": "oracle", "options": {}}
+    return replace(job, arguments={**job.arguments, **changes}, needs={})
 
 
-def _unseeded(job: Job) -> str:
+def _without_seed(job: Job) -> str:
     return json.dumps([{**job.arguments, "seed": 0}, sorted(job.needs)], default=list)
 
 
-def _mute(done: int, total: int) -> None:
-    """Tell nobody."""
+def _ignore_progress(done: int, total: int) -> None:
+    pass

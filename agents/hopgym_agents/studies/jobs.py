@@ -1,252 +1,272 @@
-"""What a worker does: models, episodes, training runs, evaluations, one job at a time.
+"""Runs the jobs of a study: models, episodes, training runs and evaluations.
 
-In: a job, the results of those that it needs, the study's folder. Out: its result as plain JSON.
-Killed at any point, the same job goes on with what its files hold.
+A job gets the results of the jobs that it needs and returns its own result as plain JSON. A job
+that was killed resumes from its files when it is run again.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hopgym.env import HopEnv
 from hopgym.errors import DataError
-from hopgym_agents.studies.plan import Job, nested
+from hopgym.evaluation import METRICS as ALL_METRICS
+from hopgym.evaluation import evaluate, score_episode
+from hopgym.evaluation.progress import MAX_LEADING_ERRORS
+from hopgym.policies.registry import policy_named
+from hopgym.policy import Policy
+from hopgym.registry.lookup import make
+from hopgym.rollout import run_episodes
+from hopgym.runs.reader import Episodes, Run
+from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
+from hopgym.tasks import TaskSource
+from hopgym.trajectory import ERROR_REASONS, Trajectory
+from hopgym_agents.data.filtering import (
+    FILTERS,
+    EpisodeLabel,
+    label_episodes,
+    sample_episodes,
+    select_episodes,
+)
+from hopgym_agents.modeling.saving import merge_adapter
+from hopgym_agents.modeling.tiny import make_tiny
+from hopgym_agents.studies.plan import Job, JobKind, nest_options
 from hopgym_agents.studies.spec import START
 from hopgym_agents.training.recipes import merged
+from hopgym_agents.training.setup import silence_libraries
 
-if TYPE_CHECKING:
-    from hopgym.env import HopEnv
-    from hopgym.policy import Policy
+JobResult = dict[str, Any]
+"""Result of a job; plain JSON."""
+ReportProgress = Callable[[int, int], None]
+"""Called with how many units of a job are done, and how many there are (0 if unknown)."""
 
-Result = dict[str, Any]
-Tell = Callable[[int, int], None]
-"""Told how much of how much is done."""
-
-SLOTS = 64
 METRICS = ("success", "f1", "supported", "process_accuracy", "steps", "malformed", "repeat")
-"""Of `hopgym.evaluation.METRICS`, those that are kept of every task."""
+"""The metrics of `hopgym.evaluation.METRICS` that results hold for every task."""
+_SLOTS = 64
 _SAMPLING = {"temperature": 1.0, "max_tokens": 64}
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """A job with what it takes to do it."""
+class JobInput:
+    """A job with everything that it takes to run it."""
 
     job: Job
-    results: Mapping[str, Result]
-    """Of the jobs that it needs, by what for."""
+    results: Mapping[str, JobResult]
+    """Results of the jobs that it needs, by role."""
     path: Path
-    """Where its files go, without a suffix; no other job has the same."""
+    """Where its files go, without a suffix; unique to the job."""
+
+    @property
+    def episodes_file(self) -> Path:
+        """Trajectory file of the job."""
+        return self.path.with_name(f"{self.path.name}.jsonl")
 
 
-def do(work: Work, tell: Tell) -> Result:
-    """Do a job and return its result.
+def run_job(work: JobInput, report: ReportProgress) -> JobResult:
+    """Run a job and return its result.
 
     Raises:
-        HopgymError: On whatever keeps it from being done.
+        HopgymError: If the job fails.
     """
-    return KINDS[work.job.kind](work, tell)
+    return _RUNNERS[work.job.kind](work, report)
 
 
-def _given(work: Work, tell: Tell) -> Result:
+def score_by_task(episodes: Iterable[Trajectory], source: TaskSource) -> JobResult:
+    """Return the metrics of finished episodes by task, and the official metrics if there are any.
+
+    Args:
+        episodes: An iterable that can be read twice.
+        source: The source of their tasks.
+    """
+    tasks = {}
+    for trajectory in episodes:
+        if trajectory.reason not in ERROR_REASONS:
+            scored = score_episode(trajectory, source)
+            ratios = {name: ALL_METRICS[name](scored) for name in METRICS}
+            tasks[trajectory.task_id] = {"hops": scored.task.question.hop_count, **ratios}
+    evaluation = evaluate(episodes, source)
+    official = source.printed(evaluation.official) if source.has_script else {}
+    unit = "percent" if source.percent else "shares of 1"
+    return {"tasks": tasks, "errors": evaluation.errors, "official": dict(official), "unit": unit}
+
+
+def train_options(work: JobInput) -> dict[str, Any]:
+    """Return all options of a training run."""
+    arguments = work.job.arguments
+    options = dict(arguments["options"])
+    if "choice" in work.results:
+        options = merged(options, nest_options(work.results["choice"]["values"]))
+    if "run" in work.results:
+        options["run"] = work.results["run"]["run"]
+    start = work.results["model"]
+    model = start.get("merged", start["options"]["model"])
+    return {**options, "model": model, "out": str(work.path), "seed": arguments["seed"]}
+
+
+def _name_model(work: JobInput, report: ReportProgress) -> JobResult:
     return {"options": dict(work.job.arguments["options"])}
 
 
-def _tiny(work: Work, tell: Tell) -> Result:
-    from hopgym_agents.modeling.tiny import make_tiny
-
-    shutil.rmtree(work.path, ignore_errors=True)  # of a job that was killed
-    made = make_tiny(work.path, **work.job.arguments)
-    return {"options": {"generator": "local", "model": made.path}, "parameters": made.parameters}
+def _create_tiny_model(work: JobInput, report: ReportProgress) -> JobResult:
+    shutil.rmtree(work.path, ignore_errors=True)  # A killed job may have left half a model.
+    model = make_tiny(work.path, **work.job.arguments)
+    return {"options": {"generator": "local", "model": model.path}, "parameters": model.parameters}
 
 
-def _collect(work: Work, tell: Tell) -> Result:
-    from hopgym.registry.lookup import make
-    from hopgym.runs.trajectory_file import read_trajectories
-    from hopgym_agents.data.filtering import FILTERS, label_episodes, select_episodes
-
-    asked = work.job.arguments
-    env = make(asked["env"], asked["kwargs"])
-    if asked["policy"] == START:
-        options = {**work.results["model"]["options"], **_SAMPLING, **asked["options"]}
+def _collect(work: JobInput, report: ReportProgress) -> JobResult:
+    arguments = work.job.arguments
+    env = make(arguments["env"], arguments["kwargs"])
+    if arguments["policy"] == START:
+        options = {**work.results["model"]["options"], **_SAMPLING, **arguments["options"]}
         policy = _policy("llm", env, options)
     else:
-        policy = _policy(asked["policy"], env, asked["options"])
-    file = work.path.with_name(f"{work.path.name}.jsonl")
-    indices = range(asked["first"], min(asked["first"] + asked["tasks"], len(env.source)))
-    _play(env, policy, indices, file, tell, samples=asked["samples"], seed=asked["seed"])
-    labels = [each for each in label_episodes(read_trajectories(file)) if each is not None]
-    passed = {name: len(select_episodes(labels, name)) for name in FILTERS}
-    return {"run": str(file), "passed": passed}
+        policy = _policy(arguments["policy"], env, arguments["options"])
+    file = work.episodes_file
+    first = arguments["first"]
+    indices = range(first, min(first + arguments["tasks"], len(env.source)))
+    _play(
+        env,
+        policy,
+        indices,
+        file,
+        report,
+        samples=arguments["samples"],
+        seed=arguments["seed"],
+    )
+    labels = _labels(file)
+    passing = {name: len(select_episodes(labels, name)) for name in FILTERS}
+    return {"run": str(file), "passing": passing}
 
 
-def _keep(work: Work, tell: Tell) -> Result:
-    """Keep as many episodes that pass a filter as pass any of them."""
-    from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
-    from hopgym_agents.data.filtering import label_episodes, sample_episodes
-
-    run, file = Path(work.results["run"]["run"]), work.path.with_name(f"{work.path.name}.jsonl")
-    labels = [each for each in label_episodes(read_trajectories(run)) if each is not None]
-    drawn = sample_episodes(labels, work.job.arguments["filter"], seed=work.job.arguments["seed"])
-    keys = {each.key for each in drawn}
-    file.unlink(missing_ok=True)  # of a job that was killed
+def _filter(work: JobInput, report: ReportProgress) -> JobResult:
+    """Write as many episodes that pass the filter as pass any filter."""
+    run = Path(work.results["run"]["run"])
+    arguments = work.job.arguments
+    selected = sample_episodes(_labels(run), arguments["filter"], seed=arguments["seed"])
+    keys = {label.key for label in selected}
+    file = work.episodes_file
+    file.unlink(missing_ok=True)  # A killed job may have left some episodes.
     with TrajectoryWriter(file, read_header(run)) as writer:
         for episode in read_trajectories(run):
             if episode.key in keys:
                 writer.write(episode)
-    return {"run": str(file), "kept": len(keys)}
+    return {"run": str(file), "episodes": len(keys)}
 
 
-def _train(work: Work, tell: Tell) -> Result:
+def _labels(file: Path) -> list[EpisodeLabel]:
+    return [label for label in label_episodes(read_trajectories(file)) if label is not None]
+
+
+def _train(work: JobInput, report: ReportProgress) -> JobResult:
     from hopgym_agents.training.config import read_config
     from hopgym_agents.training.loop import train
     from hopgym_agents.training.registry import METHODS
     from hopgym_agents.training.result import play_options
-    from hopgym_agents.training.setup import silence_libraries
 
     silence_libraries()
     config = read_config(train_options(work))
     prepare = METHODS[work.job.arguments["method"]]
 
     def show(total: int, done: int) -> Callable[[int], None]:
-        at = done
+        position = done
 
         def advance(count: int) -> None:
-            nonlocal at
-            at += count
-            tell(at, total)
+            nonlocal position
+            position += count
+            report(position, total)
 
         return advance
 
     trained = train(prepare(config), show)
     options = play_options(config, trained.model)
-    # One job writes it: those that start from an adapter could not share the work of merging it.
-    merged_in = _merged(work, options) if work.job.who == START else {}
-    return {
+    result = {
         "options": options,
-        **merged_in,
         "progress": str(Path(config.out) / "progress.jsonl"),
         "spent": trained.spent.to_dict(),
         "steps": trained.steps,
         "ended_by": trained.ended_by,
     }
+    # Merged once here, as the runs that start from an adapter could not share a merged copy.
+    if work.job.subject == START and "adapter" in options:
+        result["merged"] = _merge(options, work.path / "merged")
+    return result
 
 
-def train_options(work: Work) -> dict[str, Any]:
-    """Return all options of a training run."""
-    asked, results = work.job.arguments, work.results
-    options = dict(asked["options"])
-    if "choice" in results:
-        options = merged(options, nested(results["choice"]["values"]))
-    if "run" in results:
-        options["run"] = results["run"]["run"]
-    start = results["model"]
-    model = start.get("merged", start["options"]["model"])
-    return {**options, "model": model, "out": str(work.path), "seed": asked["seed"]}
-
-
-def _merged(work: Work, options: Mapping[str, str]) -> Result:
-    """Return the folder of a trained adapter merged into its base, for runs that start from it."""
-    from hopgym_agents.modeling.saving import merge_adapter
-
-    if "adapter" not in options:
-        return {}
-    folder = work.path / "merged"
-    shutil.rmtree(folder, ignore_errors=True)  # of a job that was killed
+def _merge(options: Mapping[str, str], folder: Path) -> str:
+    """Merge a trained adapter into its base; return the folder of the merged model."""
+    shutil.rmtree(folder, ignore_errors=True)  # A killed job may have left half a model.
     merge_adapter(options["model"], options["adapter"], folder)
-    return {"merged": str(folder)}
+    return str(folder)
 
 
-def _choose(work: Work, tell: Tell) -> Result:
+def _choose(work: JobInput, report: ReportProgress) -> JobResult:
+    """Choose the values with the highest success; the first ones if there is a tie."""
     values = work.job.arguments["values"]
-    found = [work.results[str(number)] for number in range(len(values))]
-    shares = [success_of(each) for each in found]
-    best = shares.index(max(shares))
-    return {"values": values[best], "tried": list(zip(values, shares, strict=True))}
+    rates = [_success_rate(work.results[str(number)]) for number in range(len(values))]
+    best = rates.index(max(rates))
+    return {"values": values[best], "candidates": list(zip(values, rates, strict=True))}
 
 
-def _evaluate(work: Work, tell: Tell) -> Result:
-    from hopgym.registry.lookup import make
-    from hopgym.runs.reader import Episodes, Run
-
-    asked = work.job.arguments
-    env = make(asked["env"], asked["kwargs"])
-    options = {**work.results["model"]["options"], **asked["options"]} if work.results else {}
-    policy = _policy(asked["policy"], env, options)
-    tasks = min(asked["n"] or len(env.source), len(env.source))
-    file = work.path.with_name(f"{work.path.name}.jsonl")
-    _play(env, policy, range(tasks), file, tell)
-    return {"file": str(file), **figures_of(Episodes(Run(work.job.who, tasks, file)), env.source)}
+def _success_rate(evaluation: JobResult) -> float:
+    successes: list[float] = [task["success"][0] for task in evaluation["tasks"].values()]
+    return sum(successes) / max(1, len(successes))
 
 
-def figures_of(episodes: Any, source: Any) -> Result:
-    """Return what finished episodes come to: by task, and by the official script where one is.
-
-    Args:
-        episodes: Trajectories, read twice.
-        source: Of their tasks.
-    """
-    from hopgym.evaluation import METRICS as MEASURES
-    from hopgym.evaluation import evaluate, score_episode
-    from hopgym.trajectory import ERROR_REASONS
-
-    tasks = {}
-    for trajectory in episodes:
-        if trajectory.reason not in ERROR_REASONS:
-            scored = score_episode(trajectory, source)
-            ratios = {name: MEASURES[name](scored) for name in METRICS}
-            tasks[trajectory.task_id] = {"hops": scored.task.question.hop_count, **ratios}
-    found = evaluate(episodes, source)
-    official = source.printed(found.official) if source.has_script else {}
-    unit = "percent" if source.percent else "shares of 1"
-    return {"tasks": tasks, "errors": found.errors, "official": dict(official), "unit": unit}
+def _evaluate(work: JobInput, report: ReportProgress) -> JobResult:
+    arguments = work.job.arguments
+    env = make(arguments["env"], arguments["kwargs"])
+    options = {}
+    if "model" in work.results:
+        options = {**work.results["model"]["options"], **arguments["options"]}
+    policy = _policy(arguments["policy"], env, options)
+    tasks = min(arguments["n"] or len(env.source), len(env.source))
+    file = work.episodes_file
+    _play(env, policy, range(tasks), file, report)
+    episodes = Episodes(Run(work.job.subject, tasks, file))
+    return {"episodes_file": str(file), **score_by_task(episodes, env.source)}
 
 
-def success_of(evaluated: Result) -> float:
-    """Return the share of tasks that were answered rightly."""
-    right: list[float] = [each["success"][0] for each in evaluated["tasks"].values()]
-    return sum(right) / max(1, len(right))
-
-
-def _policy(name: str, env: "HopEnv", options: Mapping[str, Any]) -> "Policy":
-    from hopgym.policies.registry import policy_named
-
+def _policy(name: str, env: HopEnv, options: Mapping[str, Any]) -> Policy:
     if options.get("generator") == "local":
-        from hopgym_agents.training.setup import silence_libraries
-
         silence_libraries()
     return policy_named(name, env, options)
 
 
 def _play(
-    env: "HopEnv", policy: "Policy", indices: range, file: Path, tell: Tell, **how: Any
+    env: HopEnv,
+    policy: Policy,
+    indices: range,
+    file: Path,
+    report: ReportProgress,
+    *,
+    samples: int = 1,
+    seed: int = 0,
 ) -> None:
-    """Play what a file lacks into it."""
-    from hopgym.evaluation.progress import MAX_LEADING_ERRORS
-    from hopgym.rollout import run_episodes
-    from hopgym.trajectory import ERROR_REASONS
-
+    """Play the episodes that a file does not hold yet."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    total, failed = len(indices) * how.get("samples", 1), 0
-    playing = run_episodes(env, policy, indices, slots=SLOTS, out=file, **how)
-    for done, trajectory in enumerate(playing, start=1):
-        tell(done, total)
-        failed += trajectory.reason in ERROR_REASONS
-        if failed == done >= min(MAX_LEADING_ERRORS, total):
+    total = len(indices) * samples
+    errors = 0
+    episodes = run_episodes(
+        env, policy, indices, slots=_SLOTS, out=file, samples=samples, seed=seed
+    )
+    for done, trajectory in enumerate(episodes, start=1):
+        report(done, total)
+        errors += trajectory.reason in ERROR_REASONS
+        if errors == done >= min(MAX_LEADING_ERRORS, total):
             raise DataError(
-                f"expected episodes, got errors of the policy alone: {trajectory.error}; mend what "
-                "that names, then give the same command again"
+                f"expected episodes, got only errors of the policy: {trajectory.error}; fix what "
+                "that names, then run the same command again"
             )
 
 
-KINDS: Mapping[str, Callable[[Work, Tell], Result]] = {
-    "given": _given,
-    "tiny": _tiny,
-    "collect": _collect,
-    "keep": _keep,
-    "train": _train,
-    "choose": _choose,
-    "evaluate": _evaluate,
+_RUNNERS: Mapping[JobKind, Callable[[JobInput, ReportProgress], JobResult]] = {
+    JobKind.MODEL: _name_model,
+    JobKind.TINY_MODEL: _create_tiny_model,
+    JobKind.COLLECT: _collect,
+    JobKind.FILTER: _filter,
+    JobKind.TRAIN: _train,
+    JobKind.CHOOSE: _choose,
+    JobKind.EVALUATE: _evaluate,
 }
-"""How jobs are done, by their kind."""

@@ -1,8 +1,7 @@
-"""The jobs of a study on several processes, in the order of what needs what.
+"""Runs the jobs of a study in parallel processes, each job once its needs are done.
 
-In: jobs, results kept from before. Out: results of all that could be done, and why the rest could
-not. Each process uses one thread: two on a busy machine wait for each other ten times as long as
-they work. What a job prints goes to a file of its own.
+Each process uses one thread: on a busy machine, threads that wait for each other made the same work
+take ten times as long. What a job prints goes to a log file of its own.
 """
 
 import os
@@ -12,239 +11,263 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Thread
-from typing import Any, Protocol
+from typing import Protocol
 
 from hopgym.errors import HopgymError
-from hopgym_agents.studies.jobs import Result, Tell, Work, do
+from hopgym_agents.studies.jobs import JobInput, JobResult, ReportProgress, run_job
 from hopgym_agents.studies.plan import Job
-from hopgym_agents.studies.store import Kept
+from hopgym_agents.studies.store import StudyStore
 
 ONE_THREAD: Mapping[str, str] = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""Variables of a worker's environment."""
-_TOLD_EVERY = 0.3
-_PATIENCE = 3.0
-"""Seconds that a process has to end by itself."""
+"""Environment variables of the worker processes."""
+_SECONDS_BETWEEN_REPORTS = 0.3
+_SECONDS_TO_EXIT = 3.0
+"""How long a process may take to exit before it is killed."""
 
 
-class Watcher(Protocol):
-    """Whoever shows how far a study is."""
+class JobMonitor(Protocol):
+    """Shows the progress of a study."""
 
-    def begin(self, job: Job) -> None:
-        """See a job begin."""
+    def start(self, job: Job) -> None:
+        """Called when a job starts."""
 
     def advance(self, job: Job, done: int, total: int) -> None:
-        """See how much of how much of it is done."""
+        """Called with how many units of a job are done; ``total`` is 0 if unknown."""
 
-    def end(self, job: Job, why: str) -> None:
-        """See it end; ``why`` it failed is empty where it did not."""
+    def finish(self, job: Job, error: str) -> None:
+        """Called when a job ends; ``error`` is empty if it succeeded."""
 
 
 class Schedule:
-    """Which jobs can be done next, and what became of the others.
+    """Decides which job can run next, and holds the results and failures of the others.
 
     Args:
-        jobs: Each behind those that it needs; the first that can be done comes first.
-        results: Of those that have been done, by name.
+        jobs: Each after the jobs that it needs; of the jobs that can run, the first runs first.
+        results: Results of the jobs that are done already, by name.
     """
 
-    def __init__(self, jobs: Sequence[Job], results: Mapping[str, Result]) -> None:
-        self.results: dict[str, Result] = dict(results)
+    def __init__(self, jobs: Sequence[Job], results: Mapping[str, JobResult]) -> None:
+        self.results: dict[str, JobResult] = dict(results)
         self.failed: dict[str, str] = {}
-        """Why, by the name of the job."""
+        """Error messages by the name of the job."""
         self._waiting = [job for job in jobs if job.name not in results]
 
     def next(self) -> Job | None:
-        """Return a job that can be begun, which is then no longer waited for; None for now."""
+        """Remove and return a job that can run now; None if there is none."""
         for job in self._waiting:
             if all(name in self.results for name in job.needs.values()):
                 self._waiting.remove(job)
                 return job
         return None
 
-    def finish(self, job: Job, result: Result) -> None:
-        """Take the result of a job."""
+    def finish(self, job: Job, result: JobResult) -> None:
+        """Store the result of a job."""
         self.results[job.name] = result
 
-    def fail(self, job: Job, why: str) -> None:
-        """Give up a job and all that need it."""
-        self.failed[job.name] = why
-        needing = [each for each in self._waiting if job.name in each.needs.values()]
-        self._waiting = [each for each in self._waiting if each not in needing]
-        for other in needing:
+    def fail(self, job: Job, error: str) -> None:
+        """Give up a job and all jobs that need it."""
+        self.failed[job.name] = error
+        dependents = [other for other in self._waiting if job.name in other.needs.values()]
+        self._waiting = [other for other in self._waiting if other not in dependents]
+        for other in dependents:
             self.fail(other, f"needs {job.name}, which failed")
 
 
-def run_jobs(schedule: Schedule, kept: Kept, watcher: Watcher, *, processes: int) -> None:
-    """Do all jobs that can be done.
+def run_jobs(schedule: Schedule, store: StudyStore, monitor: JobMonitor, *, processes: int) -> None:
+    """Run all jobs that can run.
 
     Args:
-        schedule: The jobs; it has their results afterwards.
-        kept: Where results and files go.
-        watcher: Is told of every job.
-        processes: How many are at work at a time; 0 does all in this one.
+        schedule: The jobs; holds their results afterwards.
+        store: Where results and files are stored.
+        monitor: Shows the progress of every job.
+        processes: How many jobs run at a time; 0 runs all in this process.
     """
+    runner = _JobRunner(schedule, store, monitor)
     if processes:
-        _in_processes(schedule, kept, watcher, processes)
-        return
-    while job := schedule.next():
-        watcher.begin(job)
-        tell = lambda done, total, job=job: watcher.advance(job, done, total)  # noqa: E731
-        _take(schedule, kept, watcher, job, _tried(_work(schedule, kept, job), tell))
+        runner.run_in_processes(processes)
+    else:
+        runner.run_here()
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Success:
+    result: JobResult
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: str
+    process_died: bool = False
+
+
+_Message = _Progress | _Success | _Failure
+
+
+class _JobRunner:
+    def __init__(self, schedule: Schedule, store: StudyStore, monitor: JobMonitor) -> None:
+        self._schedule = schedule
+        self._store = store
+        self._monitor = monitor
+
+    def run_here(self) -> None:
+        while job := self._schedule.next():
+            self._monitor.start(job)
+
+            def report(done: int, total: int, job: Job = job) -> None:
+                self._monitor.advance(job, done, total)
+
+            self._handle(job, _run(self._input(job), report))
+
+    def run_in_processes(self, processes: int) -> None:
+        workers: list[_Worker] = []
+        try:
+            while True:
+                idle = [worker for worker in workers if worker.job is None]
+                while (idle or len(workers) < processes) and (job := self._schedule.next()):
+                    if not idle:
+                        idle.append(_Worker())
+                        workers.append(idle[0])
+                    self._monitor.start(job)
+                    idle.pop().submit(self._input(job), self._store.log_file(job))
+                busy = [worker for worker in workers if worker.job is not None]
+                if not busy:
+                    return
+                ready = wait([worker.connection for worker in busy])
+                for worker in [worker for worker in busy if worker.connection in ready]:
+                    self._receive(worker, workers)
+        finally:
+            for worker in workers:
+                worker.stop()
+
+    def _receive(self, worker: "_Worker", workers: list["_Worker"]) -> None:
+        job = worker.job
+        assert job is not None
+        message = worker.receive()
+        if not isinstance(message, _Progress):
+            worker.job = None
+        if isinstance(message, _Failure) and message.process_died:
+            workers.remove(worker)
+        self._handle(job, message)
+
+    def _handle(self, job: Job, message: _Message) -> None:
+        match message:
+            case _Progress(done, total):
+                self._monitor.advance(job, done, total)
+            case _Success(result):
+                self._store.write(job, result)
+                self._schedule.finish(job, result)
+                self._monitor.finish(job, "")
+            case _Failure(error):
+                self._schedule.fail(job, error)
+                self._monitor.finish(job, error)
+
+    def _input(self, job: Job) -> JobInput:
+        results = {role: self._schedule.results[name] for role, name in job.needs.items()}
+        return JobInput(job, results, self._store.path(job))
 
 
 class _Worker:
-    """A process that does one job after another."""
+    """A process that runs one job after another."""
 
     def __init__(self) -> None:
         context = get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _variables(ONE_THREAD):
+        self.connection, child_connection = context.Pipe()
+        self._process = context.Process(target=_work, args=(child_connection,), daemon=True)
+        with _environment_variables(ONE_THREAD):
             self._process.start()
-        theirs.close()
+        child_connection.close()
         self.job: Job | None = None
 
-    @property
-    def connection(self) -> Connection:
-        return self._connection
+    def submit(self, work: JobInput, log: Path) -> None:
+        self.job = work.job
+        self.connection.send((work, log))
 
-    def give(self, job: Job, work: Work, log: Path) -> None:
-        self.job = job
-        self._connection.send((work, log))
-
-    def heard(self) -> tuple[str, Any]:
-        """Return what the process says: ``told``, ``result``, ``failed``, or ``gone``."""
+    def receive(self) -> _Message:
         try:
-            said: tuple[str, Any] = self._connection.recv()
-            return said
+            message: _Message = self.connection.recv()
+            return message
         except (EOFError, OSError):
             self._process.join()
             code = self._process.exitcode
-            return "gone", f"its process ended with code {code}; too little memory, perhaps"
+            error = f"its process ended with code {code}; too little memory, perhaps"
+            return _Failure(error, process_died=True)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         if self.job is None:
             with suppress(OSError):
-                self._connection.send(None)
+                self.connection.send(None)
         else:
             self._process.terminate()
-        self._process.join(_PATIENCE)
+        self._process.join(_SECONDS_TO_EXIT)
         self._process.kill()
         self._process.join()
 
 
-def _in_processes(schedule: Schedule, kept: Kept, watcher: Watcher, processes: int) -> None:
-    workers: list[_Worker] = []
+def _work(connection: Connection) -> None:
+    """Run the jobs that arrive; the main function of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent process stops this one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    Thread(target=_exit_with_parent, daemon=True).start()
+    while (submission := connection.recv()) is not None:
+        work, log = submission
+        report = _throttled(lambda done, total: connection.send(_Progress(done, total)))
+        with _output_to(log):
+            message = _run(work, report)
+        connection.send(message)
+
+
+def _run(work: JobInput, report: ReportProgress) -> _Success | _Failure:
     try:
-        while True:
-            idle = [each for each in workers if each.job is None]
-            while (idle or len(workers) < processes) and (job := schedule.next()):
-                if not idle:
-                    idle.append(_Worker())
-                    workers.append(idle[0])
-                watcher.begin(job)
-                idle.pop().give(job, _work(schedule, kept, job), kept.log(job))
-            busy = {each.connection: each for each in workers if each.job is not None}
-            if not busy:
-                return
-            for connection in wait(list(busy)):
-                worker = busy[connection]  # type: ignore[index]
-                if _hear(worker, schedule, kept, watcher) == "gone":
-                    workers.remove(worker)
-    finally:
-        for each in workers:
-            each.end()
-
-
-def _hear(worker: _Worker, schedule: Schedule, kept: Kept, watcher: Watcher) -> str:
-    """Take what a worker says; return what kind of word it is."""
-    assert worker.job is not None
-    word, value = worker.heard()
-    if word == "told":
-        watcher.advance(worker.job, *value)
-        return word
-    job, worker.job = worker.job, None
-    _take(schedule, kept, watcher, job, (word, value))
-    return word
-
-
-def _take(
-    schedule: Schedule, kept: Kept, watcher: Watcher, job: Job, said: tuple[str, Any]
-) -> None:
-    word, value = said
-    if word == "result":
-        kept.write(job, value)
-        schedule.finish(job, value)
-    else:
-        schedule.fail(job, value)
-    watcher.end(job, "" if word == "result" else value)
-
-
-def _work(schedule: Schedule, kept: Kept, job: Job) -> Work:
-    results = {role: schedule.results[name] for role, name in job.needs.items()}
-    return Work(job, results, kept.path(job))
-
-
-def _tried(work: Work, tell: Tell) -> tuple[str, Any]:
-    """Do a job; return its result, or in words why there is none."""
-    try:
-        return "result", do(work, tell)
+        return _Success(run_job(work, report))
     except HopgymError as error:
-        return "failed", str(error)
+        return _Failure(str(error))
     except Exception as error:
         traceback.print_exc()
-        return "failed", f"{type(error).__name__}: {error}"
+        return _Failure(f"{type(error).__name__}: {error}")
 
 
-def _serve(connection: Connection) -> None:
-    """Do what comes in; the life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process ends this one.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    Thread(target=_end_with_parent, daemon=True).start()
-    while (given := connection.recv()) is not None:
-        work, log = given
-        with _printing_to(log):
-            said = _tried(
-                work, _slowly(lambda done, total: connection.send(("told", (done, total))))
-            )
-        connection.send(said)
-
-
-def _end_with_parent() -> None:
-    """End this process when the first one is gone, however it went."""
+def _exit_with_parent() -> None:
+    """Exit once the parent process is gone, even if it was killed."""
     parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _slowly(tell: Tell) -> Tell:
-    """Return what tells the same, but not too often."""
+def _throttled(report: ReportProgress) -> ReportProgress:
+    """Return a function that reports progress at most every `_SECONDS_BETWEEN_REPORTS`."""
     last = 0.0
 
-    def told(done: int, total: int) -> None:
+    def throttled(done: int, total: int) -> None:
         nonlocal last
-        if time.monotonic() - last >= _TOLD_EVERY:
+        if time.monotonic() - last >= _SECONDS_BETWEEN_REPORTS:
             last = time.monotonic()
-            tell(done, total)
+            report(done, total)
 
-    return told
+    return throttled
 
 
 @contextmanager
-def _printing_to(log: Path) -> Iterator[None]:
-    """Have all that this process prints end up in a file, that of libraries in C too."""
+def _output_to(log: Path) -> Iterator[None]:
+    """Append everything that this process prints to a file, including output of C libraries."""
     with log.open("ab") as file:
-        for number in (1, 2):
-            os.dup2(file.fileno(), number)
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
     try:
         yield
     finally:
@@ -253,10 +276,10 @@ def _printing_to(log: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _variables(given: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of the environment for a process that is started inside the block."""
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
+def _environment_variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a process that is started inside the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
-"""What a study leaves: ``summary.json``, ``report.md`` and ``report.html``.
+"""Writes the report of a study: ``summary.json``, ``report.md`` and ``report.html``.
 
-In: a study, its jobs, the results there are and what failed. Out: the three files, whole after
-every run, with what is missing told as not run.
+The files are complete after every run of the study; jobs without a result are listed as not run.
 """
 
 import json
@@ -21,36 +20,38 @@ from hopgym_agents.studies.tables import (
     NOT_RUN,
     Results,
     collected_table,
+    cost_table,
+    environment_table,
     grid_table,
     pairs_table,
-    played_table,
     process_table,
-    runs_of,
-    spent_table,
+    study_figures,
     suite_table,
-    summary_of,
+    training_runs,
 )
 
-_INTERVALS = (
-    "In brackets 95 % bootstrap intervals; tasks and seeds are drawn together, and differences "
-    "are paired by both. Few seeds make intervals too narrow. guess and unknown read nothing: what "
-    "they earn is the floor. oracle is the ceiling. share plays the part of a two-sided p value: "
-    "twice the smaller of the shares of resamples with a difference of at most 0 and at least 0."
+_FILES = {"figures": "summary.json", "table": "report.md", "report": "report.html"}
+_EXPLANATION = (
+    "In brackets 95 % bootstrap intervals; tasks and seeds are resampled together, and differences "
+    "are paired by both. Few seeds make intervals too narrow. guess and unknown read nothing: "
+    "their scores are the floor. oracle is the ceiling. p is a two-sided bootstrap p value: twice "
+    "the smaller of the shares of resamples with a difference of at most 0 and at least 0."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What was written."""
+class StudyReport:
+    """The report of a study, as it was written."""
 
     paths: Mapping[str, Path]
-    """By what each is."""
+    """The files by what they are: ``figures``, ``table`` and ``report``."""
     tables: tuple[Table, ...]
-    """Of the suites."""
+    """The tables of the suites."""
     summary: Mapping[str, Any]
+    """The content of ``summary.json``."""
 
 
-def write_results(
+def write_report(
     study: Study,
     jobs: Sequence[Job],
     results: Results,
@@ -58,70 +59,76 @@ def write_results(
     folder: Path,
     *,
     command: str,
-) -> Written:
-    """Write what there is of a study into its folder.
+) -> StudyReport:
+    """Write the report of a study into its folder.
 
     Args:
         study: The study.
         jobs: All of its jobs.
-        results: Of those that have been done, by name.
-        failed: Why, by the name of the job that failed.
-        folder: Of the study.
-        command: That the study was run with.
+        results: Results of the jobs that are done, by name.
+        failed: Error messages of the jobs that failed, by name.
+        folder: Folder of the study.
+        command: The command that ran the study.
     """
-    suites, others = _suites(study, jobs, results), _others(study, jobs, results, failed)
+    suite_tables = _suite_tables(study, jobs, results)
+    other_tables = _other_tables(study, jobs, results, failed)
     summary = _summary(study, jobs, results, failed, command)
     seeds = ", ".join(map(str, study.seeds))
-    lead = f"{len(results):,} of {len(jobs):,} jobs done, seeds {seeds}. {_INTERVALS}"
+    lead = f"{len(results):,} of {len(jobs):,} jobs done, seeds {seeds}. {_EXPLANATION}"
     paths = {name: folder / file for name, file in _FILES.items()}
     _write(paths["figures"], json.dumps(summary, indent=1, ensure_ascii=False))
-    _write(paths["table"], markdown(study.title, lead, command, [*suites, *others]))
-    runs = {
-        who: [Path(results[job.name]["progress"]) for job in found if job.name in results]
-        for who, found in runs_of(study, jobs).items()
-        if who in {arm.name for arm in study.arm}
+    _write(paths["table"], format_markdown(study.title, lead, command, suite_tables + other_tables))
+    arms = {arm.name for arm in study.arm}
+    logs = {
+        subject: [Path(results[job.name]["progress"]) for job in runs if job.name in results]
+        for subject, runs in training_runs(study, jobs).items()
+        if subject in arms
     }
-    write_curves(runs, paths["report"], study.title, lead=lead, tables=suites, below=others)
-    return Written(paths, tuple(suites), summary)
+    write_curves(
+        logs, paths["report"], study.title, lead=lead, tables=suite_tables, below=other_tables
+    )
+    return StudyReport(paths, tuple(suite_tables), summary)
 
 
-def markdown(title: str, lead: str, command: str, tables: Sequence[Table]) -> str:
+def format_markdown(title: str, lead: str, command: str, tables: Sequence[Table]) -> str:
     """Return tables as a Markdown page."""
     parts = [f"# {title}", lead, f"```text\n{command}\n```"]
     for table in tables:
-        rule = ("---", *("---:" for _ in table.headings[1:]))
-        lines = [f"| {' | '.join(row)} |" for row in (table.headings, rule, *table.rows)]
-        parts += [f"## {table.title}", "\n".join(lines)] if table.rows else [f"## {table.title}"]
-        parts += [table.note] if table.note else []
+        parts.append(f"## {table.title}")
+        if table.rows:
+            rule = ("---", *("---:" for _ in table.headings[1:]))
+            rows = (table.headings, rule, *table.rows)
+            parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+        if table.note:
+            parts.append(table.note)
     return "\n\n".join(parts) + "\n"
 
 
-_FILES = {"figures": "summary.json", "table": "report.md", "report": "report.html"}
-
-
-def _suites(study: Study, jobs: Sequence[Job], results: Results) -> list[Table]:
+def _suite_tables(study: Study, jobs: Sequence[Job], results: Results) -> list[Table]:
     planned = {job.suite for job in jobs}
-    return [
-        suite_table(study, jobs, results, each.name)
-        if each.name in planned
-        else Table(f"Suite {each.name}", ("",), (), f"{NOT_RUN}: no --{each.file} FILE was given.")
-        for each in study.suite
-    ]
+    tables = []
+    for suite in study.suite:
+        if suite.name in planned:
+            tables.append(suite_table(study, jobs, results, suite.name))
+        else:
+            note = f"{NOT_RUN}: no --{suite.file} FILE was given."
+            tables.append(Table(f"Suite {suite.name}", ("",), (), note))
+    return tables
 
 
-def _others(
+def _other_tables(
     study: Study, jobs: Sequence[Job], results: Results, failed: Mapping[str, str]
 ) -> list[Table]:
-    made = [
-        spent_table(study, jobs, results),
+    tables = [
+        cost_table(study, jobs, results),
         process_table(study, jobs, results),
-        *(pairs_table(study, jobs, results, each.name) for each in study.suite),
+        *(pairs_table(study, jobs, results, suite.name) for suite in study.suite),
         grid_table(jobs, results),
         collected_table(jobs, results),
-        played_table(jobs),
+        environment_table(jobs),
         Table("Failed", ("", "why"), tuple(failed.items())),
     ]
-    return [each for each in made if each.rows]
+    return [table for table in tables if table.rows]
 
 
 def _summary(
@@ -131,17 +138,18 @@ def _summary(
     failed: Mapping[str, str],
     command: str,
 ) -> dict[str, Any]:
-    left = [job.name for job in jobs if job.name not in results]
     planned = {job.suite for job in jobs}
-    files = [each.name for each in study.suite if each.name not in planned]
     return {
         "title": study.title,
         "version": __version__,
         "command": command,
         "environment": describe_environment(),
         "study": study.to_dict(),
-        **summary_of(study, jobs, results),
-        "not_run": {"jobs": left, "suites": files},
+        **study_figures(study, jobs, results),
+        "not_run": {
+            "jobs": [job.name for job in jobs if job.name not in results],
+            "suites": [suite.name for suite in study.suite if suite.name not in planned],
+        },
         "failed": dict(failed),
     }
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from hopgym.evaluation.bootstrap import wilson
-from hopgym_agents.studies.figures import entries_of, gain_of, mean_of
 from hopgym_agents.studies.jobs import METRICS
-from hopgym_agents.studies.plan import Job, plan
-from hopgym_agents.studies.report import write_results
-from hopgym_agents.studies.tables import gain_words, share, spent_table, suite_table
+from hopgym_agents.studies.plan import Job, plan_jobs
+from hopgym_agents.studies.report import write_report
+from hopgym_agents.studies.scores import mean_score, score_difference, scores_on_suite
+from hopgym_agents.studies.tables import cost_table, format_difference, format_share, suite_table
 from tests.support.study_files import TEXT, read
 
 TASKS = 120
@@ -36,14 +36,14 @@ def evaluated(right: Right, **more: Any) -> dict[str, Any]:
 def results_of(jobs: tuple[Job, ...], skill: dict[str, Right]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for job in jobs:
-        if job.kind == "evaluate" and job.who in skill:
-            found[job.name] = evaluated(skill[job.who])
+        if job.kind == "evaluate" and job.subject in skill:
+            found[job.name] = evaluated(skill[job.subject])
         elif job.kind == "train":
             seed = {"generated_tokens": 100 * (1 + job.arguments["seed"])}
             log = {"spent": SPENT | seed, "ended_by": "generated_tokens", "steps": 4}
             found[job.name] = log | {"progress": "none.jsonl"}
         elif job.kind == "collect":
-            found[job.name] = {"passed": {"none": 20, "process": 11}}
+            found[job.name] = {"passing": {"none": 20, "process": 11}}
     return found
 
 
@@ -62,63 +62,63 @@ def study(tmp_path: Path) -> Any:
 
 
 def test_shares_and_their_intervals(study: Any) -> None:
-    jobs = plan(study)
-    entries = entries_of(jobs, results_of(jobs, SKILL), "test")
+    jobs = plan_jobs(study)
+    entries = scores_on_suite(jobs, results_of(jobs, SKILL), "test")
     one = entries["one"]
     assert (len(one.tasks), one.seeds, one.hop_counts) == (TASKS, (0, 1), [1, 2])
-    found = mean_of(one, "success")
+    found = mean_score(one, "success")
     assert found is not None
     assert found.mean == pytest.approx(0.75)
     assert 0.64 < found.low < 0.75 < found.high < 0.85
     assert found.n == 2 * TASKS
-    by_hops = [mean_of(one, "success", hops) for hops in (1, 2)]
+    by_hops = [mean_score(one, "success", hops) for hops in (1, 2)]
     assert [each.mean for each in by_hops if each] == [1.0, 0.5]
-    accuracy = mean_of(one, "process_accuracy")
+    accuracy = mean_score(one, "process_accuracy")
     assert accuracy is not None
     assert accuracy.mean == pytest.approx((1 + 2 * 0.75) / 3)
 
 
 def test_shares_that_are_the_same_for_all(study: Any) -> None:
-    jobs = plan(study)
-    oracle = entries_of(jobs, results_of(jobs, SKILL), "test")["oracle"]
-    found, steps = mean_of(oracle, "success"), mean_of(oracle, "steps")
+    jobs = plan_jobs(study)
+    oracle = scores_on_suite(jobs, results_of(jobs, SKILL), "test")["oracle"]
+    found, steps = mean_score(oracle, "success"), mean_score(oracle, "steps")
     assert found is not None and (found.low, found.high) == pytest.approx(wilson(1.0, TASKS))
-    assert share(found) == "100.0 [96.9, 100.0]"
+    assert format_share(found) == "100.0 [96.9, 100.0]"
     assert steps is not None and not steps.has_interval, "a count is no share"
-    assert share(steps).endswith(" [unknown]")
-    assert gain_words(gain_of(oracle, oracle, "success")) == "+0.0 [unknown]"
+    assert format_share(steps).endswith(" [unknown]")
+    assert format_difference(score_difference(oracle, oracle, "success")) == "+0.0 [unknown]"
 
 
 def test_seeds_that_differ_widen_the_interval(study: Any) -> None:
-    jobs = plan(study)
+    jobs = plan_jobs(study)
     results = results_of(jobs, SKILL)
-    even = mean_of(entries_of(jobs, results, "test")["one"], "success")
+    even = mean_score(scores_on_suite(jobs, results, "test")["one"], "success")
     results["test: one, seed 0"] = evaluated(lambda n: n % 2 == 0)
     results["test: one, seed 1"] = evaluated(lambda n: True)
-    uneven = mean_of(entries_of(jobs, results, "test")["one"], "success")
+    uneven = mean_score(scores_on_suite(jobs, results, "test")["one"], "success")
     assert even is not None and uneven is not None
     assert uneven.mean == even.mean == 0.75
     assert uneven.high - uneven.low > 2 * (even.high - even.low)
 
 
 def test_differences_are_paired_by_task(study: Any) -> None:
-    jobs = plan(study)
-    entries = entries_of(jobs, results_of(jobs, SKILL), "test")
-    gain = gain_of(entries["one"], entries["start"], "success")
+    jobs = plan_jobs(study)
+    entries = scores_on_suite(jobs, results_of(jobs, SKILL), "test")
+    gain = score_difference(entries["one"], entries["start"], "success")
     assert gain is not None
     assert gain.mean == pytest.approx(0.5)
     assert gain.low > 0.4, "one is right wherever the start is, which pairing knows"
-    assert gain.share < 0.01
-    nothing = gain_of(entries["one"], entries["one"], "success")
+    assert gain.p_value < 0.01
+    nothing = score_difference(entries["one"], entries["one"], "success")
     assert nothing is not None
-    assert (nothing.mean, nothing.low, nothing.high, nothing.share) == (0, 0, 0, 1)
-    floor = gain_of(entries["one"], entries["guess"], "success")
+    assert (nothing.mean, nothing.low, nothing.high, nothing.p_value) == (0, 0, 0, 1)
+    floor = score_difference(entries["one"], entries["guess"], "success")
     assert floor is not None, "what all seeds share goes with each"
     assert floor.mean == pytest.approx(0.65)
 
 
 def test_the_table_of_a_suite(study: Any) -> None:
-    jobs = plan(study)
+    jobs = plan_jobs(study)
     table = suite_table(study, jobs, results_of(jobs, SKILL), "test")
     assert [row[0] for row in table.rows] == ["guess", "start", "one", "two", "oracle"]
     assert table.headings[1:6] == ("success %", "over start", "1 hop", "2 hops", "F1")
@@ -131,7 +131,7 @@ def test_the_table_of_a_suite(study: Any) -> None:
 
 
 def test_official_figures_stand_beside(study: Any) -> None:
-    jobs = plan(study)
+    jobs = plan_jobs(study)
     results = results_of(jobs, SKILL)
     for seed, em in ((0, 40.0), (1, 50.0)):
         official = {"em": em, "f1": em + 1, "prec": 0.0}
@@ -143,12 +143,12 @@ def test_official_figures_stand_beside(study: Any) -> None:
 
 
 def test_costs_are_means_over_seeds(study: Any) -> None:
-    jobs = plan(study)
-    table = spent_table(study, jobs, results_of(jobs, {}))
+    jobs = plan_jobs(study)
+    table = cost_table(study, jobs, results_of(jobs, {}))
     assert [row[0] for row in table.rows] == ["start, stage 1", "one", "two"]
     assert table.rows[1][1:3] == ("2", "150")
     assert table.rows[1][-1] == "generated tokens"
-    assert spent_table(study, jobs, {}).rows[1][-1] == "not run"
+    assert cost_table(study, jobs, {}).rows[1][-1] == "not run"
 
 
 def test_what_is_written(tmp_path: Path) -> None:
@@ -156,10 +156,10 @@ def test_what_is_written(tmp_path: Path) -> None:
         "[quick]", '[[suite]]\nname = "real"\nfile = "hotpotqa"\nenv = "HotpotQA"\n[quick]', 1
     )
     study = read(tmp_path, text)
-    jobs = plan(study)
+    jobs = plan_jobs(study)
     results = results_of(jobs, SKILL)
     failed = {"test: greedy": "no <such> thing"}
-    written = write_results(study, jobs, results, failed, tmp_path / "out", command="hopgym study")
+    written = write_report(study, jobs, results, failed, tmp_path / "out", command="hopgym study")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["suites"]["test"]["rows"]["one"]["success"]["mean"] == 0.75
     assert summary["suites"]["test"]["pairs"][0]["success"]["mean"] == 0.25
@@ -180,5 +180,5 @@ def test_what_is_written(tmp_path: Path) -> None:
     html = (tmp_path / "out" / "report.html").read_text()
     assert "no &lt;such&gt; thing" in html
     assert set(written.paths) == {"figures", "table", "report"}
-    again = write_results(study, jobs, results, failed, tmp_path / "two", command="hopgym study")
+    again = write_report(study, jobs, results, failed, tmp_path / "two", command="hopgym study")
     assert again.paths["report"].read_text() == html

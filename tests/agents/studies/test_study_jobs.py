@@ -8,8 +8,8 @@ import pytest
 
 from hopgym.errors import ArgumentError, DataError
 from hopgym_agents.studies import pool
-from hopgym_agents.studies.plan import Job, digest, plan
-from hopgym_agents.studies.store import Kept
+from hopgym_agents.studies.plan import Job, JobKind, job_digest, plan_jobs
+from hopgym_agents.studies.store import StudyStore
 from tests.support.study_files import TEXT, read
 
 GRID = TEXT.replace(
@@ -25,27 +25,27 @@ class Silent:
         self.begun: list[str] = []
         self.ended: dict[str, str] = {}
 
-    def begin(self, job: Job) -> None:
+    def start(self, job: Job) -> None:
         self.begun.append(job.name)
 
     def advance(self, job: Job, done: int, total: int) -> None:
         pass
 
-    def end(self, job: Job, why: str) -> None:
-        self.ended[job.name] = why
+    def finish(self, job: Job, error: str) -> None:
+        self.ended[job.name] = error
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, Silent]]:
     def play(jobs: Jobs, failing: str = "") -> tuple[Any, Silent]:
-        def do(work: Any, tell: Any) -> Any:
+        def run_job(work: Any, report: Any) -> Any:
             assert set(work.results) == set(work.job.needs)
             if work.job.name == failing:
                 raise DataError("no such thing")
             return {"name": work.job.name}
 
-        monkeypatch.setattr(pool, "do", do)
-        kept = Kept(tmp_path / "out", jobs)
+        monkeypatch.setattr(pool, "run_job", run_job)
+        kept = StudyStore(tmp_path / "out", jobs)
         found = {job.name: result for job in jobs if (result := kept.read(job)) is not None}
         schedule, watcher = pool.Schedule(jobs, found), Silent()
         pool.run_jobs(schedule, kept, watcher, processes=0)
@@ -55,16 +55,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
 
 
 def test_every_job_stands_behind_what_it_needs(tmp_path: Path) -> None:
-    jobs = plan(read(tmp_path, GRID))
+    jobs = plan_jobs(read(tmp_path, GRID))
     places = {job.name: number for number, job in enumerate(jobs)}
     assert len(places) == len(jobs)
     for number, job in enumerate(jobs):
         assert all(places[name] < number for name in job.needs.values()), job.name
     kinds = [job.kind for job in jobs]
-    assert kinds.count("tiny") == 2
-    assert kinds.count("collect") == 1, "all seeds share what the oracle plays"
-    assert kinds.count("train") == 2 + 2 * 2 + 2
-    assert kinds.count("choose") == 1
+    assert kinds.count(JobKind.TINY_MODEL) == 2
+    assert kinds.count(JobKind.COLLECT) == 1, "all seeds share what the oracle plays"
+    assert kinds.count(JobKind.TRAIN) == 2 + 2 * 2 + 2
+    assert kinds.count(JobKind.CHOOSE) == 1
     chosen = next(job for job in jobs if job.name == "two, seed 1")
     assert chosen.needs["choice"] == "choice for two"
     tried = next(job for job in jobs if job.name.startswith("two with trl.learning_rate=0.1"))
@@ -74,7 +74,7 @@ def test_every_job_stands_behind_what_it_needs(tmp_path: Path) -> None:
 
 def test_values_of_one_turn_are_chosen_in_one_turn(tmp_path: Path) -> None:
     def modes(text: str) -> list[str | None]:
-        suites = (job for job in plan(read(tmp_path, text)) if job.suite == "grid")
+        suites = (job for job in plan_jobs(read(tmp_path, text)) if job.suite == "grid")
         return [job.arguments["kwargs"].get("mode") for job in suites]
 
     two = GRID[GRID.index('name = "two"') :]
@@ -84,14 +84,14 @@ def test_values_of_one_turn_are_chosen_in_one_turn(tmp_path: Path) -> None:
 
 def test_guessing_is_always_played(tmp_path: Path) -> None:
     text = TEXT.replace('title = "T"', 'title = "T"\npolicies = ["oracle"]')
-    played = [job.who for job in plan(read(tmp_path, text)) if not job.needs and job.suite]
+    played = [job.subject for job in plan_jobs(read(tmp_path, text)) if not job.needs and job.suite]
     assert played == ["oracle", "guess"]
 
 
 def test_episodes_of_the_start_are_of_each_seed(tmp_path: Path) -> None:
     text = TEXT.replace('method = "sft"\ntrl', 'method = "sft"\ncollect = {policy = "start"}\ntrl')
     collected = [
-        job for job in plan(read(tmp_path, text)) if job.arguments.get("policy") == "start"
+        job for job in plan_jobs(read(tmp_path, text)) if job.arguments.get("policy") == "start"
     ]
     assert [(job.seed is None, job.arguments["seed"]) for job in collected] == [
         (True, 0),
@@ -106,8 +106,8 @@ def test_episodes_of_the_start_are_of_each_seed(tmp_path: Path) -> None:
 def test_suites_whose_file_is_missing_have_no_jobs(tmp_path: Path) -> None:
     text = TEXT.replace("n = 300", 'n = 300\nfile = "hotpotqa"\nenv = "HotpotQA"')
     study = read(tmp_path, text)
-    assert not [job for job in plan(study) if job.suite]
-    suite = [job for job in plan(study, {"hotpotqa": "x.json"}) if job.suite]
+    assert not [job for job in plan_jobs(study) if job.suite]
+    suite = [job for job in plan_jobs(study, {"hotpotqa": "x.json"}) if job.suite]
     assert {job.arguments["kwargs"]["path"] for job in suite} == {"x.json"}
 
 
@@ -115,13 +115,13 @@ def test_worlds_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(
         ArgumentError, match=r"env must be given for .*, or the study's: \[env\] id"
     ):
-        plan(read(tmp_path, TEXT.replace('[env]\nid = "People"', "")))
+        plan_jobs(read(tmp_path, TEXT.replace('[env]\nid = "People"', "")))
     with pytest.raises(ArgumentError, match="an id must be one of"):
-        plan(read(tmp_path, TEXT.replace('"People"', '"Peoples"')))
+        plan_jobs(read(tmp_path, TEXT.replace('"People"', '"Peoples"')))
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, run: Any) -> None:
-    jobs = plan(read(tmp_path, GRID))
+    jobs = plan_jobs(read(tmp_path, GRID))
     first, seen = run(jobs)
     assert seen.begun == [job.name for job in jobs]
     assert list(first.results) == seen.begun
@@ -129,29 +129,29 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, run: Any) -> None:
 
 
 def test_results_name_files_from_the_folder_on(tmp_path: Path) -> None:
-    jobs = plan(read(tmp_path))
-    kept = Kept(tmp_path / "out", jobs)
+    jobs = plan_jobs(read(tmp_path))
+    kept = StudyStore(tmp_path / "out", jobs)
     result = {"options": {"model": f"{kept.path(jobs[0])}/model"}, "tried": [f"{tmp_path}/x", 1.5]}
     kept.write(jobs[0], result)
     assert kept.read(jobs[0]) == result
-    moved = Kept((tmp_path / "out").rename(tmp_path / "moved"), jobs)
+    moved = StudyStore((tmp_path / "out").rename(tmp_path / "moved"), jobs)
     assert "out" not in next((tmp_path / "moved" / "results").iterdir()).read_text()
     own = {"options": {"model": f"{moved.path(jobs[0])}/model"}}
     assert moved.read(jobs[0]) == result | own
 
 
 def test_a_change_touches_what_comes_of_it_alone(tmp_path: Path, run: Any) -> None:
-    run(plan(read(tmp_path)))
+    run(plan_jobs(read(tmp_path)))
     changed = TEXT.replace("learning_rate = 0.1", "learning_rate = 0.2")
-    again = run(plan(read(tmp_path, changed)))[1].begun
+    again = run(plan_jobs(read(tmp_path, changed)))[1].begun
     assert again == ["one, seed 0", "one, seed 1", "test: one, seed 0", "test: one, seed 1"]
-    assert run(plan(read(tmp_path)))[1].begun == [], "what was before is still there"
+    assert run(plan_jobs(read(tmp_path)))[1].begun == [], "what was before is still there"
 
 
 def test_other_limits_are_another_run(tmp_path: Path) -> None:
     def paths(text: str) -> dict[str, Path]:
-        jobs = plan(read(tmp_path, text))
-        kept = Kept(tmp_path, jobs)
+        jobs = plan_jobs(read(tmp_path, text))
+        kept = StudyStore(tmp_path, jobs)
         return {job.name: kept.path(job) for job in jobs}
 
     before, after = (
@@ -167,10 +167,10 @@ def test_other_limits_are_another_run(tmp_path: Path) -> None:
 def test_kept_episodes_of_different_collections_are_different_jobs(tmp_path: Path) -> None:
     text = TEXT
     for name, tasks in (("one", 30), ("two", 40)):
-        collect = f'collect = {{ policy = "start", tasks = {tasks}, keep = "process" }}'
+        collect = f'collect = {{ policy = "start", tasks = {tasks}, filter = "process" }}'
         text = text.replace(f'name = "{name}"', f'name = "{name}"\n{collect}')
-    jobs = plan(read(tmp_path, text))
-    kept = [job for job in jobs if job.kind == "keep"]
+    jobs = plan_jobs(read(tmp_path, text))
+    kept = [job for job in jobs if job.kind is JobKind.FILTER]
     assert len(kept) == 4 and len({job.needs["run"] for job in kept}) == 4
     assert "episodes for one, seed 0 that pass process" in {job.name for job in kept}
 
@@ -183,10 +183,10 @@ def test_changed_files_are_others(tmp_path: Path) -> None:
     text = text.replace("[start.tiny]\nhidden = 32", f'[start]\nmodel = "{model}"')
 
     def digests() -> dict[str, str]:
-        jobs = plan(read(tmp_path, text, models={"mine": str(model)}), {"hotpotqa": str(data)})
+        jobs = plan_jobs(read(tmp_path, text, models={"mine": str(model)}), {"hotpotqa": str(data)})
         found: dict[str, str] = {}
         for job in jobs:
-            found[job.name] = digest(job, found)
+            found[job.name] = job_digest(job, found)
         return found
 
     data.write_text("[]")
@@ -204,7 +204,7 @@ def test_changed_files_are_others(tmp_path: Path) -> None:
 
 
 def test_a_failure_takes_what_needs_it_along_and_nothing_else(tmp_path: Path, run: Any) -> None:
-    jobs = plan(read(tmp_path))
+    jobs = plan_jobs(read(tmp_path))
     schedule, seen = run(jobs, failing="one, seed 0")
     assert schedule.failed == {
         "one, seed 0": "no such thing",

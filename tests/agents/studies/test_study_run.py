@@ -62,7 +62,7 @@ def test_a_study_of_imitation(tmp_path: Path) -> None:
     assert rows["oracle"]["success"]["mean"] == 1.0
     assert rows["again"]["tasks"] == 4
     assert summary["spent"]["again"][0]["gradient_tokens"] > 0
-    tried = summary["grids"]["again"]["tried"]
+    tried = summary["grids"]["again"]["candidates"]
     assert [values for values, _ in tried] == [
         {"trl.learning_rate": 1e-3},
         {"trl.learning_rate": 1e-2},

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hopgym.errors import ArgumentError, DataError
-from hopgym_agents.studies.plan import nested, plan
-from hopgym_agents.studies.reading import played_with, read_study
+from hopgym_agents.studies.plan import JobKind, nest_options, plan_jobs
+from hopgym_agents.studies.spec import model_options, read_study
 from hopgym_agents.training.recipes import laid_over, merged
 from tests.support.study_files import TEXT, read
 
@@ -85,7 +85,7 @@ def test_tables_over_tables() -> None:
     assert laid_over({"reward": {"good": 1}}, {"reward": {"format": 1}}) == {
         "reward": {"format": 1}
     }
-    assert nested({"trl.learning_rate": 1, "trl.beta": 2, "batch": 3}) == {
+    assert nest_options({"trl.learning_rate": 1, "trl.beta": 2, "batch": 3}) == {
         "trl": {"learning_rate": 1, "beta": 2},
         "batch": 3,
     }
@@ -94,17 +94,17 @@ def test_tables_over_tables() -> None:
 def test_models_of_the_command_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
-    assert played_with(run)["model"] == str(run), "no run of hopgym train"
+    assert model_options(run)["model"] == str(run), "no run of hopgym train"
     (run / "run.json").write_text("{}")
-    assert played_with(run) == {"generator": "local", "model": str(run / "model")}
+    assert model_options(run) == {"generator": "local", "model": str(run / "model")}
     silent = {"chat_settings": {"enable_thinking": False}}
     (run / "run.json").write_text(json.dumps({"style": "swirl", "play": silent}))
     own = {"style": "swirl", **silent}
-    assert played_with(run) == {"generator": "local", "model": str(run / "model"), **own}
+    assert model_options(run) == {"generator": "local", "model": str(run / "model"), **own}
     (run / "model" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
     record = '{"kind": "qlora", "rank": 4, "alpha": 8, "dtype": "float32", "base": "x"}'
     (run / "model" / "hopgym_adapter.json").write_text(record)
-    assert played_with(run) == {
+    assert model_options(run) == {
         "generator": "local",
         "model": "base",
         "adapter": str(run / "model"),
@@ -120,6 +120,6 @@ def test_a_given_start_acts_as_the_arms_do(tmp_path: Path) -> None:
     told = 'style = "swirl"\nplay = { chat_settings = { enable_thinking = false } }\n'
     before, _, behind = TEXT.partition("[start.tiny]")
     given = f'{before}[start]\nmodel = "m"\n[base]\n{told}{behind.partition("[base]")[2]}'
-    (start,) = [job for job in plan(read(tmp_path, given)) if job.kind == "given"]
+    (start,) = [job for job in plan_jobs(read(tmp_path, given)) if job.kind is JobKind.MODEL]
     own = {"style": "swirl", "chat_settings": {"enable_thinking": False}}
     assert start.arguments["options"] == {"generator": "local", "model": "m", **own}
