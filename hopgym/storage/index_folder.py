@@ -1,4 +1,4 @@
-"""Where indexes stand: folders named after their file's content, whole or not there at all."""
+"""The folders of indexes: named after the content of the indexed file, complete or absent."""
 
 import hashlib
 import json
@@ -7,32 +7,55 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from hopgym.errors import DataError
 
-VERSION = 1
-"""Changes whenever an index written before can no longer be read, or would be written otherwise."""
+VERSION = 2
+"""Version of the index format. Indexes of other versions are not read but built anew."""
+SUFFIX = f"-v{VERSION}"
+"""Ends the name of an index folder, after the SHA-256 of the indexed file."""
 
 _SETTLED_NS = 2_000_000_000
-_LEFT_BEHIND_S = 86_400
+_ABANDONED_SECONDS = 86_400
 _PART = ".part"
 _CONTENTS = "contents.json"
 _SOURCES = "sources.json"
+_BLOCK = 1 << 20
+_VERIFIED_BLOCKS = 16
+"""Blocks of each file whose checksum is verified on opening: at most 16 MiB per file."""
+
+_verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
+"""Size, modification time and inode of the files of the indexes that this process verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What the system tells of a file: as long as it stays the same, so does the content."""
+    """What the file system says of a file; while it stays the same, so does the content."""
 
     path: str
-    """Without links."""
+    """Absolute, with links resolved."""
     size: int
     modified_ns: int
     inode: int
+
+
+class FileRecord(msgspec.Struct, frozen=True):
+    """What ``contents.json`` records of a file of an index."""
+
+    size: int
+    """In bytes."""
+    checksums: list[int]
+    """CRC-32 of each block of 1 MiB."""
+
+
+_CONTENTS_DECODER = msgspec.json.Decoder(dict[str, FileRecord])
 
 
 def file_state(path: str) -> FileState:
@@ -55,7 +78,7 @@ def file_state(path: str) -> FileState:
 
 
 def check_unchanged(path: str, state: FileState) -> None:
-    """Raise a `DataError` where a file is no longer in a state."""
+    """Raise a `DataError` if the state of a file has changed."""
     if file_state(path) != state:
         raise DataError(
             f"{path!r}: expected a file that stays as it is, got one that was changed while it "
@@ -64,20 +87,20 @@ def check_unchanged(path: str, state: FileState) -> None:
 
 
 def corpora_folder(cache: str | os.PathLike[str] | None) -> Path:
-    """Return the folder of all indexes under a cache folder; None stands for the user's own."""
+    """Return the folder of all indexes in a cache folder; None selects the user's default."""
     root = cache or os.environ.get("HOPGYM_CACHE")
     if root is None or root == "":
         base = os.environ.get("XDG_CACHE_HOME", "")
-        # A relative one is to be ignored, says the XDG specification.
+        # The XDG specification says to ignore a relative path.
         root = os.path.join(base if os.path.isabs(base) else "~/.cache", "hopgym")
     return Path(os.path.abspath(os.path.expanduser(root)), "corpora")
 
 
 def digest_of(corpora: Path, path: str, state: FileState) -> str:
-    """Return a file's SHA-256, hex, read anew only where its state is not known."""
-    for sources in corpora.glob(f"*-v{VERSION}/{_SOURCES}"):
+    """Return the SHA-256 of a file in hex; the file is read only if its state is not on record."""
+    for sources in corpora.glob(f"*{SUFFIX}/{_SOURCES}"):
         if _read_sources(sources).get(state.path) == _numbers(state):
-            return sources.parent.name.removesuffix(f"-v{VERSION}")
+            return sources.parent.name.removesuffix(SUFFIX)
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -88,7 +111,7 @@ def digest_of(corpora: Path, path: str, state: FileState) -> str:
 
 
 def note_source(index: Path, state: FileState) -> None:
-    """Note in an index which file it was made from, where there is leave to write."""
+    """Record in an index which file it was built from; skipped where writing is not allowed."""
     # Time stamps are coarse: a file just written may change without a new one.
     settled = time.time_ns() - state.modified_ns > _SETTLED_NS
     sources = _read_sources(index / _SOURCES)
@@ -114,25 +137,62 @@ def _read_sources(path: Path) -> dict[str, list[int]]:
     return sources if isinstance(sources, dict) else {}
 
 
-def has_all_files(index: Path) -> bool:
-    """Return whether every file of an index is there in the size it was written with."""
+def find_damage(index: Path) -> str:
+    """Return what is wrong with the first damaged file of an index; empty if nothing is.
+
+    Sizes are compared always. Checksums are verified once per process, and again when a file has
+    changed: all blocks of files up to 16 MiB, and evenly spaced ones of larger files.
+    """
     try:
-        sizes = json.loads((index / _CONTENTS).read_bytes())
-        return all((index / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
-        return False
+        records = _CONTENTS_DECODER.decode((index / _CONTENTS).read_bytes())
+        states = {name: (index / name).stat() for name in records}
+    except OSError as error:
+        return f"{error.filename} cannot be read ({error.strerror})"
+    except msgspec.MsgspecError as error:
+        return f"{index / _CONTENTS} cannot be decoded ({error})"
+    for name, record in records.items():
+        if states[name].st_size != record.size:
+            return f"{index / name} has {states[name].st_size:,} bytes, expected {record.size:,}"
+    marks = tuple((s.st_size, s.st_mtime_ns, s.st_ino) for s in states.values())
+    if _verified.get(index) == marks:
+        return ""
+    for name, record in records.items():
+        block = _damaged_block(index / name, record.checksums)
+        if block is not None:
+            return f"{index / name} fails its checksum at byte {block * _BLOCK:,}"
+    _verified[index] = marks
+    return ""
+
+
+def _damaged_block(path: Path, checksums: list[int]) -> int | None:
+    """Return the number of the first verified block that does not match its checksum, or None."""
+    count = len(checksums)
+    verified = min(count, _VERIFIED_BLOCKS)
+    # The first and the last block are always among them.
+    spread = {round(i * (count - 1) / max(verified - 1, 1)) for i in range(verified)}
+    with open(path, "rb") as file:
+        for number in sorted(spread):
+            file.seek(number * _BLOCK)
+            if zlib.crc32(file.read(_BLOCK)) != checksums[number]:
+                return number
+    return None
+
+
+def _record_of(path: Path) -> FileRecord:
+    with open(path, "rb") as file:
+        checksums = [zlib.crc32(block) for block in iter(lambda: file.read(_BLOCK), b"")]
+    return FileRecord(path.stat().st_size, checksums)
 
 
 @contextmanager
-def new_index(index: Path, is_usable: Callable[[Path], bool]) -> Iterator[Path]:
-    """Give a folder to write an index into, which takes its place when the block is through.
+def new_index(index: Path) -> Iterator[Path]:
+    """Yield a folder to write an index into, and move it into place at the end of the block.
 
-    Until then it stands beside it, so that an interrupted block leaves nothing, and of several
-    processes that write the same index the first one wins.
+    An interrupted block leaves nothing, and of several processes that write the same index the
+    first one wins. Checksums are recorded before the folder is moved.
 
     Args:
-        index: The place; what stands there is replaced unless it is usable.
-        is_usable: Whether a folder holds a whole index.
+        index: The final path; a damaged index there is replaced.
 
     Raises:
         DataError: When the folder cannot be written.
@@ -142,14 +202,14 @@ def new_index(index: Path, is_usable: Callable[[Path], bool]) -> Iterator[Path]:
         part.mkdir(parents=True)
         _sweep(index.parent)
         yield part
-        sizes = {file.name: file.stat().st_size for file in part.iterdir()}
-        (part / _CONTENTS).write_text(json.dumps(sizes), encoding="utf-8")
+        records = {file.name: _record_of(file) for file in part.iterdir()}
+        (part / _CONTENTS).write_bytes(msgspec.json.encode(records))
         try:
-            if index.exists() and not is_usable(index):
+            if index.exists() and find_damage(index):
                 index.rename(part.with_suffix(f".old{_PART}"))
             part.rename(index)
         except OSError:
-            if not is_usable(index):
+            if find_damage(index):
                 raise
     except OSError as error:
         raise DataError(
@@ -166,7 +226,7 @@ def _sweep(corpora: Path) -> None:
     """Remove what killed processes left behind."""
     for part in corpora.glob(f"*{_PART}"):
         try:
-            if time.time() - part.stat().st_mtime > _LEFT_BEHIND_S:
+            if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(part)
         except OSError:
             continue

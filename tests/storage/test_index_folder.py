@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from hopgym.documents import Corpus, Document
 from hopgym.errors import ArgumentError, DataError
-from hopgym.storage import StoredCorpus, build, open_corpus, rows
+from hopgym.storage import StoredCorpus, build, index_folder, open_corpus, paragraph_file
 
 ROWS = [{"title": f"Page {i}", "text": f"Word{i} and oak."} for i in range(7)]
 PAGES = [(f"Page {i}", (f"Word{i} and oak.",)) for i in range(7)]
@@ -72,10 +73,14 @@ def test_copies_and_pickles(write: Any, own_cache: Path, builds: list[int]) -> N
     assert isinstance(again, StoredCorpus) and again.digest == corpus.digest
     assert read_back(again) == PAGES and len(builds) == 1
     (index_of(own_cache) / "pages.bin").unlink()
-    assert read_back(pickle.loads(data)) == PAGES and len(builds) == 2
+    with pytest.warns(UserWarning, match=r"pages\.bin cannot be read"):
+        assert read_back(pickle.loads(data)) == PAGES and len(builds) == 2
     (index_of(own_cache) / "pages.bin").unlink()
     write(ROWS[1:])
-    with pytest.raises(DataError, match=r"pages\.jsonl.*expected the file whose SHA-256 is"):
+    with (
+        pytest.raises(DataError, match=r"pages\.jsonl.*expected the file whose SHA-256 is"),
+        pytest.warns(UserWarning, match=r"pages\.bin cannot be read"),
+    ):
         pickle.loads(data)
 
 
@@ -84,7 +89,7 @@ def test_an_index_is_built_once_for_a_content(
 ) -> None:
     path = write(ROWS)
     digest = open_corpus(path).digest
-    assert index_of(own_cache).name == f"{digest}-v1"
+    assert index_of(own_cache).name == f"{digest}-v2"
     assert open_corpus(str(path)).digest == digest
     os.utime(path)
     copied = tmp_path / "copy.jsonl"
@@ -114,9 +119,19 @@ def test_an_unchanged_file_is_not_read_again(write: Any, monkeypatch: pytest.Mon
     assert len(read) == 4
 
 
-@pytest.mark.parametrize(
-    "damage", ["missing", "short", "empty", "folder", "contents", "borders", "zeros"]
-)
+DAMAGES = {
+    "missing": r"scores\.npy cannot be read",
+    "short": r"scores\.npy has \d+ bytes, expected \d+",
+    "empty": r"pages\.bin has 0 bytes, expected \d+",
+    "folder": r"contents\.json cannot be read",
+    "contents": r"contents\.json cannot be decoded",
+    "borders": r"pages\.npy fails its checksum at byte 0",
+    "zeros": r"borders\.npy fails its checksum at byte 0",
+    "flipped": r"scores\.npy fails its checksum at byte 0",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_index_is_built_again(
     write: Any, own_cache: Path, builds: list[int], damage: str
 ) -> None:
@@ -142,11 +157,35 @@ def test_a_damaged_index_is_built_again(
         case "zeros":
             borders = index / "borders.npy"
             borders.write_bytes(borders.read_bytes()[:-8] + bytes(8))
-    corpus = open_corpus(path)
+        case "flipped":
+            file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.warns(UserWarning, match=f"is damaged and built again: .*{DAMAGES[damage]}"):
+        corpus = open_corpus(path)
     assert read_back(corpus) == PAGES
     assert corpus.search("oak word5", 1) == [5]
     open_corpus(path)
     assert len(builds) == 2 and index_of(own_cache) == index
+
+
+def test_large_files_are_verified_in_part_and_once(
+    write: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_folder, "_BLOCK", 8)
+    monkeypatch.setattr(index_folder, "_VERIFIED_BLOCKS", 3)
+    checked: list[bytes] = []
+    crc32 = zlib.crc32
+    monkeypatch.setattr("zlib.crc32", lambda data: checked.append(data) or crc32(data))
+    path = write(ROWS)
+    open_corpus(path)
+    del checked[:]
+    open_corpus(path)
+    assert checked == []
+    scores = index_of(own_cache) / "scores.npy"
+    data = scores.read_bytes()
+    for at, damaged in ((0, True), (8, False), (len(data) - 1, True)):
+        scores.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+        assert ("fails its checksum" in index_folder.find_damage(index_of(own_cache))) == damaged
+    assert 3 <= len(checked) < len(data) / 8 * 3
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, DataError])
@@ -154,14 +193,14 @@ def test_an_interrupt_leaves_nothing(
     write: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
 ) -> None:
     path = write(ROWS)
-    read_pages = rows.read_pages
+    read_pages = paragraph_file.read_pages
 
     def stopped(name: str) -> Iterator[Document]:
         yield next(read_pages(name))
         raise failure
 
     with monkeypatch.context() as patched:
-        patched.setattr(rows, "read_pages", stopped)
+        patched.setattr(paragraph_file, "read_pages", stopped)
         with pytest.raises(failure):
             open_corpus(path)
     assert list((own_cache / "corpora").iterdir()) == []
@@ -169,7 +208,7 @@ def test_an_interrupt_leaves_nothing(
 
 
 def test_leftovers_of_killed_processes_are_removed(write: Any, own_cache: Path) -> None:
-    old, new = own_cache / "corpora" / "a-v1.1.part", own_cache / "corpora" / "b-v1.2.part"
+    old, new = own_cache / "corpora" / "a-v2.1.part", own_cache / "corpora" / "b-v2.2.part"
     for part in (old, new):
         part.mkdir(parents=True)
         (part / "pages.bin").write_bytes(b"x")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hopgym.errors import DataError
-from hopgym.storage import rows
+from hopgym.storage import paragraph_file
 
 ROWS: list[dict[str, Any]] = [
     {"title": "Elm", "text": "The elm is a tree. It grows in Elmstead."},
@@ -38,14 +38,16 @@ PAGES = [
 
 
 def read(path: Path) -> list[tuple[str, tuple[str, ...]]]:
-    return [(page.title, page.sentences) for page in rows.read_pages(str(path))]
+    return [(page.title, page.sentences) for page in paragraph_file.read_pages(str(path))]
 
 
 def test_every_layout_is_read(tmp_path: Path) -> None:
     path = tmp_path / "pages.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     assert read(path) == PAGES
-    assert [page.id for page in rows.read_pages(str(path))] == [str(i) for i in range(len(PAGES))]
+    assert [page.id for page in paragraph_file.read_pages(str(path))] == [
+        str(i) for i in range(len(PAGES))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_every_layout_is_read(tmp_path: Path) -> None:
 def test_every_file_form_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrap: Any, chunk: int
 ) -> None:
-    monkeypatch.setattr(rows, "_CHUNK", chunk)
+    monkeypatch.setattr(paragraph_file, "_CHUNK", chunk)
     lines = [json.dumps(row, ensure_ascii=False).encode() for row in ROWS]
     path = tmp_path / "pages"
     path.write_bytes(wrap(lines))
@@ -156,8 +158,8 @@ def test_what_cannot_be_used_is_told(tmp_path: Path, data: bytes, message: str) 
 
 @pytest.mark.parametrize("wrap", [b"%s\n%s", b"[%s,%s]"])
 def test_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrap: bytes) -> None:
-    monkeypatch.setattr(rows, "_MAX_ROW", 100)
-    monkeypatch.setattr(rows, "_CHUNK", 30)
+    monkeypatch.setattr(paragraph_file, "_MAX_ROW", 100)
+    monkeypatch.setattr(paragraph_file, "_CHUNK", 30)
     fits, long = (json.dumps({"title": "x", "text": "y" * size}).encode() for size in (60, 90))
     assert len(fits) < 100 < len(long)
     path = tmp_path / "pages.jsonl"
