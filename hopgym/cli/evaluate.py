@@ -308,7 +308,7 @@ def print_results(
         in_all: The same of this call and those before it.
     """
     from hopgym.policies.registry import FLOORS
-    from hopgym.report.official import official_table, official_text, unjudged_line
+    from hopgym.report.table import official_table, official_text, unjudged_line
 
     arguments = write_arguments(env.spec.kwargs if env.spec else {})
     title = shlex.join([env.spec.id if env.spec else "", *arguments])

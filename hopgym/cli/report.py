@@ -100,12 +100,11 @@ commands: dict[str, Callable[..., None]] = {"report": report, "view": view}
 @contextmanager
 def _served(paths: Sequence[Path], port: int) -> "Iterator[PageServer]":
     """Give a server of a written report, or of runs whose figures are being worked out."""
-    from hopgym.report.live import LiveReport
-    from hopgym.report.server import PageServer, html_reply
+    from hopgym.report.server import LiveReport, PageServer, html_response
 
     page = _written(paths)
     if page is not None:
-        with PageServer({"/": lambda query: html_reply(page)}, port) as server:
+        with PageServer({"/": lambda query: html_response(page)}, port) as server:
             yield server
         return
     files = _files(paths)
@@ -115,7 +114,7 @@ def _served(paths: Sequence[Path], port: int) -> "Iterator[PageServer]":
         closing(LiveReport(files, env.source, title, _about(files))) as live,
         PageServer(live.routes, port) as server,
     ):
-        live.work_out(lambda: _read(files))
+        live.start_evaluation(lambda: _read(files))
         yield server
 
 

@@ -52,7 +52,7 @@
   more.addEventListener("click", () => load(rows().length));
   const rows = () => [...list.querySelectorAll("a")];
   const keyOf = (link) => link.getAttribute("href").slice(1);
-  let total = 0, asked = 0, opened = "", shown = "", selected = -1;
+  let total = 0, requests = 0, opened = "", shown = "", selected = -1;
 
   function row(head) {
     const { run, hops, kind } = head.labels;
@@ -63,25 +63,25 @@
       el("small", {}, el("bdi", {}, about.filter(Boolean).join(" · ")))));
   }
   async function load(start) {
-    const mine = ++asked;
+    const request = ++requests;
     const query = { start };
     if (search.value.trim()) query.text = search.value.trim();
     for (const select of selects) if (select.value) query[select.name] = select.value;
     try {
       const found = await store.episodes(query);
-      if (mine !== asked) return;
+      if (request !== requests) return;
       if (!start) { list.replaceChildren(); list.scrollTop = 0; selected = -1; }
       more.remove();
       total = found.total;
       list.append(...found.heads.map(row));
       if (!total) list.append(el("li", { class: "none" }, "No episode matches."));
       if (rows().length < total) list.append(el("li", {}, more));
-      const held = data.remote ? data.total : data.episodes.length;
-      const narrowed = total === held ? "" : ` of ${held.toLocaleString("en")}`;
-      status.textContent = `${total.toLocaleString("en")}${narrowed} episode${held === 1 ? "" : "s"}`;
+      const available = data.remote ? data.total : data.episodes.length;
+      const narrowed = total === available ? "" : ` of ${available.toLocaleString("en")}`;
+      status.textContent = `${total.toLocaleString("en")}${narrowed} episode${available === 1 ? "" : "s"}`;
       mark(opened);
     } catch (error) {
-      if (mine === asked) status.textContent = `The list cannot be had: ${error.message}.`;
+      if (request === requests) status.textContent = `The list is not available: ${error.message}.`;
     }
   }
   function refresh() { return load(0); }
@@ -94,9 +94,9 @@
   }
   async function move(by) {
     const focused = rows().indexOf(document.activeElement);
-    const wanted = Math.max(0, (focused < 0 ? selected : focused) + by);
-    if (wanted >= rows().length && rows().length < total) await load(rows().length);
-    const link = rows()[Math.min(wanted, rows().length - 1)];
+    const target = Math.max(0, (focused < 0 ? selected : focused) + by);
+    if (target >= rows().length && rows().length < total) await load(rows().length);
+    const link = rows()[Math.min(target, rows().length - 1)];
     if (!link) return;
     selected = rows().indexOf(link);
     link.focus();
@@ -118,7 +118,7 @@
       run = e?.head.labels.run ?? "";
       content = e ? episode(e) : [el("p", { class: "none" }, "This report holds no such episode.")];
     } catch (error) {
-      content = [el("p", { class: "none" }, `The episode cannot be had: ${error.message}.`)];
+      content = [el("p", { class: "none" }, `The episode is not available: ${error.message}.`)];
     }
     if (opened !== key) return;
     shown = run;
@@ -148,7 +148,7 @@
   const tag = (text, kind) => text && el("i", { class: `v ${kind}` }, text);
   const none = (text) => el("span", { class: "none" }, text);
   const answers = (a, otherwise) => [
-    a.shown.length ? a.shown.map((each, i) => [i ? a.joint : "", el("b", {}, each)]) : none(otherwise),
+    a.items.length ? a.items.map((item, i) => [i ? a.separator : "", el("b", {}, item)]) : none(otherwise),
     a.more ? el("small", {}, ` and ${a.more} more`) : "",
   ];
   const term = (name, ...content) => [el("dt", {}, name), el("dd", {}, ...content)];
@@ -166,8 +166,8 @@
       el("h3", { tabindex: "-1" }, e.head.question),
       el("p", { class: "about" }, tag(reason, e.head.tone), el("bdi", {}, about)),
       el("dl", {},
-        term("wanted", answers(e.wanted, "no answer is known")),
-        term("given", e.given === null ? none(e.meaning) : el("b", {}, e.given), " ", el("small", {}, `F1 ${e.f1}`)),
+        term("expected", answers(e.expected, "no answer is known")),
+        term("answer", e.answer === null ? none(e.meaning) : el("b", {}, e.answer), " ", el("small", {}, `F1 ${e.f1}`)),
         e.error ? term("error", el("span", { class: "mono" }, e.error)) : [],
         e.hops.length ? term("hops", el("ol", {}, e.hops.map(hop))) : [],
         e.facts.length ? term("proof", el("ul", { class: "facts" }, e.facts.map(fact)), closest) : [],
@@ -179,11 +179,11 @@
   const fact = (f) => el("li", { class: f.status }, el("bdi", {}, f.text), " ", el("small", {}, cameBy(f)));
   function step(s, place) {
     const known = s.potential !== null;
-    const told = [s.reward, known && `potential ${s.potential.toFixed(2)}`].filter(Boolean).join(" · ");
+    const values = [s.reward, known && `potential ${s.potential.toFixed(2)}`].filter(Boolean).join(" · ");
     const shown = { tabindex: "0", role: "region", "aria-label": `what step ${place + 1} showed` };
     return el("li", {},
       el("p", {}, el("b", {}, `${place + 1}`), tag(s.verdict, s.verdict), s.notes.map((note) => tag(note, "note")),
-        el("span", {}, told), known && el("progress", { value: s.potential, "aria-hidden": "true" })),
+        el("span", {}, values), known && el("progress", { value: s.potential, "aria-hidden": "true" })),
       s.thought && el("div", { class: "thought", role: "note", "aria-label": "thought" }, s.thought),
       el("code", { role: "group", "aria-label": s.tool ? "action" : "text without a call" },
         s.tool && [el("b", {}, s.tool), " "], s.argument),
@@ -226,13 +226,13 @@
   const tell = () => theme.setAttribute("aria-pressed", String(isDark()));
   theme.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.setItem("hopgym-colours", root.dataset.theme); } catch { /* Not kept, then. */ }
+    try { localStorage.setItem("hopgym-colours", root.dataset.theme); } catch { /* The choice is not stored. */ }
     tell();
   });
   try {
-    const kept = localStorage.getItem("hopgym-colours");
-    if (kept === "dark" || kept === "light") root.dataset.theme = kept;
-  } catch { /* A browser may keep nothing for a file. */ }
+    const stored = localStorage.getItem("hopgym-colours");
+    if (stored === "dark" || stored === "light") root.dataset.theme = stored;
+  } catch { /* Browsers may refuse storage to a local file. */ }
   system.addEventListener("change", tell);
   tell();
   const idle = () => !opened && !search.value && selects.every((select) => !select.value);

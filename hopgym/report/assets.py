@@ -1,8 +1,4 @@
-"""What the page is made from: its template, style and script, and what it lets a browser do.
-
-Out: texts that stand in the page as they are, and the content security policy that allows them by
-their hashes.
-"""
+"""Renders pages from their templates, with the style, the script and the security policy."""
 
 import base64
 import hashlib
@@ -10,43 +6,78 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from hopgym import __version__
+from hopgym.report.charts import AREA
+from hopgym.report.text import visible
+
+
+def render(name: str, *, script: str = "", remote: bool = False, **values: Any) -> bytes:
+    """Render a self-contained page as UTF-8 HTML.
+
+    Args:
+        name: The file name of a template that extends ``page.html.j2``.
+        script: JavaScript of the page; no other script may run.
+        remote: Whether the page may send requests to the server that it came from.
+        values: Values for the template, which escapes all texts.
+    """
+    html = (
+        _environment()
+        .get_template(name)
+        .render(
+            style=Markup(style()),
+            script=Markup(script),
+            policy=content_policy(script, remote=remote),
+            version=__version__,
+            area=AREA,
+            remote=remote,
+            **values,
+        )
+    )
+    return visible(html).encode()
+
 
 def style() -> str:
-    """Return the page's style."""
+    """Return the style of all pages."""
     return _asset("report.css")
 
 
-def script() -> str:
-    """Return the page's script: what the graph of an episode needs, then the browser of them."""
+def browser_script() -> str:
+    """Return the script of the episode browser."""
     return _asset("report.graph.js") + _asset("report.js")
 
 
-@cache
-def template() -> Any:
-    """Return the page's template, which escapes all that is put into it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def content_policy(script: str = "", *, remote: bool = False) -> str:
+    """Return a content security policy that allows only our style and the given script.
 
-    environment = Environment(
+    Args:
+        script: The only script that may run; none if empty.
+        remote: Whether the page may send requests to the server that it came from.
+    """
+    scripts = f"script-src {_digest(script)}; " if script else ""
+    requests = "; connect-src 'self'" if remote else ""
+    return (
+        f"default-src 'none'; {scripts}style-src {_digest(style())}{requests}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("hopgym", "data"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
-
-
-def content_policy(*, remote: bool) -> str:
-    """Return the page's content security policy; only a served page may ask its own server."""
-    allowed = "; connect-src 'self'" if remote else ""
-    return (
-        f"default-src 'none'; script-src {_digest(script())}; "
-        f"style-src {_digest(style())}{allowed}; base-uri 'none'; form-action 'none'"
-    )
 
 
 @cache
 def _asset(name: str) -> str:
+    # Hashes in the policy are over LF line ends, which a checkout on Windows may have converted.
     return files("hopgym.data").joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 

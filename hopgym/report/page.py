@@ -1,8 +1,8 @@
-"""The page: runs and their source in, one self-contained HTML file out.
+"""The report: one self-contained HTML file on finished runs.
 
-Model and tool texts are untrusted. The template escapes every one of them, the script builds the
-episodes from text nodes alone, and the content security policy allows that one script by its hash
-and nothing from the network.
+Texts of models and tools are untrusted. The template escapes all of them, the script builds the
+episodes from text nodes only, and the content security policy allows that one script by its hash
+and no network access.
 """
 
 import json
@@ -13,18 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hopgym import __version__
+from markupsafe import Markup
+
 from hopgym.errors import ArgumentError, require
 from hopgym.evaluation import Evaluation, evaluate
 from hopgym.evaluation.endings import EpisodeSelector
-from hopgym.report import charts, plots
+from hopgym.report import run_charts
 from hopgym.report.about import About, about_rows
-from hopgym.report.assets import content_policy, script, style, template
-from hopgym.report.browser import BrowserData, chosen_views, filters_of
-from hopgym.report.official import official_table, unjudged_line
-from hopgym.report.table import COLUMNS, caption_of, cell, episodes_cell, privileged_steps, role_of
-from hopgym.report.tally import StepTally
-from hopgym.report.wording import safe_json, shortened, visible
+from hopgym.report.assets import browser_script, render
+from hopgym.report.browser import BrowserData, filters_of, select_views
+from hopgym.report.table import (
+    COLUMNS,
+    caption_of,
+    cell,
+    episodes_cell,
+    official_table,
+    privileged_steps,
+    role_of,
+    unjudged_line,
+)
+from hopgym.report.text import safe_json, shortened
 from hopgym.runs.key_set import KeySet
 from hopgym.runs.line_file import whole_file
 from hopgym.runs.trajectory_file import read_trajectories
@@ -33,10 +41,10 @@ from hopgym.trajectory import Trajectory
 from hopgym.verdicts import Verdict
 
 EPISODES = 500
-"""Episodes that a report shows one by one, by default."""
+"""The default number of episodes that a report shows one by one."""
 
 Runs = Mapping[str, Iterable[Trajectory] | Path]
-"""By name, in the order of the tables: trajectories, read once, or a trajectory file."""
+"""Trajectories, which are read once, or a trajectory file, by name of the run."""
 
 _TRUST: Mapping[EvidenceSource, str] = {
     "exact": "The world is generated, so every verdict is exact.",
@@ -56,13 +64,14 @@ _VERDICTS: Mapping[Verdict, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RunFigures:
-    """What a run comes to, and what was kept of it."""
+class RunSummary:
+    """What a report needs of one run, without its trajectories."""
 
     name: str
     evaluation: Evaluation
-    watch: EpisodeSelector
-    tally: StepTally
+    selector: EpisodeSelector
+    """The endings of all episodes, and those to show one by one."""
+    tally: run_charts.StepTally
 
 
 def write_report(
@@ -77,21 +86,21 @@ def write_report(
     """Write one HTML file on finished runs; equal runs give equal bytes.
 
     Args:
-        runs: By name, in the order of the tables: trajectories, read once, or a trajectory file.
-            ``oracle`` is marked as the ceiling, ``guess``, ``constant``, ``unknown``,
-            ``exhaustive`` and ``random`` as floors.
-        source: The source that all their tasks come from.
-        path: The file, made with its folders.
-        episodes: The most episodes to show one by one, failures first, 0 or more. The runs share
-            them equally.
+        runs: By name, in the order of the tables: trajectories, which are read once, or a
+            trajectory file. ``oracle`` is marked as the ceiling; ``guess``, ``constant``,
+            ``unknown``, ``exhaustive`` and ``random`` are marked as floors.
+        source: The source of all their tasks.
+        path: The file to write; missing folders are created.
+        episodes: The maximum number of episodes to show one by one, 0 or more. The runs share it
+            equally; failures come first.
         about: What was run, such as policy and options: texts by label, by name of the run.
-            `hopgym.report.about.about_folder` gives those of a folder.
-        known: What runs come to, by name, where that has been worked out already.
+            `hopgym.report.about.about_folder` returns those of a folder.
+        known: Evaluations that are already available, by name of the run.
 
     Raises:
-        ArgumentError: When there are no runs, one cannot be evaluated, or what is known of one is
-            of another number of episodes.
-        DataError: When a file is no trajectory file.
+        ArgumentError: If there are no runs, one cannot be evaluated, or a known evaluation is of
+            another number of episodes.
+        DataError: If a file is not a trajectory file.
     """
     page = render_report(runs, source, episodes=episodes, about=about, known=known)
     with whole_file(Path(path), "path") as file:
@@ -106,36 +115,46 @@ def render_report(
     about: About | None = None,
     known: Mapping[str, Evaluation] | None = None,
 ) -> bytes:
-    """Return what `write_report` writes."""
+    """Return the page that `write_report` writes, as UTF-8 HTML."""
     require(episodes >= 0, "episodes", "a whole number from 0", episodes)
-    figures = figures_of(runs, source, keep=episodes, known=known)
-    views = chosen_views({run.name: run.watch for run in figures}, source, episodes)
-    total = sum(run.watch.endings.total() for run in figures)
+    summaries = summarize_runs(runs, source, episodes=episodes, known=known)
+    selectors = {run.name: run.selector for run in summaries}
+    views = select_views(selectors, source, episodes)
     filters = filters_of((view.head.labels for view in views), runs)
-    data = BrowserData(False, False, total, filters, views)
-    return render_page(figures, source, data, about=about)
+    total = sum(selector.endings.total() for selector in selectors.values())
+    data = BrowserData(remote=False, working=False, total=total, filters=filters, episodes=views)
+    return render_page(summaries, source, data, about=about)
 
 
-def figures_of(
+def summarize_runs(
     runs: Runs,
     source: TaskSource,
     *,
-    keep: int = 0,
+    episodes: int = 0,
     known: Mapping[str, Evaluation] | None = None,
-) -> list[RunFigures]:
-    """Read finished runs; return what they come to, with so many episodes of each kept.
+) -> list[RunSummary]:
+    """Read and summarize finished runs.
+
+    Args:
+        runs: See `write_report`.
+        source: The source of all their tasks.
+        episodes: The number of episodes to retain of each run.
+        known: See `write_report`.
 
     Raises:
-        ArgumentError: When there are no runs, or one cannot be evaluated.
-        DataError: When a file is no trajectory file.
+        ArgumentError: If there are no runs, or one cannot be evaluated.
+        DataError: If a file is not a trajectory file.
     """
     require(bool(runs), "runs", "at least one run by name", dict(runs))
     known = known or {}
-    return [_read(name, each, source, keep, known.get(name)) for name, each in runs.items()]
+    return [
+        _summarize(name, records, source, episodes, known.get(name))
+        for name, records in runs.items()
+    ]
 
 
 def render_page(
-    runs: Sequence[RunFigures],
+    runs: Sequence[RunSummary],
     source: TaskSource,
     data: BrowserData,
     *,
@@ -146,72 +165,71 @@ def render_page(
     """Return the page as UTF-8 HTML.
 
     Args:
-        runs: What to tell of; none while that is still worked out.
-        source: Where their tasks come from.
-        data: Of the episode browser.
-        title: What stands above them; by default the ids of the runs' environments.
-        notice: What stands in the place of the figures where there are none.
+        runs: The runs to report on; empty while they are being evaluated.
+        source: The source of their tasks.
+        data: The data of the episode browser.
+        title: The heading; by default the ids of the runs' environments.
+        notice: Shown instead of results if there are no runs.
         about: What was run, by name of the run; see `write_report`.
     """
-    from markupsafe import Markup
-
-    html = template().render(
+    return render(
+        "report.html.j2",
+        script=browser_script(),
+        remote=data.remote,
         title=title or _title(runs, source),
         source=source.name,
         evidence=source.evidence_source,
         trust=_TRUST[source.evidence_source],
         notice=notice,
         about=about_rows(about or {}),
-        policy=content_policy(remote=data.remote),
-        style=Markup(style()),
-        script=Markup(script()),
         data=Markup(safe_json(data).decode()),
         total=data.total,
-        remote=data.remote,
         shown=len(data.episodes),
         verdicts=[(verdict.value, meaning) for verdict, meaning in _VERDICTS.items()],
-        version=__version__,
-        figures=_figures(runs, source) if runs else None,
+        results=_results(runs, source) if runs else None,
     )
-    return visible(html).encode()
 
 
-def _read(
+def _summarize(
     name: str,
     records: Iterable[Trajectory] | Path,
     source: TaskSource,
-    keep: int,
+    episodes: int,
     known: Evaluation | None,
-) -> RunFigures:
-    watch, tally = EpisodeSelector(keep), StepTally(source)
+) -> RunSummary:
+    selector = EpisodeSelector(episodes)
+    tally = run_charts.StepTally(source)
     if isinstance(records, str | os.PathLike):
         records = read_trajectories(records)
-    passing = tally.over(watch.observe(records))
+    observed = tally.observe(selector.observe(records))
     try:
         if known is None:
-            return RunFigures(name, evaluate(passing, source), watch, tally)
-        deque(passing, 0)
-        count, there = known.episodes + known.errors, watch.endings.total()
-        require(count == there, "known", f"the evaluation of these {there:,} episodes", count)
+            return RunSummary(name, evaluate(observed, source), selector, tally)
+        deque(observed, maxlen=0)  # Reads all records for the observers and retains none.
+        count = known.episodes + known.errors
+        actual = selector.endings.total()
+        require(count == actual, "known", f"the evaluation of these {actual:,} episodes", count)
     except ArgumentError as error:
         raise ArgumentError(f"run {name!r}: {error}") from error
-    return RunFigures(name, known, watch, tally)
+    return RunSummary(name, known, selector, tally)
 
 
-def _figures(runs: Sequence[RunFigures], source: TaskSource) -> dict[str, Any]:
+def _results(runs: Sequence[RunSummary], source: TaskSource) -> dict[str, Any]:
+    """Return the values of all sections of the page above the episodes."""
     evaluations = {run.name: run.evaluation for run in runs}
     tallies = {run.name: run.tally for run in runs}
-    endings, stacks = charts.stacks({run.name: run.watch.endings for run in runs})
+    endings, stacks = run_charts.ending_stacks({run.name: run.selector.endings for run in runs})
+    privileged = {run: privileged_steps(evaluation) for run, evaluation in evaluations.items()}
     tasks = KeySet()
     for run in runs:
-        tasks |= run.watch.tasks
+        tasks |= run.selector.tasks
     return {
         "settings": _settings(runs),
         "tasks": len(tasks),
-        "same_tasks": all(run.watch.tasks == runs[0].watch.tasks for run in runs),
-        "records": sum(run.watch.endings.total() for run in runs),
+        "same_tasks": all(run.selector.tasks == runs[0].selector.tasks for run in runs),
+        "records": sum(run.selector.endings.total() for run in runs),
         "columns": COLUMNS,
-        "caption": caption_of({n: privileged_steps(each) for n, each in evaluations.items()}),
+        "caption": caption_of(privileged),
         "rows": [_row(run) for run in runs],
         "searched": source[0].corpus.description if _has_tools(runs) else "",
         "remarks": [*source.remarks, *(unjudged_line(runs[0].evaluation) if runs else ())],
@@ -221,55 +239,57 @@ def _figures(runs: Sequence[RunFigures], source: TaskSource) -> dict[str, Any]:
             if (table := official_table(run.evaluation, source))
         ],
         "breakdowns": [
-            ("By number of hops", charts.by_hops(evaluations)),
-            ("By kind of question", charts.by_kind(evaluations)),
+            ("by number of hops", run_charts.success_by_hops(evaluations)),
+            ("by kind of question", run_charts.success_by_kind(evaluations)),
         ],
         "endings": endings,
         "stacks": stacks,
-        "plots": [
-            ("Steps against the oracle's", ("oracle", "agent"), plots.against_oracle(tallies)),
-            ("Process accuracy by step", ("step", ""), plots.by_step_number(tallies)),
+        "charts": [
+            ("Steps against the oracle's", run_charts.steps_against_oracle(tallies)),
+            ("Process accuracy by step", run_charts.accuracy_by_step(tallies)),
         ],
-        "tokens": charts.tokens_rows(evaluations),
-        "attempts": charts.attempts_rows(evaluations),
+        "tokens": run_charts.token_rows(evaluations),
+        "attempts": run_charts.attempt_rows(evaluations),
     }
 
 
-def _has_tools(runs: Sequence[RunFigures]) -> bool:
-    return any(run.watch.first and run.watch.first.tools != ("answer",) for run in runs)
+def _has_tools(runs: Sequence[RunSummary]) -> bool:
+    firsts = (run.selector.first for run in runs)
+    return any(first is not None and first.tools != ("answer",) for first in firsts)
 
 
-def _title(runs: Sequence[RunFigures], source: TaskSource) -> str:
-    ids = {run.watch.first.env_id for run in runs if run.watch.first}
+def _title(runs: Sequence[RunSummary], source: TaskSource) -> str:
+    ids = {run.selector.first.env_id for run in runs if run.selector.first}
     return " and ".join(sorted(ids - {""})) or source.name
 
 
-def _settings(runs: Sequence[RunFigures]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the arguments of the environments, with the names of the runs where they differ."""
-    by_arguments: dict[str, list[str]] = {}
+def _settings(runs: Sequence[RunSummary]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the arguments of the environments, with the names of the runs if they differ."""
+    runs_by_arguments: dict[str, list[str]] = {}
     for run in runs:
-        arguments = run.watch.first.env_kwargs if run.watch.first else {}
-        plain = json.dumps(arguments, sort_keys=True, ensure_ascii=False, default=str)
-        by_arguments.setdefault(plain, []).append(run.name)
-    several = len(by_arguments) > 1
+        arguments = run.selector.first.env_kwargs if run.selector.first else {}
+        encoded = json.dumps(arguments, sort_keys=True, ensure_ascii=False, default=str)
+        runs_by_arguments.setdefault(encoded, []).append(run.name)
+    differ = len(runs_by_arguments) > 1
     return [
         (
-            ", ".join(names) if several else "",
+            ", ".join(names) if differ else "",
             [
                 (name, shortened(json.dumps(value, ensure_ascii=False), 200))
-                for name, value in json.loads(plain).items()
+                for name, value in json.loads(encoded).items()
             ],
         )
-        for plain, names in by_arguments.items()
+        for encoded, names in runs_by_arguments.items()
     ]
 
 
-def _row(run: RunFigures) -> dict[str, Any]:
+def _row(run: RunSummary) -> dict[str, Any]:
     metrics = run.evaluation.metrics
+    bar = run_charts.run_bar(run.name, metrics["success"])
     return {
         "run": run.name,
-        "role": role_of(run.name),
-        "bar": charts.bar(run.name, metrics["success"]),
+        "role": bar.role,
+        "bar": bar.bar,
         "cells": [cell(metrics[column.name], column.share) for column in COLUMNS],
         "episodes": episodes_cell(run.evaluation),
     }

@@ -15,7 +15,7 @@ from hopgym.errors import ArgumentError
 from hopgym.evaluation import evaluate
 from hopgym.policies import GuessPolicy, OraclePolicy, ScriptedPolicy
 from hopgym.report import render_report
-from hopgym.report.wording import safe_json
+from hopgym.report.text import safe_json
 from hopgym.rollout import run_episodes
 from hopgym.tasks import Evidence, Hop, Question, Task
 from hopgym.trajectory import StopReason, Trajectory

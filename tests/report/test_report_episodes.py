@@ -59,7 +59,7 @@ def test_an_episode_is_told_step_by_step(source: Any, scripted: list[Trajectory]
     (episode,) = Page(render_report({"mine": [lucky]}, source)).data["episodes"]
     # Ada Brook's page is in the question, so led: 1/4; her mother's sentence: held, and Cleo Dunn
     # led: (1 + 1/2) / 2. The search shows nothing new. Then right without the job's page.
-    told = [(s["verdict"], s["reward"], s["potential"], s["rose"]) for s in episode["steps"]]
+    told = [(s["verdict"], s["reward"], s["potential"], s["raised"]) for s in episode["steps"]]
     assert told == [
         ("good", "process 0.67", 0.75, True),
         ("irrelevant", "process 0.00", 0.75, False),
@@ -111,7 +111,7 @@ def test_odd_endings_and_lengths(source: Any, scripted: list[Trajectory]) -> Non
     cut = play(source, ScriptedPolicy(["<search>bees</search>"]), EnvSettings(max_steps=1), [1])
     silent = replace(cut[0], sample=1, steps=(), reason=StopReason.AGENT_ERROR, error="boom " * 999)
     page = Page(render_report({"mine": [*cut, silent]}, source))
-    assert [(each["given"], each["meaning"]) for each in page.data["episodes"]] == [
+    assert [(each["answer"], each["meaning"]) for each in page.data["episodes"]] == [
         (None, "no answer: the steps ran out"),
         (None, "the policy raised; left out of the results"),
     ]

@@ -14,9 +14,8 @@ import pytest
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
 from hopgym.policies import ConstantPolicy, ScriptedPolicy
-from hopgym.report.index import EpisodeIndex, Query
-from hopgym.report.live import PAGE, LiveReport
-from hopgym.report.server import PageServer, html_reply
+from hopgym.report.browser import EpisodeIndex, Query
+from hopgym.report.server import LIST_SIZE, LiveReport, PageServer, html_response
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import read_trajectories
 from tests.support.report_page import SCRIPT
@@ -75,7 +74,7 @@ def test_the_list_is_searched_and_filtered(files: dict[str, Path]) -> None:
     assert found(reason="lucky") == ["mine/q0/0"]
     assert found(verdicts="good") == ["mine/q0/0", "mine/q2/0"]
     assert found(kind="chain") == []  # Nobody has looked at the tasks yet.
-    index.tasks.update({1: ("1 hop", "chain"), 2: ("hops unknown", "chain")})
+    index.task_labels.update({1: ("1 hop", "chain"), 2: ("hops unknown", "chain")})
     assert found(kind="chain", run="mine") == ["mine/q1/0", "mine/q2/0"]
     assert [each.options for each in index.filters()][1] == ("1 hop", "hops unknown")
     index.close()
@@ -109,7 +108,7 @@ def test_the_page_comes_first_and_the_figures_later(files: dict[str, Path], env:
         yield env.source, {name: read_trajectories(path) for name, path in files.items()}
 
     assert json.loads(live.routes["/state"]({}).content) == {"working": True}
-    live.work_out(runs).join()
+    live.start_evaluation(runs).join()
     assert json.loads(live.routes["/state"]({}).content) == {"working": False}
     page = live.routes["/"]({})
     assert b"<h2>Results</h2>" in page.content and b"baker" not in page.content
@@ -126,7 +125,7 @@ def test_figures_that_fail_are_told(files: dict[str, Path], env: HopEnv) -> None
         yield
 
     live = LiveReport(files, env.source)
-    live.work_out(runs).join()
+    live.start_evaluation(runs).join()
     page = live.routes["/"]({}).content
     assert b"could not be worked out: the &lt;pages&gt; are gone" in page
     assert b'"working":false' in page
@@ -137,11 +136,11 @@ def test_the_server_answers_its_own_paths_alone(files: dict[str, Path], env: Hop
     live = LiveReport(files, env.source)
     with served(live.routes) as ask:
         response, content = ask("/episodes?" + urlencode({"start": 1, "run": "mine"}))
-        assert (json.loads(content)["total"], PAGE) == (4, 100)
+        assert (json.loads(content)["total"], LIST_SIZE) == (4, 100)
         assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         view = json.loads(ask("/episode?key=" + quote("mine/q0/0", safe=""))[1])
-        assert view["wanted"]["shown"] == ["baker"] and len(view["steps"]) == 3
+        assert view["expected"]["items"] == ["baker"] and len(view["steps"]) == 3
         assert ask("/episode?key=none")[1] == b"null"
         assert json.loads(ask("/episodes?text=%ff%00")[1])["total"] == 0
         assert ask("/episodes?start=x")[0].status == 400
@@ -156,7 +155,7 @@ def test_the_server_answers_its_own_paths_alone(files: dict[str, Path], env: Hop
 
 def test_a_written_page_is_served_as_it_is() -> None:
     page = "<p>é</p>".encode()
-    with served({"/": lambda query: html_reply(page)}) as ask:
+    with served({"/": lambda query: html_response(page)}) as ask:
         assert [ask("/")[1], ask("/?x=1", host="127.0.0.1")[1]] == [page, page]
         response, content = ask("/", "HEAD")
         assert (response.status, content) == (200, b"")

@@ -13,8 +13,7 @@ from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
 from hopgym.policies import ScriptedPolicy
 from hopgym.report import write_report
-from hopgym.report.live import LiveReport
-from hopgym.report.server import PageServer, html_reply
+from hopgym.report.server import LiveReport, PageServer, html_response
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import Header, TrajectoryWriter, read_trajectories
 from hopgym.tasks import Evidence, Hop, Question, Task
@@ -149,7 +148,7 @@ def test_nothing_runs_from_the_server(browser: Any, tmp_path: Path) -> None:
         yield source, {name: read_trajectories(path) for name, path in paths.items()}
 
     with closing(LiveReport(paths, source)) as live, served(live) as url:
-        live.work_out(runs).join()
+        live.start_evaluation(runs).join()
         with opened(browser, url) as report:
             provoke(report)
             assert {each.split("?")[0].split("#")[0] for each in report.requests} == {
@@ -173,7 +172,7 @@ def test_the_served_page_shows_all_episodes_lazily(browser: Any, tmp_path: Path)
             assert "being worked out" in report.text("#notice")
             assert report.page.locator("#list a").count() == 100
             assert report.page.locator("table.results").count() == 0
-            live.work_out(runs).join()
+            live.start_evaluation(runs).join()
             report.page.wait_for_selector("table.results")
             report.status("300 episodes")
             assert "Her mother" not in report.page.content()
@@ -196,7 +195,7 @@ def test_the_policy_stops_what_would_get_through(browser: Any, tmp_path: Path) -
     runs = {"mine": list(run_episodes(HopEnv(source), ScriptedPolicy([""]), range(4)))}
     write_report(runs, source, path)
     arrived: list[object] = []
-    with PageServer({"/": lambda query: arrived.append(query) or html_reply(b"")}, 0) as server:
+    with PageServer({"/": lambda query: arrived.append(query) or html_response(b"")}, 0) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         with opened(browser, path.as_uri()) as report:
             report.status("4 episodes")

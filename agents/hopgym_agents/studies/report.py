@@ -12,8 +12,7 @@ from typing import Any
 from hopgym import __version__
 from hopgym.runs.line_file import whole_file
 from hopgym.runs.machine import describe_environment
-from hopgym_agents.curves.logs import write_curves
-from hopgym_agents.curves.page import Table
+from hopgym_agents.curves import Table, write_curves
 from hopgym_agents.studies.plan import Job
 from hopgym_agents.studies.spec import Study
 from hopgym_agents.studies.tables import (

@@ -10,7 +10,7 @@ import numpy as np
 
 from hopgym.evaluation import Estimate
 from hopgym.evaluation.bootstrap import plain_fields
-from hopgym_agents.curves.page import Table
+from hopgym_agents.curves import Table
 from hopgym_agents.studies.plan import Job, JobKind
 from hopgym_agents.studies.scores import (
     Difference,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hopgym_agents.curves.drawing import chart, mean_line, short, thinned, tones_of
-from hopgym_agents.curves.logs import read_points, sections_of, write_curves
+from hopgym.report.charts import color_classes, compact, line_chart, mean_points, thinned
+from hopgym_agents.curves import read_points, sections_of, write_curves
 from tests.support.chromium import chromium, needs_chromium
 
 
@@ -39,9 +39,9 @@ def test_the_charts_of_two_runs(tmp_path: Path) -> None:
         ],
     }
     a, b = sections[0].charts[0].lines
-    assert (len(a.thin), len(b.thin)) == (2, 0), "seeds are thin, unless there is one"
-    assert a.words == "a: 0% to 60%", "the mean of 40 and 80"
-    assert a.tone != b.tone
+    assert (len(a.seeds), len(b.seeds)) == (2, 0), "seeds are thin, unless there is one"
+    assert a.text == "a: 0% to 60%", "the mean of 40 and 80"
+    assert a.color != b.color
 
 
 def test_a_run_that_generates_nothing_is_drawn_by_time(tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
 
 
 def test_means_are_over_the_span_of_all() -> None:
-    assert mean_line([[(0, 0.0), (4, 4.0)], [(2, 0.0), (6, 0.0)]]) == [(2.0, 1.0), (4.0, 2.0)]
-    assert mean_line([[(0, 1.0), (1, 1.0)], [(2, 0.0), (3, 0.0)]]) == ()
+    assert mean_points([[(0, 0.0), (4, 4.0)], [(2, 0.0), (6, 0.0)]]) == [(2.0, 1.0), (4.0, 2.0)]
+    assert mean_points([[(0, 1.0), (1, 1.0)], [(2, 0.0), (3, 0.0)]]) == ()
 
 
 def test_long_lines_are_thinned() -> None:
@@ -106,14 +106,14 @@ def test_long_lines_are_thinned() -> None:
 
 
 def test_scales() -> None:
-    tones = tones_of([f"r{n}" for n in range(9)])
+    tones = color_classes([f"r{n}" for n in range(9)])
     assert tones["r8"] == f"{tones['r0']} again"
-    low = chart("t", "x", {"r0": [[(0, 0.01), (9, 0.02)]]}, tones, share=True)
-    high = chart("t", "x", {"r0": [[(0, 0.01), (9, 0.6)]]}, tones, share=True)
+    low = line_chart("t", "x", {"r0": [[(0, 0.01), (9, 0.02)]]}, tones, share=True)
+    high = line_chart("t", "x", {"r0": [[(0, 0.01), (9, 0.6)]]}, tones, share=True)
     assert low is not None and high is not None
     assert [tick.text for tick in high.y_ticks] == ["0%", "25%", "50%", "75%", "100%"]
     assert low.y_ticks[-1].text == "2%"
-    flat = chart("t", "x", {"r0": [[(5, 3.0)]]}, tones, share=False)
+    flat = line_chart("t", "x", {"r0": [[(5, 3.0)]]}, tones, share=False)
     assert flat is not None and flat.y_ticks
 
 
@@ -121,4 +121,4 @@ def test_scales() -> None:
     ("value", "told"), [(0, "0"), (12_000, "12k"), (1_500_000, "1.5M"), (0.021, "0.021")]
 )
 def test_short_numbers(value: float, told: str) -> None:
-    assert short(value) == told
+    assert compact(value) == told
