@@ -39,6 +39,11 @@ n = 5
 generated_tokens = 10
 """
 
+GRID = TEXT.replace(
+    'name = "two"', 'name = "two"\ngrid = { "trl.learning_rate" = [0.1, 0.2], batch = [4] }'
+)
+"""A study with a grid."""
+
 WORLDS = """
 [env]
 id = "People"

@@ -27,7 +27,7 @@ _CACHED_ENVIRONMENTS = 8
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A point in an episode, described by what it takes to replay it; plain JSON values."""
+    """A point in an episode: its task and the actions up to it; plain JSON values."""
 
     env_id: str
     env_kwargs: Mapping[str, Any]

@@ -203,13 +203,13 @@ def _judgement(prefix: Trajectory, request: Request, reply: Completion) -> Judge
 def _judge_in_threads(
     generate: Generate, prefixes: Iterable[Trajectory], style: Style
 ) -> Iterator[Judgement]:
-    """Judge each step in a request of its own, as many at a time as the generator allows."""
+    """Judge each step in its own request, up to ``concurrency`` requests at a time."""
     remaining = iter(prefixes)
     pool = ThreadPoolExecutor(generate.concurrency, thread_name_prefix="hopgym-judge")
     pending: set[Future[list[Judgement]]] = set()
     try:
         while True:
-            # Twice as many as can run, so that no thread waits for the next one.
+            # Twice the number that can run at a time, so that no thread waits for the next one.
             for prefix in islice(remaining, 2 * generate.concurrency - len(pending)):
                 pending.add(pool.submit(_judge_batch, generate, [prefix], style))
             if not pending:

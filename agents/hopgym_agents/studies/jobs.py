@@ -43,7 +43,7 @@ ReportProgress = Callable[[int, int], None]
 """Called with how many units of a job are done, and how many there are (0 if unknown)."""
 
 METRICS = ("success", "f1", "supported", "process_accuracy", "steps", "malformed", "repeat")
-"""The metrics of `hopgym.evaluation.METRICS` that results hold for every task."""
+"""The metrics of `hopgym.evaluation.METRICS` in the results of evaluations, for every task."""
 _SLOTS = 64
 _SAMPLING = {"temperature": 1.0, "max_tokens": 64}
 
@@ -141,7 +141,7 @@ def _collect(work: JobInput, report: ReportProgress) -> JobResult:
 
 
 def _filter(work: JobInput, report: ReportProgress) -> JobResult:
-    """Write as many episodes that pass the filter as pass any filter."""
+    """Write a sample of the episodes that pass the filter, of the same size for all filters."""
     run = Path(work.results["run"]["run"])
     arguments = work.job.arguments
     selected = sample_episodes(_labels(run), arguments["filter"], seed=arguments["seed"])

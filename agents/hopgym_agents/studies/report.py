@@ -43,7 +43,7 @@ class StudyReport:
     """The report of a study, as it was written."""
 
     paths: Mapping[str, Path]
-    """The files by what they are: ``figures``, ``table`` and ``report``."""
+    """The files by kind: ``figures``, ``table`` and ``report``."""
     tables: tuple[Table, ...]
     """The tables of the suites."""
     summary: Mapping[str, Any]

@@ -1,6 +1,5 @@
 """Trajectories cut by action, and other actions judged exactly as the environment judges them."""
 
-import runpy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,8 @@ from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.data import decomposition
 from hopgym_agents.data.decomposition import ActionOutcome, State, decompose, judge_actions
-from tests.support.paths import SUPPORT
+from tests.support.contract_files import FILES
 
-FILES = runpy.run_path(str(SUPPORT / "contract_files.py"))["FILES"]
 NOISY = {"search_noise": 0.4, "tool_failure": 0.2, "noise_seed": 3}
 PEOPLE = {"size": 10, "questions_per_world": 4}
 PLACES: Mapping[str, tuple[str, Mapping[str, Any]]] = {

@@ -1,57 +1,13 @@
-"""Jobs of a study: what needs what, what is done again, and what a failure leaves."""
+"""Plans of studies: which jobs there are, and what tells them apart."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hopgym.errors import ArgumentError, DataError
-from hopgym_agents.studies import pool
-from hopgym_agents.studies.plan import Job, JobKind, job_digest, plan_jobs
+from hopgym.errors import ArgumentError
+from hopgym_agents.studies.plan import JobKind, job_digest, plan_jobs
 from hopgym_agents.studies.store import StudyStore
-from tests.support.study_files import TEXT, read
-
-GRID = TEXT.replace(
-    'name = "two"', 'name = "two"\ngrid = { "trl.learning_rate" = [0.1, 0.2], batch = [4] }'
-)
-Jobs = tuple[Job, ...]
-
-
-class Silent:
-    """Sees jobs begin and end."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-        self.ended: dict[str, str] = {}
-
-    def start(self, job: Job) -> None:
-        self.begun.append(job.name)
-
-    def advance(self, job: Job, done: int, total: int) -> None:
-        pass
-
-    def finish(self, job: Job, error: str) -> None:
-        self.ended[job.name] = error
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, Silent]]:
-    def play(jobs: Jobs, failing: str = "") -> tuple[Any, Silent]:
-        def run_job(work: Any, report: Any) -> Any:
-            assert set(work.results) == set(work.job.needs)
-            if work.job.name == failing:
-                raise DataError("no such thing")
-            return {"name": work.job.name}
-
-        monkeypatch.setattr(pool, "run_job", run_job)
-        kept = StudyStore(tmp_path / "out", jobs)
-        found = {job.name: result for job in jobs if (result := kept.read(job)) is not None}
-        schedule, watcher = pool.Schedule(jobs, found), Silent()
-        pool.run_jobs(schedule, kept, watcher, processes=0)
-        return schedule, watcher
-
-    return play
+from tests.support.study_files import GRID, TEXT, read
 
 
 def test_every_job_stands_behind_what_it_needs(tmp_path: Path) -> None:
@@ -120,34 +76,6 @@ def test_worlds_must_be_named(tmp_path: Path) -> None:
         plan_jobs(read(tmp_path, TEXT.replace('"People"', '"Peoples"')))
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path, run: Any) -> None:
-    jobs = plan_jobs(read(tmp_path, GRID))
-    first, seen = run(jobs)
-    assert seen.begun == [job.name for job in jobs]
-    assert list(first.results) == seen.begun
-    assert run(jobs)[1].begun == []
-
-
-def test_results_name_files_from_the_folder_on(tmp_path: Path) -> None:
-    jobs = plan_jobs(read(tmp_path))
-    kept = StudyStore(tmp_path / "out", jobs)
-    result = {"options": {"model": f"{kept.path(jobs[0])}/model"}, "tried": [f"{tmp_path}/x", 1.5]}
-    kept.write(jobs[0], result)
-    assert kept.read(jobs[0]) == result
-    moved = StudyStore((tmp_path / "out").rename(tmp_path / "moved"), jobs)
-    assert "out" not in next((tmp_path / "moved" / "results").iterdir()).read_text()
-    own = {"options": {"model": f"{moved.path(jobs[0])}/model"}}
-    assert moved.read(jobs[0]) == result | own
-
-
-def test_a_change_touches_what_comes_of_it_alone(tmp_path: Path, run: Any) -> None:
-    run(plan_jobs(read(tmp_path)))
-    changed = TEXT.replace("learning_rate = 0.1", "learning_rate = 0.2")
-    again = run(plan_jobs(read(tmp_path, changed)))[1].begun
-    assert again == ["one, seed 0", "one, seed 1", "test: one, seed 0", "test: one, seed 1"]
-    assert run(plan_jobs(read(tmp_path)))[1].begun == [], "what was before is still there"
-
-
 def test_other_limits_are_another_run(tmp_path: Path) -> None:
     def paths(text: str) -> dict[str, Path]:
         jobs = plan_jobs(read(tmp_path, text))
@@ -201,15 +129,3 @@ def test_changed_files_are_others(tmp_path: Path) -> None:
     (model / "model.safetensors").write_bytes(b"2")
     changed = digests()
     assert all(changed[name] != other[name] for name in ("start", "mine", "one, seed 0"))
-
-
-def test_a_failure_takes_what_needs_it_along_and_nothing_else(tmp_path: Path, run: Any) -> None:
-    jobs = plan_jobs(read(tmp_path))
-    schedule, seen = run(jobs, failing="one, seed 0")
-    assert schedule.failed == {
-        "one, seed 0": "no such thing",
-        "test: one, seed 0": "needs one, seed 0, which failed",
-    }
-    assert seen.ended["one, seed 0"] == "no such thing"
-    assert len(schedule.results) == len(jobs) - 2
-    assert run(jobs)[1].begun == ["one, seed 0", "test: one, seed 0"], "the same command mends it"
