@@ -7,8 +7,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import pytest
-
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
 from hopgym.policies import ScriptedPolicy
@@ -19,7 +17,7 @@ from hopgym.runs.trajectory_file import Header, TrajectoryWriter, read_trajector
 from hopgym.tasks import Evidence, Hop, Question, Task
 from hopgym.trajectory import StopReason, Trajectory
 from tests.conftest import HandSource
-from tests.support.chromium import Watched, chromium, needs_chromium, opened
+from tests.support.chromium import Watched, needs_chromium, opened
 
 pytestmark = needs_chromium
 
@@ -104,12 +102,6 @@ def provoke(report: Watched) -> None:
     assert page.evaluate(handlers) == 0
     hrefs = page.evaluate("[...document.links].map((link) => link.getAttribute('href')[0])")
     assert set(hrefs) == {"#"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 def test_nothing_runs_in_a_file(browser: Any, tmp_path: Path) -> None:

@@ -12,22 +12,11 @@ from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.evaluation import evaluate
 from hopgym.evaluation.endings import equal_shares
-from hopgym.policies import GuessPolicy, OraclePolicy, ScriptedPolicy
+from hopgym.policies import ScriptedPolicy
 from hopgym.report import COLUMNS, render_report, results_rows, results_table, write_report
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import StopReason, Trajectory
-
-SCRIPT = {
-    "q0": ["<lookup>Ada Brook</lookup>", "<search>Ada</search>", "<answer>baker</answer>"],  # lucky
-    "q1": ["<answer>Ada Brook</answer>"],  # one of two, F1 2/3, nothing read
-    "q2": ["<lookup>Cleo Dunn</lookup>", "<lookup>Elmstead</lookup>", "<answer>Farrow</answer>"],
-    "q3": ["<answer>1410</answer>"],  # right, no evidence
-}
-
-
-@pytest.fixture
-def scripted(env: HopEnv) -> list[Trajectory]:
-    return list(run_episodes(env, ScriptedPolicy(SCRIPT), range(4)))
+from tests.support.report_page import SCRIPT
 
 
 def cells_of(page: str) -> list[list[str]]:
@@ -36,14 +25,7 @@ def cells_of(page: str) -> list[list[str]]:
     return [re.findall(r"<td[^>]*>([^<]*) <small>([^<]*)", row) for row in rows]
 
 
-def test_numbers_are_those_of_evaluate(
-    env: HopEnv, source: Any, scripted: list[Trajectory]
-) -> None:
-    runs = {
-        "oracle": list(run_episodes(env, OraclePolicy(source), range(4))),
-        "mine": scripted,
-        "guess": list(run_episodes(env, GuessPolicy(source), range(4))),
-    }
+def test_numbers_are_those_of_evaluate(source: Any, runs: dict[str, list[Trajectory]]) -> None:
     page = render_report(runs, source).decode()
     evaluations = {name: evaluate(trajectories, source) for name, trajectories in runs.items()}
     rows = results_rows(evaluations)

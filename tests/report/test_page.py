@@ -13,7 +13,7 @@ from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.evaluation import evaluate
-from hopgym.policies import GuessPolicy, OraclePolicy, ScriptedPolicy
+from hopgym.policies import ScriptedPolicy
 from hopgym.report import render_report
 from hopgym.report.text import safe_json
 from hopgym.rollout import run_episodes
@@ -34,20 +34,6 @@ ATTRIBUTES = {
     *("transform", "text-anchor", "stroke-width", "aria-hidden", "aria-label", "aria-pressed"),
     *("id", "href", "role", "type", "placeholder", "autocomplete", "spellcheck"),
 }
-
-
-@pytest.fixture
-def scripted(source: Any) -> list[Trajectory]:
-    return play(source, ScriptedPolicy(SCRIPT))
-
-
-@pytest.fixture
-def runs(source: Any, scripted: list[Trajectory]) -> dict[str, list[Trajectory]]:
-    return {
-        "oracle": play(source, OraclePolicy(source)),
-        "mine": scripted,
-        "guess": play(source, GuessPolicy(source)),
-    }
 
 
 def test_well_formed_and_nothing_from_elsewhere(source: Any, runs: Any) -> None:

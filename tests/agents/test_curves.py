@@ -5,9 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from hopgym.report.charts import color_classes, compact, line_chart, mean_points, thinned
 from hopgym_agents.curves import read_points, sections_of, write_curves
 from tests.support.chromium import chromium, needs_chromium
 
@@ -92,33 +89,3 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
         line = page.locator("path.thick").first.bounding_box()
         assert line["width"] > 100 and line["height"] > 10
     assert troubles == []
-
-
-def test_means_are_over_the_span_of_all() -> None:
-    assert mean_points([[(0, 0.0), (4, 4.0)], [(2, 0.0), (6, 0.0)]]) == [(2.0, 1.0), (4.0, 2.0)]
-    assert mean_points([[(0, 1.0), (1, 1.0)], [(2, 0.0), (3, 0.0)]]) == ()
-
-
-def test_long_lines_are_thinned() -> None:
-    line = thinned([(float(x), float(x % 2)) for x in range(10_000)])
-    assert len(line) == 120
-    assert all(0.4 < y < 0.6 for _, y in line)
-
-
-def test_scales() -> None:
-    tones = color_classes([f"r{n}" for n in range(9)])
-    assert tones["r8"] == f"{tones['r0']} again"
-    low = line_chart("t", "x", {"r0": [[(0, 0.01), (9, 0.02)]]}, tones, share=True)
-    high = line_chart("t", "x", {"r0": [[(0, 0.01), (9, 0.6)]]}, tones, share=True)
-    assert low is not None and high is not None
-    assert [tick.text for tick in high.y_ticks] == ["0%", "25%", "50%", "75%", "100%"]
-    assert low.y_ticks[-1].text == "2%"
-    flat = line_chart("t", "x", {"r0": [[(5, 3.0)]]}, tones, share=False)
-    assert flat is not None and flat.y_ticks
-
-
-@pytest.mark.parametrize(
-    ("value", "told"), [(0, "0"), (12_000, "12k"), (1_500_000, "1.5M"), (0.021, "0.021")]
-)
-def test_short_numbers(value: float, told: str) -> None:
-    assert compact(value) == told

@@ -5,27 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from hopgym.env.settings import EnvSettings
-from hopgym.policies import ConstantPolicy, GuessPolicy, OraclePolicy, ScriptedPolicy
+from hopgym.policies import ConstantPolicy, ScriptedPolicy
 from hopgym.report import render_report
 from hopgym.trajectory import Completion, StopReason, Trajectory
-from tests.support.report_page import SCRIPT, Page, play
-
-
-@pytest.fixture
-def scripted(source: Any) -> list[Trajectory]:
-    return play(source, ScriptedPolicy(SCRIPT))
-
-
-@pytest.fixture
-def runs(source: Any, scripted: list[Trajectory]) -> dict[str, list[Trajectory]]:
-    return {
-        "oracle": play(source, OraclePolicy(source)),
-        "mine": scripted,
-        "guess": play(source, GuessPolicy(source)),
-    }
+from tests.support.report_page import Page, play
 
 
 def test_failures_come_first_and_runs_share_the_room(source: Any, scripted: Any) -> None:

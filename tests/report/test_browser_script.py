@@ -11,19 +11,13 @@ from hopgym.policies import ConstantPolicy, ScriptedPolicy
 from hopgym.report import write_report
 from hopgym.rollout import run_episodes
 from tests.conftest import HandSource
-from tests.support.chromium import Watched, chromium, needs_chromium, opened
+from tests.support.chromium import Watched, needs_chromium, opened
 from tests.support.report_page import SCRIPT
 
 pytestmark = needs_chromium
 
 LUCKY = "#mine/q0/0"
 _LOOKS = (("wide", 1200, "light"), ("dark", 1200, "dark"), ("phone", 360, "light"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
