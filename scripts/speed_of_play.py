@@ -93,7 +93,7 @@ def compare_runner(rounds: int) -> Ratios:
 
 def compare_table_rows(rounds: int) -> Ratios:
     """Compare telling the live table of episodes with playing them."""
-    from hopgym.cli.live import Board
+    from hopgym.cli.live import LiveTable
     from hopgym.policy import as_policy
     from hopgym.rollout import run_episodes
 
@@ -104,8 +104,8 @@ def compare_table_rows(rounds: int) -> Ratios:
         for _ in run_episodes(env, policy, range(EPISODES), slots=16):
             pass
 
-    with _terminal(), Board() as board:
-        row = board.row("played", EPISODES * (rounds + 1))
+    with _terminal(), LiveTable() as board:
+        row = board.add_row("played", EPISODES * (rounds + 1))
 
         def tell() -> None:
             for _ in range(EPISODES):
@@ -116,14 +116,14 @@ def compare_table_rows(rounds: int) -> Ratios:
 
 def compare_table_frames(rounds: int) -> Ratios:
     """Compare the processor time of drawing the live table with the time that it stands."""
-    from hopgym.cli.live import Board
+    from hopgym.cli.live import LiveTable
     from hopgym.policy import as_policy
     from hopgym.rollout import run_episodes
 
     (some,) = run_episodes(_env(), as_policy(lambda transcript: SEARCH), [0])
     found = []
-    with _terminal(), Board() as board:
-        row = board.row("played", EPISODES)
+    with _terminal(), LiveTable() as board:
+        row = board.add_row("played", EPISODES)
         for _ in range(rounds + 1):
             row.add(some)
             begun = time.process_time(), time.perf_counter()

@@ -1,4 +1,4 @@
-"""``hopgym demo``: every scripted policy on held-out questions, one table, one report."""
+"""``hopgym demo``: plays held-out questions with every scripted policy and compares them."""
 
 import json
 import shlex
@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hopgym.cli.display import console, print_json, progress, say, say_wrote, this_command
+from hopgym.cli.evaluate import kinds_table, policies_table
+from hopgym.cli.live import LiveTable, play
 from hopgym.cli.options import make
-from hopgym.policies.registry import POLICIES
+from hopgym.evaluation.results import Results, measure
+from hopgym.policies.registry import FLOORS, POLICIES
+from hopgym.report import write_report
+from hopgym.runs.reader import Episodes, Run
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
-    from hopgym.evaluation.results import Results
 
-_ID, _SPLIT = "hopgym/People-v0", "test"
-_TASKS, _QUICK_TASKS = 200, 20
+_ID = "hopgym/People-v0"
+_SPLIT = "test"
+_TASKS = 200
+_QUICK_TASKS = 20
 
 
 def demo(
@@ -37,7 +43,7 @@ def demo(
         report = _write_report(env, out)
     except KeyboardInterrupt:
         say("Stopped; the finished episodes are kept.")
-        say_wrote({"trajectories": out}, {"go on with": this_command(ctx)})
+        say_wrote({"trajectories": out}, {"resume": this_command(ctx)})
         raise typer.Exit(130) from None
     plain = {name: result.to_dict() for name, result in results.items()}
     summary = out / "summary.json"
@@ -50,33 +56,23 @@ def demo(
     say_wrote({"trajectories": out, "figures": summary} | report, _next_commands(out))
 
 
-def _results(env: "HopEnv", tasks: int, out: Path) -> dict[str, "Results"]:
-    """Play what is missing; return what each policy comes to."""
-    from hopgym.cli.live import Board, play
-    from hopgym.evaluation.results import measure
-    from hopgym.runs.reader import Episodes, Run
-
+def _results(env: "HopEnv", tasks: int, out: Path) -> dict[str, Results]:
+    """Play the missing episodes; return the results of each policy."""
     runs = {name: Run(name, tasks, _file(out, name)) for name in POLICIES}
-    with Board() as board:
+    with LiveTable() as table:
         for name, run in runs.items():
-            play(env, POLICIES[name](env), run, board)
+            play(env, POLICIES[name](env), run, table)
     return {name: measure(Episodes(run), env.source, tasks, progress) for name, run in runs.items()}
 
 
 def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:
-    """Write the report on the runs; return its path by what it is."""
-    from hopgym.report import write_report
-
     path = out / "report.html"
     with progress("report"):
         write_report({name: _file(out, name) for name in POLICIES}, env.source, path)
     return {"report": path}
 
 
-def _print_table(results: dict[str, "Results"], tasks: int) -> None:
-    from hopgym.cli.evaluate import kinds_table, policies_table
-    from hopgym.policies.registry import FLOORS
-
+def _print_table(results: dict[str, Results], tasks: int) -> None:
     title = f"{_ID} --split {_SPLIT}: {tasks} questions, none of them in the training split"
     out = console(markup=False)
     out.print(title, style="bold")

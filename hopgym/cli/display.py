@@ -1,7 +1,6 @@
-"""What the verbs print: results on stdout, all else on stderr, plain where it is no terminal.
+"""Prints results on stdout and everything else on stderr.
 
-In: words, tables, plain values. Out: text; colours and bars only on a terminal, and no colours
-where the variable ``NO_COLOR`` is set.
+Colors and progress bars appear only on a terminal; the variable ``NO_COLOR`` turns colors off.
 """
 
 import json
@@ -15,28 +14,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich import box
+from rich import progress as bars
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from hopgym.progress import Advance
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
 _STYLES = {"error": "bold red", "warning": "yellow", "quiet": "dim", "good": "green"}
 _PIPED_WIDTH = 160
-_FIRST_LINE, _LINE_EVERY = 2.0, 5.0
+_FIRST_LINE = 2.0
+_LINE_EVERY = 5.0
 
 
-def console(*, stderr: bool = False, markup: bool = True) -> "Console":
-    """Return a console on stdout or stderr; where that is no terminal, nothing is wrapped early.
+def console(*, stderr: bool = False, markup: bool = True) -> Console:
+    """Return a console on stdout or stderr. Outside a terminal it is 160 columns wide.
 
     Args:
         stderr: Whether it is on stderr.
-        markup: Whether ``[bold]`` in a string is a style; False where strings are the users'.
+        markup: Whether ``[bold]`` in a string is a style; False for strings from users.
     """
-    from rich.console import Console
-
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream.isatty()
     plain = not terminal or bool(os.environ.get("NO_COLOR"))
@@ -52,9 +52,7 @@ def console(*, stderr: bool = False, markup: bool = True) -> "Console":
 
 
 def say(text: str, *, style: str = "") -> None:
-    """Print a line to the user on stderr: ``error``, ``warning``, ``quiet``, ``good`` or plain."""
-    from rich.text import Text
-
+    """Print a line on stderr; the style is ``error``, ``warning``, ``quiet``, ``good`` or empty."""
     line = Text(text)
     if style in ("error", "warning"):
         line = Text.assemble((f"{style}: ", _STYLES[style]), text)
@@ -64,47 +62,44 @@ def say(text: str, *, style: str = "") -> None:
     err.print(line, soft_wrap=not err.is_terminal)
 
 
-def say_wrote(paths: Mapping[str, Path], then: Mapping[str, str]) -> None:
-    """Print the paths that were written, and the commands to go on with.
+def say_wrote(paths: Mapping[str, Path], next_commands: Mapping[str, str]) -> None:
+    """Print the files that were written, and commands to continue with.
 
     Args:
-        paths: What each file holds, to its path.
-        then: What each command does, to the command.
+        paths: Description of each file to its path.
+        next_commands: Description of each command to the command.
     """
-    from rich.text import Text
-
     err = console(stderr=True)
-    width = max(map(len, [*paths, *then]), default=0)
-    for what, path in paths.items():
-        line = Text.assemble(f"  {what:<{width}}  ", (str(path), "bold"))
+    width = max(map(len, [*paths, *next_commands]), default=0)
+    for description, path in paths.items():
+        line = Text.assemble(f"  {description:<{width}}  ", (str(path), "bold"))
         err.print(line, soft_wrap=True)
-    for what, command in then.items():
-        line = Text.assemble((f"  {what:<{width}}  ", "dim"), (command, "cyan"))
+    for description, command in next_commands.items():
+        line = Text.assemble((f"  {description:<{width}}  ", "dim"), (command, "cyan"))
         err.print(line, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value on stdout, on one line."""
+    """Print a value as one line of JSON on stdout."""
     print(json.dumps(value, ensure_ascii=False))
 
 
-def new_table(title: str, *columns: str, caption: str = "") -> "Table":
-    """Return an empty table; all columns but the first are figures, to the right."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    heading = Text(title, "bold") if title else None  # A title may hold brackets, as a path does.
+def new_table(title: str, *columns: str, caption: str = "") -> Table:
+    """Return an empty table; all columns but the first are aligned to the right."""
+    # A title may contain brackets, as a path does: Text takes it literally.
+    heading = Text(title, "bold") if title else None
     table = Table(title=heading, caption=caption or None, box=box.SIMPLE_HEAD)
-    table.title_justify = table.caption_justify = "left"
-    table.show_edge, table.pad_edge = False, False
+    table.title_justify = "left"
+    table.caption_justify = "left"
+    table.show_edge = False
+    table.pad_edge = False
     for number, column in enumerate(columns):
         table.add_column(Text(column), justify="right" if number else "left")
     return table
 
 
 def this_command(ctx: Any) -> str:
-    """Return the command line that is running, as one would type it again.
+    """Return the running command line, ready to be pasted into a shell.
 
     Args:
         ctx: The verb's ``typer.Context``.
@@ -114,19 +109,18 @@ def this_command(ctx: Any) -> str:
 
 @contextmanager
 def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Advance]:
-    """Show how far something is, on stderr, while the block runs; the bar is gone afterwards.
+    """Show a progress bar on stderr while the block runs, or plain lines outside a terminal.
 
-    Where stderr is no terminal, a plain line comes now and then once it takes over a second.
+    The first plain line comes after two seconds. This is a `hopgym.progress.Progress`.
 
     Args:
-        what: What is done, as a noun or a participle.
-        total: How many there are; None where that is unknown.
-        done: How many of them are done already.
+        what: What is counted, as a noun.
+        total: How many there are; None if unknown.
+        done: How many are already done.
     """
     if not sys.stderr.isatty():
         yield _PlainLines(what, total, done)
         return
-    from rich import progress as bars
 
     columns: list[bars.ProgressColumn] = [
         bars.SpinnerColumn(),
@@ -146,10 +140,10 @@ def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Adv
 
 
 class _PlainLines:
-    """Progress as lines of their own, few of them."""
-
     def __init__(self, what: str, total: int | None, done: int) -> None:
-        self._what, self._total, self._done = what, total, done
+        self._what = what
+        self._total = total
+        self._done = done
         self._next = time.monotonic() + _FIRST_LINE
 
     def __call__(self, count: int) -> None:
@@ -160,13 +154,13 @@ class _PlainLines:
             say(f"{self._what}: {self._done:,}{total}")
 
 
-class Interrupts:
-    """How often Ctrl-C came."""
+class InterruptCounter:
+    """Counts how often the user pressed Ctrl-C."""
 
     count = 0
 
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal: tell of the first one, raise `KeyboardInterrupt` at the second."""
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: announce the first one, raise `KeyboardInterrupt` at the second."""
         self.count += 1
         if self.count > 1:
             raise KeyboardInterrupt
@@ -174,14 +168,14 @@ class Interrupts:
 
 
 @contextmanager
-def held_back() -> Iterator[Interrupts]:
-    """Let the block go on to its end after one Ctrl-C; a second one ends it."""
-    interrupts = Interrupts()
+def interrupts_deferred() -> Iterator[InterruptCounter]:
+    """Let the block finish after one Ctrl-C; a second one ends it."""
+    interrupts = InterruptCounter()
     if threading.current_thread() is not threading.main_thread():
-        yield interrupts  # Only the main thread gets signals, and may say what they do.
+        yield interrupts  # Python delivers signals to the main thread only.
         return
-    before = signal.signal(signal.SIGINT, interrupts.note)
+    previous = signal.signal(signal.SIGINT, interrupts.handle)
     try:
         yield interrupts
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)

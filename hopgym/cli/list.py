@@ -2,16 +2,16 @@
 
 import inspect
 from dataclasses import MISSING
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from hopgym.cli.display import console, new_table, print_json, say
-from hopgym.cli.options import Option, options_of
-from hopgym.policies.registry import policy_function
 from hopgym.registry import FACTORIES, EnvironmentFactory
 from hopgym.registry.lookup import resolve_id
+
+if TYPE_CHECKING:
+    from hopgym.cli.options import Option
 
 JSONL_EXAMPLE = """\
 {"title": "Ada Brook", "text": "Ada Brook was born in 1950. Her mother is Cleo Dunn."}
@@ -60,6 +60,10 @@ def _print_ids(as_json: bool) -> None:
 
 
 def _print_policy(name: str, as_json: bool) -> None:
+    # Imported here, as listing the ids has to be quick.
+    from hopgym.cli.options import options_of
+    from hopgym.policies.registry import policy_function
+
     function = policy_function(name)
     kind = getattr(function, "options", None)
     options = options_of(kind, name) if kind else []
@@ -80,7 +84,7 @@ def _print_policy(name: str, as_json: bool) -> None:
     console(markup=False).print(table)
 
 
-def _describe_option(option: Option) -> dict[str, str]:
+def _describe_option(option: "Option") -> dict[str, str]:
     default = "required" if option.default is MISSING else option.shown_default or ""
     return {
         "option": option.flag,
@@ -104,6 +108,8 @@ def _print_documentation(env_id: str) -> None:
     if resolved == _EXAMPLE_OF:
         example = f"## Example File\n```\n{JSONL_EXAMPLE}```\n\n"
         documentation = documentation.replace("## Arguments", f"{example}## Arguments", 1)
+    from rich.markdown import Markdown
+
     out = console()
     text = f"# {resolved}\n\n{documentation}"
     if out.is_terminal:

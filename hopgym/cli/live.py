@@ -1,7 +1,8 @@
-"""The live table: how each run stands while it is played.
+"""Plays the episodes that a run still lacks, and shows its progress in a live table.
 
-In: finished trajectories, one at a time. Out: on a terminal a table on stderr, drawn anew four
-times a second by a thread of its own; on a pipe a plain line now and then.
+On a terminal, the table is on stderr and redrawn four times a second by its own thread. Otherwise
+a plain line is printed now and then. Ctrl-C leaves a file that can be resumed. Episodes are handled
+one at a time, so memory does not grow with their number.
 """
 
 import sys
@@ -15,7 +16,10 @@ import typer
 from hopgym.cli.display import console, new_table, say
 from hopgym.errors import HopgymError
 from hopgym.evaluation.progress import MAX_LEADING_ERRORS, Proportion, RunProgress
+from hopgym.rollout import run_episodes
 from hopgym.runs.reader import Run
+from hopgym.runs.trajectory_file import read_trajectories
+from hopgym.trajectory import ERROR_REASONS, Trajectory
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -23,117 +27,127 @@ if TYPE_CHECKING:
 
     from hopgym.env import HopEnv
     from hopgym.rollout import Policy
-    from hopgym.trajectory import Trajectory
 
 REFRESHES = 4
-"""A second."""
+"""Redraws of the table per second."""
 
-_FIRST_LINE, _LINE_EVERY, _LINE_AT_LEAST_EVERY = 2.0, 5.0, 60.0
+DEFAULT_TASKS = 400
+"""Number of tasks taken from a generated world if no number is given."""
+
+_FIRST_LINE = 2.0
+_LINE_EVERY = 5.0
+_LINE_AT_LEAST_EVERY = 60.0
 _ABSENT = "–"
 
 
-class Row:
-    """One run of the table.
+class RunRow:
+    """One run in the live table.
 
     Args:
-        board: What it stands in.
-        name: Of the run.
-        total: Episodes that it is to have.
+        table: The table that the row belongs to.
+        name: Name of the run.
+        total: Number of episodes of the complete run.
     """
 
-    def __init__(self, board: "Board", name: str, total: int) -> None:
-        self.name, self.total = name, total
-        self.standing = RunProgress()
-        self.kept = 0
-        """Episodes from before."""
-        self._board = board
-        self._began: float | None = None
+    def __init__(self, table: "LiveTable", name: str, total: int) -> None:
+        self.name = name
+        self.total = total
+        self.progress = RunProgress()
+        self.stored = 0
+        """Number of episodes that were already in the file."""
+        self._table = table
+        self._started: float | None = None
         self._seconds = 0.0
 
-    def keep(self, trajectory: "Trajectory") -> None:
-        """Take in an episode from before."""
-        self.kept += 1
-        self.standing.add(trajectory)
+    def add_stored(self, trajectory: Trajectory) -> None:
+        """Count an episode that was already in the file."""
+        self.stored += 1
+        self.progress.add(trajectory)
 
-    def add(self, trajectory: "Trajectory") -> None:
-        """Take in an episode that has just ended."""
-        self.standing.add(trajectory)
-        self._board.tick(self)
+    def add(self, trajectory: Trajectory) -> None:
+        """Count an episode that has just finished."""
+        self.progress.add(trajectory)
+        self._table.tick(self)
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Count the block's time as that of playing."""
-        self._began = time.monotonic()
+        """Count the time of the block as time spent on playing."""
+        self._started = time.monotonic()
         try:
             yield
         finally:
-            self._seconds, self._began = self.seconds, None
+            self._seconds = self.seconds
+            self._started = None
 
     @property
     def played(self) -> int:
-        """Episodes that ended while the table stood."""
-        return self.standing.episodes - self.kept
+        """Number of episodes that finished since the table was opened."""
+        return self.progress.episodes - self.stored
 
     @property
     def seconds(self) -> float:
-        """How long they took."""
-        return self._seconds if self._began is None else time.monotonic() - self._began
+        """Seconds spent on playing them."""
+        return self._seconds if self._started is None else time.monotonic() - self._started
 
     @property
     def rate(self) -> float:
-        """Episodes a second; 0.0 before the first."""
+        """Episodes per second; 0.0 before the first one finishes."""
         return self.played / self.seconds if self.played and self.seconds else 0.0
 
     def line(self) -> str:
-        """Return how it stands on one line."""
-        now = self.standing
-        parts = [f"{now.episodes:,} of {self.total:,}", f"success {_share(now.success)}"]
-        if now.generated:
-            parts.append(f"{short(now.generated)} tokens generated")
-        parts.append(f"{self.rate:.1f} a second, {self._left()} left")
-        parts += [f"{now.errors:,} errors"] if now.errors else []
+        """Return the row as one line of text."""
+        progress = self.progress
+        parts = [f"{progress.episodes:,} of {self.total:,}"]
+        parts.append(f"success {_percent(progress.success)}")
+        if progress.generated:
+            parts.append(f"{short_count(progress.generated)} tokens generated")
+        parts.append(f"{self.rate:.1f} a second, {self._time_left()} left")
+        parts += [f"{progress.errors:,} errors"] if progress.errors else []
         return f"{self.name} episodes: {', '.join(parts)}"
 
     def cells(self, with_tokens: bool) -> list[str]:
-        """Return the cells of the table, two lines each."""
-        now = self.standing
-        mean = f"{100 * now.reward / now.evaluated:.1f}%" if now.evaluated else _ABSENT
-        value, _, interval = _share(now.success).partition(" ")
-        cells = [self.name, f"{now.episodes:,}\nof {self.total:,}"]
+        """Return the cells of the row, two lines each."""
+        progress = self.progress
+        count = progress.evaluated
+        mean = f"{100 * progress.reward / count:.1f}%" if count else _ABSENT
+        value, _, interval = _percent(progress.success).partition(" ")
+        cells = [self.name, f"{progress.episodes:,}\nof {self.total:,}"]
         cells += [f"{value}\n{interval.strip('()')}", mean]
         if with_tokens:
-            cells += [_tokens(now.generated, now), _tokens(now.prompted, now)]
-        return [*cells, f"{self.rate:.1f}", self._left(), f"{now.errors:,}"]
+            cells += [_tokens(progress.generated, progress), _tokens(progress.prompted, progress)]
+        return [*cells, f"{self.rate:.1f}", self._time_left(), f"{progress.errors:,}"]
 
-    def _left(self) -> str:
-        if self.standing.episodes >= self.total:
+    def _time_left(self) -> str:
+        missing = self.total - self.progress.episodes
+        if missing <= 0:
             return "0:00"
         if not self.rate:
             return _ABSENT
-        minutes, seconds = divmod(round((self.total - self.standing.episodes) / self.rate), 60)
+        minutes, seconds = divmod(round(missing / self.rate), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-class Board:
-    """The table of runs, a context manager; it is gone from the terminal afterwards.
+class LiveTable:
+    """The table of runs, a context manager; it disappears from the terminal at the end.
 
     Args:
-        reward: What episodes are paid by: ``f1`` or ``em``.
+        reward: How episodes are scored: ``f1`` or ``em``.
     """
 
     def __init__(self, reward: str = "f1") -> None:
-        self.rows: list[Row] = []
+        self.rows: list[RunRow] = []
         self._reward = reward
         self._live: Live | None = None
-        self._next = self._wait = 0.0
+        self._next = 0.0
+        self._wait = 0.0
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "LiveTable":
         if sys.stderr.isatty():
             from rich.live import Live
 
             self._live = Live(
-                get_renderable=self.table,
+                get_renderable=self.render,
                 console=console(stderr=True),
                 refresh_per_second=REFRESHES,
                 transient=True,
@@ -146,101 +160,79 @@ class Board:
             self._live.stop()
             self._live = None
 
-    def row(self, name: str, total: int) -> Row:
+    def add_row(self, name: str, total: int) -> RunRow:
         """Add a run and return its row.
 
         Args:
-            name: Of the run.
-            total: Episodes that it is to have.
+            name: Name of the run.
+            total: Number of episodes of the complete run.
         """
-        row = Row(self, name, total)
+        row = RunRow(self, name, total)
         self.rows.append(row)
-        self._next, self._wait = time.monotonic() + _FIRST_LINE, _LINE_EVERY
+        self._next = time.monotonic() + _FIRST_LINE
+        self._wait = _LINE_EVERY
         return row
 
-    def tick(self, row: Row) -> None:
-        """Print a line on a row where there is no terminal and it is time for one."""
+    def tick(self, row: RunRow) -> None:
+        """Print the row as a line if there is no terminal and the last line is old enough."""
         if self._live is None and time.monotonic() >= self._next:
-            # A long run shall not fill a log.
+            # The pauses grow, so that a long run does not fill a log.
             self._next = time.monotonic() + self._wait
             self._wait = min(1.5 * self._wait, _LINE_AT_LEAST_EVERY)
             say(row.line())
 
-    def table(self) -> "Table":
-        """Return the table as it stands; tokens are summed, and their means are per episode."""
-        with_tokens = any(row.standing.generated or row.standing.prompted for row in self.rows)
+    def render(self) -> "Table":
+        """Return the current table: sums of tokens, and their means per episode."""
+        with_tokens = any(row.progress.generated or row.progress.prompted for row in self.rows)
         columns = ["run", "done", "success\n(95%)", {"f1": "F1", "em": "EM"}[self._reward]]
         columns += ["generated\ntokens", "prompt\ntokens"] if with_tokens else []
         table = new_table("", *columns, "per s", "left", "errors")
-        table.padding = 0  # So that it fits 80 columns.
+        table.padding = 0  # With padding, it would not fit into 80 columns.
         for row in self.rows:
             table.add_row(*row.cells(with_tokens))
         return table
 
 
-def short(count: float) -> str:
-    """Return a count in few characters, as ``950``, ``12.3k`` or ``4.56M``."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g}{letter}" if count < 999.5 * size else f"{count / size:.0f}"
-    return f"{count:.3g}" if count < 100 else f"{count:.0f}"
+def first_tasks(env: "HopEnv", requested: int | None) -> int:
+    """Return the number of tasks to take; warn if fewer are available than requested.
 
-
-def _share(share: Proportion | None) -> str:
-    """Return a share with its interval in percent, as ``71.2% (68.9–73.4)``."""
-    if share is None:
-        return _ABSENT
-    return f"{100 * share.mean:.1f}% ({100 * share.low:.1f}–{100 * share.high:.1f})"
-
-
-def _tokens(total: int, standing: RunProgress) -> str:
-    if not total:
-        return _ABSENT
-    return f"{short(total)} sum\n{short(total / max(1, standing.episodes))} mean"
-
-
-DEFAULT_TASKS = 400
-"""Tasks of a generated world that are taken where no number is given."""
-
-
-def first_tasks(env: "HopEnv", wanted: int | None) -> int:
-    """Return how many tasks to take, at most those there are; say so where they are fewer.
-
-    None takes all of a benchmark, whose files may be sorted, and `DEFAULT_TASKS` of endless ones.
+    None takes all tasks of a benchmark, whose files may be sorted, and `DEFAULT_TASKS` of a
+    generated world.
     """
     available = len(env.source)
-    if wanted is None:
+    if requested is None:
         return available if env.source.has_script else min(DEFAULT_TASKS, available)
-    if wanted > available:
-        say(f"there are {available:,} tasks, {wanted:,} were asked for", style="warning")
-    return min(wanted, available)
+    if requested > available:
+        say(f"there are {available:,} tasks, {requested:,} were asked for", style="warning")
+    return min(requested, available)
 
 
-def play(env: "HopEnv", policy: "Policy", run: Run, board: "Board", *, again: str = "") -> "Row":
-    """Play what a run still lacks into its file; return its row of the live table.
+def play(
+    env: "HopEnv", policy: "Policy", run: Run, table: LiveTable, *, restart_option: str = ""
+) -> RunRow:
+    """Play the episodes that a run still lacks; return its row in the live table.
 
     Args:
-        env: What to play in.
-        policy: What plays.
-        run: Which episodes, and where they go.
-        board: Gets a row.
-        again: How to have the episodes from before played again, for those who are told of them.
+        env: The environment.
+        policy: The policy that plays.
+        run: The episodes, and the file for them.
+        table: The table that gets a row.
+        restart_option: The verb's option that plays stored episodes again, to be mentioned if there
+            are any.
 
     Raises:
-        HopgymError: On a file of another run, or when the first `MAX_LEADING_ERRORS` episodes all
-            ended in an error of the policy.
+        HopgymError: When the file belongs to another run, or the first `MAX_LEADING_ERRORS`
+            episodes all ended in an error of the policy.
     """
-    from hopgym.rollout import run_episodes
-
-    row = board.row(run.policy, run.episodes)
-    for trajectory in _kept(run):
-        row.keep(trajectory)
-    if row.kept and again:
-        kept = f"{row.kept:,} of {run.episodes:,} episodes of {run.policy} are there from before"
-        say(f"{kept}; {again} plays them again.")
-    # What an agent prints is no result, which alone goes to stdout.
+    row = table.add_row(run.policy, run.episodes)
+    for trajectory in _stored_episodes(run):
+        row.add_stored(trajectory)
+    if row.stored and restart_option:
+        stored = f"{row.stored:,} of {run.episodes:,} episodes of {run.policy}"
+        say(f"{stored} are there from before; {restart_option} plays them again.")
+    # stdout is for results; what an agent prints is none.
     with redirect_stdout(sys.stderr), row.timed():
-        playing = run_episodes(
+        episodes = run_episodes(
             env,
             policy,
             range(run.tasks),
@@ -249,74 +241,94 @@ def play(env: "HopEnv", policy: "Policy", run: Run, board: "Board", *, again: st
             seed=run.seed,
             out=run.out,
         )
-        with closing(cast("Generator[Trajectory]", playing)):
-            for trajectory in playing:
+        with closing(cast("Generator[Trajectory]", episodes)):
+            for trajectory in episodes:
                 row.add(trajectory)
-                _refuse_hopeless(row)
+                _check_errors(row)
     return row
 
 
-def say_one_at_a_time(ctx: typer.Context, policy: "Policy", run: Run) -> None:
-    """Warn where slots were asked for, and an agent of one's own takes one call at a time.
+def warn_of_serial_policy(ctx: typer.Context, policy: "Policy", run: Run) -> None:
+    """Warn if the user set ``--slots``, but the policy is a function that takes one call at a time.
 
     Args:
-        ctx: Of a verb with an option ``slots``.
-        policy: What plays.
-        run: Of it.
+        ctx: Context of a verb with an option ``slots``.
+        policy: The policy that plays.
+        run: The run.
     """
     source = ctx.get_parameter_source("slots")
-    typed = source is not None and source.name == "COMMANDLINE"
-    alone = not getattr(policy, "batched", True) and getattr(policy, "concurrency", 1) == 1
-    if typed and run.slots > 1 and alone:
-        words = f"{run.policy} takes one call at a time; set its attribute concurrency to"
-        say(f"{words} {run.slots} to have {run.slots} at once", style="warning")
-
-
-def say_errors(failed: int, first: str, evaluated: int, unfit: int = 0) -> None:
-    """Tell of the episodes that ended in an error of the policy, or all before they began.
-
-    Args:
-        failed: How many ended in an error.
-        first: Task and message of the first of them.
-        evaluated: How many did not.
-        unfit: How many of these ended as the first prompt was longer than the policy's context.
-
-    Raises:
-        typer.Exit: With code 1, when all of them ended in an error, or all others were unfit.
-    """
-    if unfit and unfit == evaluated:
-        words = f"in {unfit:,} of {failed + evaluated:,} episodes not even the first prompt fits"
-        mend = "raise max_context, or serve the model with a longer context"
-        say(f"{words} into the policy's context, and no other was played; {mend}", style="error")
-    if failed and evaluated:
-        words = f"{failed:,} of {failed + evaluated:,} episodes ended in an error of the policy"
-        say(f"{words}; resuming does them again. The first is {first}", style="warning")
-    elif failed:
-        words = f"all {failed:,} episodes ended in an error of the policy"
-        say(f"{words}. The first is {first}", style="error")
-    if failed + unfit and unfit == evaluated:
-        raise typer.Exit(1)
-
-
-def _refuse_hopeless(row: "Row") -> None:
-    """Raise a `HopgymError` where nothing has succeeded so far, and more is to come."""
-    now = row.standing
-    if now.errors == now.episodes == MAX_LEADING_ERRORS < row.total:
-        raise HopgymError(
-            f"the first {MAX_LEADING_ERRORS} of {row.total:,} episodes of {row.name} all ended in "
-            f"an error of the policy, so the run was stopped. The first is {now.first_error}. Mend "
-            "what that names (the agent, its options, its server), then give the same command again"
+    is_set = source is not None and source.name == "COMMANDLINE"
+    serial = not getattr(policy, "batched", True) and getattr(policy, "concurrency", 1) == 1
+    if is_set and run.slots > 1 and serial:
+        say(
+            f"{run.policy} takes one call at a time; set its attribute concurrency to {run.slots} "
+            f"to have {run.slots} at once",
+            style="warning",
         )
 
 
-def _kept(run: Run) -> "Iterator[Trajectory]":
-    """Yield those of a run's episodes that its file holds, errors of the policy left out."""
-    from hopgym.runs.trajectory_file import read_trajectories
-    from hopgym.trajectory import ERROR_REASONS
+def report_errors(progress: RunProgress) -> None:
+    """Report the episodes of a run that ended in an error, or before the first step.
 
+    Raises:
+        typer.Exit: With code 1, if no episode could be played.
+    """
+    failed = progress.errors
+    evaluated = progress.evaluated
+    oversized = progress.oversized
+    if oversized and oversized == evaluated:
+        text = f"in {oversized:,} of {progress.episodes:,} episodes not even the first prompt fits"
+        fix = "raise max_context, or serve the model with a longer context"
+        say(f"{text} into the policy's context, and no other was played; {fix}", style="error")
+    if failed and evaluated:
+        text = f"{failed:,} of {progress.episodes:,} episodes ended in an error of the policy"
+        say(
+            f"{text}; resuming does them again. The first is {progress.first_error}",
+            style="warning",
+        )
+    elif failed:
+        text = f"all {failed:,} episodes ended in an error of the policy"
+        say(f"{text}. The first is {progress.first_error}", style="error")
+    if failed + oversized and oversized == evaluated:
+        raise typer.Exit(1)
+
+
+def short_count(count: float) -> str:
+    """Return a count with three digits, such as ``950``, ``12.3k`` or ``4.56M``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}" if count < 999.5 * size else f"{count / size:.0f}"
+    return f"{count:.3g}" if count < 100 else f"{count:.0f}"
+
+
+def _percent(share: Proportion | None) -> str:
+    """Return a proportion with its interval in percent, such as ``71.2% (68.9–73.4)``."""
+    if share is None:
+        return _ABSENT
+    return f"{100 * share.mean:.1f}% ({100 * share.low:.1f}–{100 * share.high:.1f})"
+
+
+def _tokens(total: int, progress: RunProgress) -> str:
+    if not total:
+        return _ABSENT
+    return f"{short_count(total)} sum\n{short_count(total / max(1, progress.episodes))} mean"
+
+
+def _check_errors(row: RunRow) -> None:
+    progress = row.progress
+    if progress.errors == progress.episodes == MAX_LEADING_ERRORS < row.total:
+        raise HopgymError(
+            f"the first {MAX_LEADING_ERRORS} of {row.total:,} episodes of {row.name} all ended in "
+            f"an error of the policy, so the run was stopped. The first is {progress.first_error}. "
+            "Fix the cause (the agent, its options, its server), then give the same command again"
+        )
+
+
+def _stored_episodes(run: Run) -> Iterator[Trajectory]:
+    """Yield the episodes of a run that are in its file and did not end in an error."""
     if not run.out.exists() or not run.out.stat().st_size:
         return
     for trajectory in read_trajectories(run.out):
-        wanted = trajectory.index < run.tasks and trajectory.sample < run.samples
-        if wanted and trajectory.reason not in ERROR_REASONS:
+        belongs = trajectory.index < run.tasks and trajectory.sample < run.samples
+        if belongs and trajectory.reason not in ERROR_REASONS:
             yield trajectory

@@ -163,7 +163,7 @@ def test_fresh_moves_a_run_aside() -> None:
         aside = folder.with_name(f"{folder.name}.{number}")
         assert f"The run so far is {aside} now." in told
         assert "from before" not in told
-        assert "--fresh" not in told.partition("go on with")[2]
+        assert "--fresh" not in told.partition("resume")[2]
     assert (folder.with_name(f"{folder.name}.1") / "episodes.jsonl").read_bytes() == before
     assert len(lines(folder / "episodes.jsonl")) == 3
 

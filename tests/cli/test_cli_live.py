@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hopgym.cli import live
-from hopgym.cli.live import REFRESHES, Board, Row, play, short
+from hopgym.cli.live import REFRESHES, LiveTable, RunRow, play, short_count
 from hopgym.env import HopEnv
 from hopgym.evaluation import evaluate
 from hopgym.evaluation.progress import RunProgress
@@ -73,10 +73,10 @@ def test_sums_are_those_of_the_evaluation(env: HopEnv) -> None:
     assert standing.first_error == "task q3: RuntimeError: down"
 
 
-def filled(board: Board, env: HopEnv, total: int = 16) -> Row:
-    row = board.row("mine", total)
+def filled(board: LiveTable, env: HopEnv, total: int = 16) -> RunRow:
+    row = board.add_row("mine", total)
     for trajectory in episodes(env, 1):
-        row.keep(trajectory)
+        row.add_stored(trajectory)
     with row.timed():
         for trajectory in episodes(env):
             row.add(trajectory)
@@ -86,8 +86,8 @@ def filled(board: Board, env: HopEnv, total: int = 16) -> Row:
 def test_a_row_tells_how_the_run_stands(env: HopEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = count(100.0, 0.001)
     monkeypatch.setattr(live.time, "monotonic", lambda: next(clock))
-    row = filled(Board(), env)
-    assert (row.kept, row.played, row.standing.episodes) == (4, 8, 12)
+    row = filled(LiveTable(), env)
+    assert (row.stored, row.played, row.progress.episodes) == (4, 8, 12)
     assert row.seconds > 0
     assert row.rate == pytest.approx(8 / row.seconds)
     cells = row.cells(with_tokens=True)
@@ -100,7 +100,7 @@ def test_a_row_tells_how_the_run_stands(env: HopEnv, monkeypatch: pytest.MonkeyP
 
 
 def test_a_row_without_an_episode(env: HopEnv) -> None:
-    row = Board().row("mine", 5)
+    row = LiveTable().add_row("mine", 5)
     assert row.cells(with_tokens=True) == ["mine", "0\nof 5", "–\n", "–", "–", "–", "0.0", "–", "0"]
 
 
@@ -109,10 +109,10 @@ def test_time_left_goes_by_what_was_played_now(
 ) -> None:
     now = 100.0
     monkeypatch.setattr(live.time, "monotonic", lambda: now)
-    row = Board().row("mine", 8 + 8 * 3600)
+    row = LiveTable().add_row("mine", 8 + 8 * 3600)
     with row.timed():
         for trajectory in episodes(env):
-            row.standing.add(trajectory)
+            row.progress.add(trajectory)
         now += 8.0
     assert row.rate == 1.0
     assert row.cells(with_tokens=False)[-2] == "8:00:00"
@@ -123,7 +123,7 @@ def test_time_left_goes_by_what_was_played_now(
     [(0, "0"), (3.75, "3.75"), (950, "950"), (12_345, "12.3k"), (4_560_000, "4.56M"), (2e9, "2G")],
 )
 def test_counts_are_short(count: float, words: str) -> None:
-    assert short(count) == words
+    assert short_count(count) == words
 
 
 def test_a_pipe_gets_a_line_now_and_then(
@@ -132,8 +132,8 @@ def test_a_pipe_gets_a_line_now_and_then(
     now = 0.0
     monkeypatch.setattr(live.time, "monotonic", lambda: now)
     some = episodes(env)
-    with Board() as board:
-        row = board.row("mine", 10_000)
+    with LiveTable() as board:
+        row = board.add_row("mine", 10_000)
         for _ in range(3600):
             now += 1.0
             row.add(some[0])
@@ -170,7 +170,7 @@ def test_a_terminal_gets_a_table_that_goes_away(
     env: HopEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with terminal(monkeypatch) as written:
-        with Board() as board:
+        with LiveTable() as board:
             filled(board, env)
             frames, deadline = "", time.monotonic() + 60
             while frames.count("per s") < 3 and time.monotonic() < deadline:
@@ -193,22 +193,22 @@ def test_a_terminal_gets_a_table_that_goes_away(
 def test_an_episode_draws_no_table(env: HopEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = 0
 
-    class Counting(Board):
-        def table(self) -> "Table":
+    class Counting(LiveTable):
+        def render(self) -> "Table":
             nonlocal drawn
             drawn += 1
-            return super().table()
+            return super().render()
 
     monkeypatch.setattr(live, "REFRESHES", 1e-3)  # Not again while the test runs.
     some, added = episodes(env)[0], 10_000
     with terminal(monkeypatch), Counting() as board:
-        row = board.row("mine", added)
+        row = board.add_row("mine", added)
         before = drawn
         for _ in range(added):
             row.add(some)
         assert drawn == before
     assert drawn > before
-    assert row.standing.episodes == added
+    assert row.progress.episodes == added
 
 
 def test_at_no_time_are_all_episodes_in_memory(env: HopEnv, tmp_path: Path) -> None:
@@ -216,10 +216,10 @@ def test_at_no_time_are_all_episodes_in_memory(env: HopEnv, tmp_path: Path) -> N
 
     most = 0
 
-    class Watching(Board):
-        def tick(self, row: Row) -> None:
+    class Watching(LiveTable):
+        def tick(self, row: RunRow) -> None:
             nonlocal most
-            if row.standing.episodes % 50 == 0:
+            if row.progress.episodes % 50 == 0:
                 most = max(most, alive())
 
     def alive() -> int:
@@ -228,7 +228,7 @@ def test_at_no_time_are_all_episodes_in_memory(env: HopEnv, tmp_path: Path) -> N
     before = alive()
     run = Run("mine", 4, tmp_path / "run.jsonl", samples=100, slots=8)
     row = play(env, as_policy(lambda _: ANSWER), run, Watching())
-    assert row.standing.episodes == 400
+    assert row.progress.episodes == 400
     # The prefix of each slot, and what ended at one turn.
     assert 0 < most - before <= 3 * 8 + 5
     read = Episodes(run)
@@ -251,7 +251,7 @@ def test_episodes_are_those_asked_for(env: HopEnv, tmp_path: Path) -> None:
         return Completion(ANSWER, (1, 2), (-0.5, -0.5), 2, "stop", prompt_tokens=9)
 
     run = Run("mine", 4, tmp_path / "run.jsonl", samples=2, slots=3)
-    play(env, as_policy(sampled), run, Board())
+    play(env, as_policy(sampled), run, LiveTable())
     fewer = list(Episodes(replace(run, tasks=3, samples=1)))
     assert [each.key for each in fewer] == [("q0", 0), ("q1", 0), ("q2", 0)]
     kept = fewer[0].steps[0].completion
