@@ -16,7 +16,7 @@ from typing import Any, cast
 from hopgym.actions import replace_surrogates
 from hopgym.errors import HopgymError
 from hopgym.runs.trajectory_file import as_recorded
-from hopgym.trajectory import Completion, Trajectory, transcript
+from hopgym.trajectory import Completion, StopReason, Trajectory, transcript
 
 Policy = Callable[[Sequence[Trajectory]], Sequence[str | Completion]]
 """From episodes so far (their ``reason`` is RUNNING) to the next action text of each.
@@ -160,7 +160,7 @@ def _usable(reply: object) -> str | Completion:
 
 
 def _failed(error: BaseException) -> Completion:
-    return Completion("", error=f"agent_error: {_told(error)}")
+    return Completion("", error=_told(error), error_reason=StopReason.AGENT_ERROR)
 
 
 def _told(error: BaseException) -> str:

@@ -13,10 +13,10 @@ from hopgym.trajectory import ERROR_REASONS, Step, StopReason, Trajectory
 from hopgym.wrappers import hop_env
 
 _OF_EPISODE = ("question", "prompt", "dialect", "tools")
-_OF_END = ("reason", "oracle_steps", "is_success")
+_OF_END = ("stop_reason", "oracle_steps", "is_success")
 _OF_STEP = (
     "text", "action", "observation", "shown", "verdict", "process_reward", "outcome_reward",
-    "potential", "given",
+    "potential", "from_prefix",
 )  # fmt: skip
 _POLICY_REASONS = ERROR_REASONS | {StopReason.CONTEXT}
 _CHARS = 200
@@ -45,14 +45,14 @@ def replay(trajectory: Trajectory, env: gymnasium.Env[str, str] | None = None) -
 
 
 def _differences(record: Trajectory, env: HopEnv) -> Iterator[str]:
-    given = [step.text for step in record.steps if step.given]
+    given = [step.text for step in record.steps if step.from_prefix]
     try:
         env.reset(options={"task_id": record.task_id, "prefix": given})
     except ArgumentError as error:
         yield f"reset: {error}"
         return
     for step in record.steps[len(given) :]:
-        if env.trajectory().reason:
+        if env.trajectory().stop_reason:
             break
         env.step(step.text)
     now = env.trajectory()
@@ -61,10 +61,10 @@ def _differences(record: Trajectory, env: HopEnv) -> Iterator[str]:
         yield from _compare(f"step {number}", step, again, _OF_STEP)
     if len(now.steps) < len(record.steps):
         yield f"end: recorded after {len(record.steps)} steps, now after {len(now.steps)}"
-    elif record.reason not in _POLICY_REASONS:
+    elif record.stop_reason not in _POLICY_REASONS:
         yield from _compare("end", record, now, _OF_END)
-    elif now.reason:
-        yield f"end: recorded as stopped by its policy, now {str(now.reason)!r}"
+    elif now.stop_reason:
+        yield f"end: recorded as stopped by its policy, now {str(now.stop_reason)!r}"
 
 
 def _compare(

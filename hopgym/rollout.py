@@ -25,7 +25,7 @@ from hopgym.errors import require
 from hopgym.policy import Asker, Policy, as_policy
 from hopgym.runs.key_set import KeySet
 from hopgym.runs.trajectory_file import Header, TrajectoryWriter
-from hopgym.trajectory import Completion, StopReason, Trajectory
+from hopgym.trajectory import ERROR_REASONS, Completion, StopReason, Trajectory
 from hopgym.wrappers import hop_env, run_header
 
 __all__ = ["Completion", "Policy", "as_policy", "episode_rng", "header_of", "run_episodes"]
@@ -142,14 +142,14 @@ class _Slot:
 
     def _stop(self, completion: Completion) -> None:
         """End an episode that goes on no further because of its policy."""
-        reason = StopReason.CONTEXT
-        if completion.error and completion.finish_reason != "context":
-            api = completion.error.startswith(StopReason.API_ERROR)
-            reason = StopReason.API_ERROR if api else StopReason.AGENT_ERROR
+        reason = completion.error_reason
+        if completion.finish_reason == "context":
+            reason = StopReason.CONTEXT
+        elif reason not in ERROR_REASONS:
+            reason = StopReason.AGENT_ERROR
         self._env.stop(reason)
         now = self._env.trajectory(sample=self.prefix.sample)
-        error = completion.error.removeprefix(f"{reason}: ")
-        self.prefix = replace(now, steps=self.prefix.steps, error=error)
+        self.prefix = replace(now, steps=self.prefix.steps, error=completion.error)
 
 
 def _run(
@@ -188,10 +188,10 @@ def _play(
         replies = ask([slot.prefix for slot in busy])
         for slot, reply in zip(busy, replies, strict=True):
             slot.take(reply)
-        finished = [slot.prefix for slot in busy if slot.prefix.reason]
+        finished = [slot.prefix for slot in busy if slot.prefix.stop_reason]
         for trajectory in finished:
             record(trajectory)
-        busy = [slot for slot in busy if not slot.prefix.reason or slot.begin(jobs)]
+        busy = [slot for slot in busy if not slot.prefix.stop_reason or slot.begin(jobs)]
         yield finished
 
 
@@ -208,7 +208,7 @@ def _play_in_threads(
         while under_way:
             slot, reply = callers.answered()
             slot.take(reply)
-            finished = [slot.prefix] if slot.prefix.reason else []
+            finished = [slot.prefix] if slot.prefix.stop_reason else []
             for trajectory in finished:
                 record(trajectory)
             goes_on = not finished or slot.begin(jobs)

@@ -5,7 +5,7 @@ them, and `hopgym.runs.trajectory_file` keeps them as one JSON object a line.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -42,24 +42,32 @@ ERROR_REASONS = frozenset({StopReason.AGENT_ERROR, StopReason.API_ERROR})
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A policy's reply with what is known of how it was generated."""
+    """A policy's reply, with the details of its generation where they are known."""
 
     text: str
     token_ids: tuple[int, ...] = ()
+    """The generated tokens; empty when unknown."""
     logprobs: tuple[float, ...] = ()
-    """Natural-log probability of each token as sampled."""
-    n_tokens: int = 0
-    """Generated tokens."""
+    """Natural-log probability of each token as sampled; empty when unknown."""
+    generated_tokens: int = 0
+    """Number of generated tokens; 0 when unknown."""
     finish_reason: str = ""
-    """``stop``, ``length``, ``refused``, ``context``, ..., or ``privileged`` for an oracle's step
-    that used a title not shown, which never enters training data."""
+    """``stop``, ``length``, ``refused``, ``empty``, ``context``, or another value of the server."""
     error: str = ""
-    """Why there is no reply, as ``agent_error: ...`` or ``api_error: ...``; empty for a reply.
+    """Why there is no reply; empty for a reply.
 
-    With the finish reason ``context``, what told that the context is full, if anything did.
+    With the finish reason ``context``, the server's message that the context is full, if any.
     """
     prompt_tokens: int = 0
-    """Tokens of what was continued."""
+    """Number of tokens in the prompt; 0 when unknown."""
+    processed_tokens: int = 0
+    """Tokens the model computed for this completion, prompt and generated, without those whose
+    states were cached; 0 when unknown."""
+    privileged: bool = False
+    """Whether the step uses a title that was not shown, which only an oracle can know. Privileged
+    steps never enter training data."""
+    error_reason: StopReason = StopReason.RUNNING
+    """AGENT_ERROR or API_ERROR when ``error`` is set; RUNNING for a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +87,11 @@ class Step:
     """In [0, 1]; above 0 only for an answer."""
     potential: float
     """In [0, 1], after the step."""
-    given: bool = False
-    """Whether the step came with the reset's prefix; such steps pay nothing."""
+    from_prefix: bool = False
+    """Whether the step was replayed from the reset's prefix; such steps earn no reward."""
     completion: Completion | None = None
+    rewards: Mapping[str, float] = field(default_factory=dict)
+    """Further rewards of the turn by name, beside process and outcome reward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +111,7 @@ class Trajectory:
     dialect: str
     tools: tuple[str, ...]
     steps: tuple[Step, ...] = ()
-    reason: StopReason = StopReason.RUNNING
+    stop_reason: StopReason = StopReason.RUNNING
     error: str = ""
     """What went wrong, for the error reasons, and who said that the context is full."""
     oracle_steps: int = -1
@@ -124,7 +134,7 @@ class Trajectory:
         return replace(
             self,
             steps=self.steps[:length],
-            reason=StopReason.RUNNING,
+            stop_reason=StopReason.RUNNING,
             error="",
             oracle_steps=-1,
             is_success=False,

@@ -11,7 +11,8 @@ from gymnasium.utils import RecordConstructorArgs
 
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
+from hopgym.tasks import with_absolute_paths
 from hopgym.trajectory import transcript
 
 _TextEnv = gymnasium.Env[str, str]
@@ -92,7 +93,7 @@ class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, s
         """Take any text as an action; return what the environment returns."""
         turn = self.env.step(action)
         trajectory = self._base.trajectory()
-        if trajectory.reason and self._writer:
+        if trajectory.stop_reason and self._writer:
             sample = self._samples.get(trajectory.index, 0)
             self._writer.write(self._base.trajectory(sample=sample))
             self._samples[trajectory.index] = sample + 1
@@ -123,4 +124,6 @@ def run_header(env: HopEnv, **config: Any) -> Header:
     config["env"] = env.spec.id if env.spec else ""
     config["settings"] = env.settings
     config["tool_settings"] = env.tool_settings
-    return Header.of(config, env.source.fingerprint, config.get("policy"))
+    arguments = with_absolute_paths(env.spec.kwargs) if env.spec else {}
+    environment = RunEnvironment(env.source.fingerprint, config["env"], arguments)
+    return Header.of(config, [environment], config.get("policy"))

@@ -70,7 +70,7 @@ def compare_runner(rounds: int) -> Ratios:
     from hopgym_agents.policy import LLMPolicy
 
     env = _env()
-    reply = Completion(SEARCH, n_tokens=5, finish_reason="stop")
+    reply = Completion(SEARCH, generated_tokens=5, finish_reason="stop")
 
     class Constant:
         concurrency, fingerprint = 1, "constant"

@@ -141,7 +141,7 @@ def bare(options: dict[str, Any], spare: bool = False) -> Cost:
         made = player.complete(env, requests, step)
         outcomes = judge_actions([sub.state for sub in subs], [each.text for each in made])
         acting += time.process_time() - start
-        tokens += sum(each.n_tokens for each in made)
+        tokens += sum(each.generated_tokens for each in made)
         prompts = [player.encoder.encode(request) for request in requests]
         rewards = torch.tensor([float(outcome.is_good) for outcome in outcomes]).view(-1, group)
         advantages = (rewards - rewards.mean(1, keepdim=True)).flatten().tolist()

@@ -93,9 +93,9 @@ def _differing(first: "KeptRun", other: "KeptRun") -> str:
         return ", ".join(
             f"{name} ({_given(old)} and {_given(new)})" for name, (old, new) in changed.items()
         )
-    versions = {first.header.code, other.header.code}
+    versions = {first.header.version, other.header.version}
     if len(versions) > 1:
-        return f"the version of hopgym, {first.header.code} and {other.header.code}"
+        return f"the version of hopgym, {first.header.version} and {other.header.version}"
     return "what the files of the tasks hold, under the same id and arguments"
 
 

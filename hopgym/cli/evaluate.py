@@ -35,6 +35,7 @@ from hopgym.report.table import cell, official_table, official_text, unjudged_li
 from hopgym.rollout import header_of
 from hopgym.runs import folder as folders
 from hopgym.runs.folder import Folder
+from hopgym.runs.json_file import write_json
 from hopgym.runs.reader import Episodes, Run
 from hopgym.runs.secrets import words_without_secrets
 
@@ -207,7 +208,7 @@ def _write(
     timing = _timing(folders.read_summary(folder).get("timing"), table)
     floors = {name: plain[name] for name in FLOORS if name in plain}
     summary = {"policy": policy} | plain.get(policy, {}) | {"timing": timing, "floors": floors}
-    folders.write_json(folder.summary, summary)
+    write_json(folder.summary, summary)
     with progress("report"):
         episodes = {name: Episodes(runs[name]) for name in results}
         about = {policy: about_folder(folder.path)}

@@ -105,7 +105,7 @@ def _first_attempts(run: Path, source: "OfficialSource[Any]") -> "dict[int, Pred
                     f"{index}, where there is none or another; give a file that hopgym wrote"
                 )
             later = index in first and first[index][0] < each.sample
-            if each.reason not in ERROR_REASONS and not later:
+            if each.stop_reason not in ERROR_REASONS and not later:
                 first[index] = (each.sample, prediction_of(each))
             advance(1)
     return {index: first[index][1] for index in sorted(first)}

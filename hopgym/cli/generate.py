@@ -305,7 +305,7 @@ def prompt_rows(episode: "Trajectory") -> Iterator[Row]:
     from hopgym.trajectory import transcript
 
     for number, step in enumerate(episode.steps):
-        if step.completion is None or step.completion.finish_reason != "privileged":
+        if step.completion is None or not step.completion.privileged:
             prompt = transcript(episode.prompt, episode.steps[:number])
             row = {"prompt": prompt, "completion": step.text}
             yield {**row, "task_id": episode.task_id, "step": number + 1}
@@ -317,7 +317,7 @@ def message_rows(episode: "Trajectory") -> Iterator[Row]:
     An episode with a step that used a title not shown gives none.
     """
     completions = [step.completion for step in episode.steps]
-    if any(each and each.finish_reason == "privileged" for each in completions):
+    if any(each and each.privileged for each in completions):
         return
     messages = [{"role": "user", "content": episode.prompt}]
     for step in episode.steps:

@@ -328,7 +328,7 @@ def _stored_episodes(run: Run) -> Iterator[Trajectory]:
     """Yield the episodes of a run that are in its file and did not end in an error."""
     if not run.out.exists() or not run.out.stat().st_size:
         return
-    for trajectory in read_trajectories(run.out):
+    for trajectory in read_trajectories(run.out, skip_damaged=True):
         belongs = trajectory.index < run.tasks and trajectory.sample < run.samples
-        if belongs and trajectory.reason not in ERROR_REASONS:
+        if belongs and trajectory.stop_reason not in ERROR_REASONS:
             yield trajectory

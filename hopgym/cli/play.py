@@ -226,7 +226,7 @@ def oracle_step(env: "HopEnv") -> tuple[Action, bool]:
     names = argument_names([tool.name for tool in env.tools])
     action = dialect_named(env.settings.dialect).parse(text, names).action
     assert not isinstance(action, Malformed), "the oracle writes calls"
-    return action, isinstance(reply, Completion) and reply.finish_reason == "privileged"
+    return action, isinstance(reply, Completion) and reply.privileged
 
 
 def as_typed(action: Action) -> str:

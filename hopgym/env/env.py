@@ -140,15 +140,15 @@ class HopEnv(gymnasium.Env[str, str]):
             ResetNeeded: Before the first reset and after the episode's end.
         """
         episode = self._episode
-        if episode is None or episode.reason:
+        if episode is None or episode.stop_reason:
             raise ResetNeeded("the episode is over or has not begun; call reset() first")
         step = episode.take(action)
         reward = episode.reward(step)
         if self.render_mode == "human":
             print(self._frame())
-        if not episode.reason:
+        if not episode.stop_reason:
             return step.observation, reward, False, False, info_of(episode, -1)
-        answered = episode.reason is StopReason.ANSWER
+        answered = episode.stop_reason is StopReason.ANSWER
         return step.observation, reward, answered, not answered, self._info(episode)
 
     def render(self) -> str | None:
@@ -187,7 +187,7 @@ class HopEnv(gymnasium.Env[str, str]):
         other = isinstance(reason, StopReason) and reason not in ("", StopReason.ANSWER)
         require(other, "reason", "a StopReason to truncate an episode for", reason)
         episode = self._running()
-        episode.reason = episode.reason or reason
+        episode.stop_reason = episode.stop_reason or reason
 
     def trajectory(self, *, sample: int = 0) -> Trajectory:
         """Return the episode so far as a record.
@@ -208,7 +208,7 @@ class HopEnv(gymnasium.Env[str, str]):
             dialect=episode.dialect.name,
             tools=episode.tools,
             steps=tuple(episode.steps),
-            reason=episode.reason,
+            stop_reason=episode.stop_reason,
             oracle_steps=self._oracle_count(episode),
             is_success=episode.score.em == 1.0,
         )
@@ -217,8 +217,8 @@ class HopEnv(gymnasium.Env[str, str]):
         """Return the state without the episode's corpus: its texts replay to the same point."""
         state = self.__dict__ | {"_episode": None, "_toolbox": None}
         if episode := self._episode:
-            texts = [(taken.text, taken.given) for taken in episode.taken]
-            state["_replay"] = (episode.index, texts, episode.reason)
+            texts = [(taken.text, taken.from_prefix) for taken in episode.taken]
+            state["_replay"] = (episode.index, texts, episode.stop_reason)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -228,9 +228,9 @@ class HopEnv(gymnasium.Env[str, str]):
         if replay:
             index, texts, reason = replay
             self._episode = self._new_episode(index)
-            for text, given in texts:
-                self._episode.take(text, given=given)
-            self._episode.reason = reason
+            for text, from_prefix in texts:
+                self._episode.take(text, from_prefix=from_prefix)
+            self._episode.stop_reason = reason
 
     def _running(self) -> Episode:
         if self._episode is not None:
@@ -257,7 +257,7 @@ class HopEnv(gymnasium.Env[str, str]):
         return info_of(episode, self._oracle_count(episode))
 
     def _oracle_count(self, episode: Episode) -> int:
-        if not episode.reason or not (episode.judged or self.settings.mode != "tools"):
+        if not episode.stop_reason or not (episode.judged or self.settings.mode != "tools"):
             return -1
         if not episode.judged:
             return 1

@@ -37,7 +37,7 @@ class Taken(NamedTuple):
     process_reward: float
     outcome_reward: float
     potential: float
-    given: bool
+    from_prefix: bool
 
 
 class Episode:
@@ -67,7 +67,7 @@ class Episode:
         self.evidence_source = source.evidence_source if self.judged else "none"
         self.taken: list[Taken] = []
         self._steps: list[Step] = []
-        self.reason = StopReason.RUNNING
+        self.stop_reason = StopReason.RUNNING
         self.score = _NO_SCORE
         self.budget = settings.budget
         self._noisy = bool(toolbox.settings.search_noise or toolbox.settings.tool_failure)
@@ -118,12 +118,12 @@ class Episode:
         self._steps += (Step(*taken) for taken in self.taken[len(self._steps) :])
         return self._steps
 
-    def take(self, text: str, *, given: bool = False) -> Taken:
+    def take(self, text: str, *, from_prefix: bool = False) -> Taken:
         """Return what came of a text; any string makes a step.
 
         Args:
             text: What the agent wrote.
-            given: Whether the step belongs to a reset's prefix.
+            from_prefix: Whether the step belongs to a reset's prefix.
         """
         parsed = self._reader.read(str(text))
         action = parsed.action
@@ -145,10 +145,10 @@ class Episode:
             observation + self._end_of_step(),
             shown,
             verdict,
-            self._process_reward(before, given),
+            self._process_reward(before, from_prefix),
             outcome,
             self.knowledge.potential if self.judged else 0.0,
-            given,
+            from_prefix,
         )
         self.taken.append(taken)
         return taken
@@ -160,11 +160,11 @@ class Episode:
             ArgumentError: When one of them ends the episode.
         """
         for number, text in enumerate(prefix, start=1):
-            self.take(text, given=True)
-            if self.reason:
+            self.take(text, from_prefix=True)
+            if self.stop_reason:
                 raise ArgumentError(
                     f"options['prefix'] must leave the episode open, its action {number} of "
-                    f"{len(prefix)} ends it ({self.reason})"
+                    f"{len(prefix)} ends it ({self.stop_reason})"
                 )
 
     def reward(self, step: Taken) -> float:
@@ -186,13 +186,13 @@ class Episode:
     def _refuse(self, malformed: Malformed) -> str:
         self._malformed_streak += 1
         if self._malformed_streak >= self.settings.max_malformed:
-            self.reason = StopReason.MALFORMED
+            self.stop_reason = StopReason.MALFORMED
         forms = (self.dialect.example(name, arg) for name, arg in self._reader.tools.items())
         return f"Not understood: {malformed.reason}. Write {' or '.join(forms)}"
 
     def _answer(self, action: Action) -> Verdict:
         self.score = self.source.score(self.task, action.argument)
-        self.reason = StopReason.ANSWER
+        self.stop_reason = StopReason.ANSWER
         if not self.judged:
             return Verdict.UNJUDGED
         return answer_verdict(self.score.em == 1.0, self.knowledge.proven)
@@ -218,20 +218,20 @@ class Episode:
             return Verdict.REPEAT, shown
         return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), shown
 
-    def _process_reward(self, before: float, given: bool) -> float:
-        """Return what the step earned; given steps and unknown evidence earn nothing."""
-        if given or not self.judged or self.knowledge.potential == before:
+    def _process_reward(self, before: float, from_prefix: bool) -> float:
+        """Return what the step earned; replayed steps and unknown evidence earn nothing."""
+        if from_prefix or not self.judged or self.knowledge.potential == before:
             return 0.0
         return self.knowledge.process_reward(before)
 
     def _end_of_step(self) -> str:
         """Settle whether the budget has run out; return what the observation says of it."""
         left = self.budget - len(self.taken) - 1
-        if left <= 0 and not self.reason:
-            self.reason = StopReason.BUDGET
-        if self.reason is StopReason.BUDGET:
+        if left <= 0 and not self.stop_reason:
+            self.stop_reason = StopReason.BUDGET
+        if self.stop_reason is StopReason.BUDGET:
             return "\n[no steps left]"
-        if self.reason or not self.settings.instructions:
+        if self.stop_reason or not self.settings.instructions:
             return ""
         return f"\n[{left} steps left]" if left > 1 else "\n[1 step left]"
 

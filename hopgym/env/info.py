@@ -19,7 +19,7 @@ def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
     """
     step = episode.taken[-1] if episode.taken else None
     action = step.action if step else None
-    ended = bool(episode.reason)
+    ended = bool(episode.stop_reason)
     count = len(episode.taken)
     return {
         "task_id": episode.task.question.id,
@@ -33,7 +33,7 @@ def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
         "potential": step.potential if step else episode.potential,
         "oracle_steps": oracle_steps,
         "is_success": ended and episode.score.em == 1.0,
-        "reason": str(episode.reason),
+        "reason": str(episode.stop_reason),
         "evidence_source": episode.evidence_source,
         "corpus": episode.task.corpus.description,
         "gold": _gold(episode) if ended or episode.settings.reveal else "",
@@ -48,7 +48,7 @@ def _gold(episode: Episode) -> str:
         "proofs": [[fact.fact for fact in proof] for proof in question.proofs],
     }
     if episode.settings.reveal:
-        call = None if episode.reason else episode.oracle_call().action
+        call = None if episode.stop_reason else episode.oracle_call().action
         names = argument_names(episode.tools)
         gold["oracle"] = episode.dialect.write(call, names) if call else ""
     return json.dumps(gold, ensure_ascii=False)

@@ -146,8 +146,8 @@ def _read(
     prompt = 0
     for trajectory in trajectories:
         _check_finished(trajectory)
-        reasons[str(trajectory.reason)] += 1
-        if trajectory.reason in ERROR_REASONS:
+        reasons[str(trajectory.stop_reason)] += 1
+        if trajectory.stop_reason in ERROR_REASONS:
             continue
         episode = score_episode(trajectory, source)
         official.add(episode)
@@ -178,7 +178,7 @@ def score_episode(trajectory: Trajectory, source: TaskSource) -> ScoredEpisode:
 
 
 def _check_finished(trajectory: Trajectory) -> None:
-    if not trajectory.reason:
+    if not trajectory.stop_reason:
         raise ArgumentError(
             f"trajectories must be finished, that of task {trajectory.task_id!r} (sample "
             f"{trajectory.sample}) still runs after {len(trajectory.steps)} steps; play it to its "

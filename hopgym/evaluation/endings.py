@@ -25,7 +25,7 @@ class Ending:
 
 
 def _stopped(reason: StopReason) -> Callable[[Trajectory], bool]:
-    return lambda episode: episode.reason is reason
+    return lambda episode: episode.stop_reason is reason
 
 
 def _last_verdict(verdict: Verdict) -> Callable[[Trajectory], bool]:

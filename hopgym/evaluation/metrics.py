@@ -32,7 +32,7 @@ class ScoredEpisode:
     @property
     def agent_steps(self) -> list[Step]:
         """The agent's steps, without those of the prefix passed to ``reset``."""
-        return [step for step in self.trajectory.steps if not step.given]
+        return [step for step in self.trajectory.steps if not step.from_prefix]
 
     @property
     def steps_saved(self) -> int:
@@ -71,7 +71,7 @@ def _evidence_recall(episode: ScoredEpisode) -> Ratio:
 
 
 def _privileged(step: Step) -> bool:
-    return step.completion is not None and step.completion.finish_reason == "privileged"
+    return step.completion is not None and step.completion.privileged
 
 
 def _regret(episode: ScoredEpisode) -> Ratio:

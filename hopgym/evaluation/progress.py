@@ -55,11 +55,11 @@ class RunProgress:
         generated, prompted = tokens_in(trajectory)
         self.generated += generated
         self.prompted += prompted
-        if trajectory.reason in ERROR_REASONS:
+        if trajectory.stop_reason in ERROR_REASONS:
             self.errors += 1
             self.first_error = self.first_error or error_of(trajectory)
             return
-        self.oversized += trajectory.reason is StopReason.CONTEXT and not trajectory.steps
+        self.oversized += trajectory.stop_reason is StopReason.CONTEXT and not trajectory.steps
         self.successes += trajectory.is_success
         self.reward += trajectory.steps[-1].outcome_reward if trajectory.steps else 0.0
 
@@ -79,6 +79,6 @@ class RunProgress:
 
 def error_of(trajectory: Trajectory) -> str:
     """Return task and message of an episode that ended in an error; empty for other episodes."""
-    if trajectory.reason not in ERROR_REASONS:
+    if trajectory.stop_reason not in ERROR_REASONS:
         return ""
     return f"task {trajectory.task_id}: {' '.join(trajectory.error.split())}"

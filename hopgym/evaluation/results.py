@@ -108,7 +108,7 @@ def _observe(
     for trajectory in episodes:
         yield trajectory  # First, because the consumer checks that it belongs to the source.
         totals.add(trajectory)
-        if trajectory.reason not in ERROR_REASONS:
+        if trajectory.stop_reason not in ERROR_REASONS:
             scored = score_episode(trajectory, source)
             question = scored.task.question
             form = "set" if question.answer_kind == "set" else "single"

@@ -29,7 +29,7 @@ def tokens_in(trajectory: Trajectory) -> tuple[int, int]:
     """Return the numbers of generated tokens and of prompt tokens in an episode."""
     completions = [step.completion for step in trajectory.steps if step.completion is not None]
     return (
-        sum(completion.n_tokens for completion in completions),
+        sum(completion.generated_tokens for completion in completions),
         sum(completion.prompt_tokens for completion in completions),
     )
 

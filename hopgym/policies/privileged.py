@@ -46,7 +46,7 @@ class OraclePolicy(PrefixPolicy):
         """Return the oracle's next call."""
         call = self._next_call(prefix)
         text = write_call(prefix, call.action)
-        return Completion(text, finish_reason="privileged") if call.privileged else text
+        return Completion(text, privileged=True) if call.privileged else text
 
     def _next_call(self, prefix: Trajectory) -> Call:
         task = self.source[prefix.index]
@@ -77,7 +77,7 @@ class ExhaustivePolicy(PrefixPolicy):
         action = _unread(task.corpus, prefix) if reads and not budget_ends(prefix) else None
         if action is None:
             return write_answer(prefix, self.source.guess(task))
-        return Completion(write_call(prefix, action), finish_reason="privileged")
+        return Completion(write_call(prefix, action), privileged=True)
 
     def _budget(self, prefix: Trajectory) -> int:
         known = (self.max_steps, prefix.env_kwargs.get("max_steps"), self.source.max_steps)

@@ -110,7 +110,7 @@ def env_of_run(path: Path, record: Trajectory, progress: Progress = no_progress)
     if env.source.fingerprint != header.source:
         raise DataError(
             f"{path}: expected the tasks of {record.env_id} that the run was played on (hash "
-            f"{header.source[:12]}, hopgym {header.code}), got others now (hash "
+            f"{header.source[:12]}, hopgym {header.version}), got others now (hash "
             f"{env.source.fingerprint[:12]}); put the files of that run back, or use that version"
         )
     return env

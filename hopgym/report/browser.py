@@ -6,14 +6,11 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-import msgspec
-
 from hopgym.evaluation.endings import ENDINGS, EpisodeSelector, ending_of, equal_shares, urgency
 from hopgym.report.episodes import EpisodeView, Head, Labels, episode_view, head_of, key_of
 from hopgym.report.table import role_of
 from hopgym.report.text import safe_json
-from hopgym.runs.line_file import read_lines
-from hopgym.runs.trajectory_file import read_header
+from hopgym.runs.trajectory_file import EPISODE_FORMAT, read_header
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import Trajectory
 from hopgym.verdicts import Verdict
@@ -93,6 +90,8 @@ class _IndexEntry:
     index: int
     reason: str
     verdicts: tuple[str, ...]
+    number: int
+    """Number of its line, from 1."""
     start: int
     """Byte offset of its line."""
     size: int
@@ -166,7 +165,7 @@ class EpisodeIndex:
     def _scan(self, run: str, path: Path) -> Iterator[tuple[_IndexEntry, Trajectory]]:
         file = self._files[run]
         start = len(file.readline())
-        for _, line, trajectory in read_lines(path, file, Trajectory, "a trajectory"):
+        for number, line, trajectory in EPISODE_FORMAT.read(path, file):
             verdicts = tuple(dict.fromkeys(step.verdict.value for step in trajectory.steps))
             # Few combinations occur, so that entries can share them.
             verdicts = self._verdicts.setdefault(verdicts, verdicts)
@@ -176,6 +175,7 @@ class EpisodeIndex:
                 index=trajectory.index,
                 reason=ending_of(trajectory).name,
                 verdicts=verdicts,
+                number=number,
                 start=start,
                 size=len(line),
             )
@@ -193,7 +193,7 @@ class EpisodeIndex:
             file = self._files[entry.run]
             file.seek(entry.start)
             line = file.read(entry.size)
-        return msgspec.json.decode(line, type=Trajectory)
+        return EPISODE_FORMAT.decode(line, Path(file.name), entry.number)
 
     def _matching(self, query: Query) -> list[_IndexEntry]:
         # The pages of one list are requested one after the other, so the latest result is cached.

@@ -332,7 +332,7 @@ def _cut(pieces: Sequence[Piece], max_chars: int) -> tuple[Piece, ...]:
 
 def _cut_off_note(trajectory: Trajectory) -> str:
     """Return a note if texts were malformed because the model ran out of tokens."""
-    if trajectory.reason is not StopReason.MALFORMED:
+    if trajectory.stop_reason is not StopReason.MALFORMED:
         return ""
     completions = (step.completion for step in trajectory.steps if step.action is None)
     cut_off = any(c is not None and c.finish_reason == "length" for c in completions)
@@ -355,7 +355,7 @@ def _step_view(step: Step, judged: bool, observation: Sequence[Piece], max_chars
         reward = f"outcome {step.outcome_reward:.2f}"
     return StepView(
         verdict=step.verdict.value,
-        notes=(*(["given"] if step.given else []), *_completion_notes(step.completion)),
+        notes=(*(["given"] if step.from_prefix else []), *_completion_notes(step.completion)),
         thought=shortened(action.thought, max_chars) if action else "",
         tool=action.tool if action else "",
         argument=shortened(_argument_text(step), max_chars),
@@ -380,8 +380,9 @@ def _completion_notes(completion: Completion | None) -> list[str]:
         return []
     finish = completion.finish_reason
     finish_note = f"finish: {shortened(finish, 100)}" if finish not in ("", "stop") else ""
-    tokens = _tokens_text(completion.n_tokens, completion.prompt_tokens)
-    return [note for note in (finish_note, tokens) if note]
+    tokens = _tokens_text(completion.generated_tokens, completion.prompt_tokens)
+    privileged = "privileged" if completion.privileged else ""
+    return [note for note in (finish_note, privileged, tokens) if note]
 
 
 def _tokens_text(generated: int, prompt: int) -> str:

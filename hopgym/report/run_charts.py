@@ -109,11 +109,11 @@ class StepTally:
         for trajectory in trajectories:
             # Yielded first: the consumer checks that the task is one of the source.
             yield trajectory
-            if trajectory.reason not in ERROR_REASONS and self._is_judged(trajectory):
+            if trajectory.stop_reason not in ERROR_REASONS and self._is_judged(trajectory):
                 steps = trajectory.steps
                 if trajectory.oracle_steps > 0:
                     self.lengths[trajectory.oracle_steps, len(steps)] += 1
-                good = tuple(None if s.given else s.verdict in GOOD_VERDICTS for s in steps)
+                good = tuple(None if s.from_prefix else s.verdict in GOOD_VERDICTS for s in steps)
                 task = trajectory.task_id
                 accumulator.add(trajectory.index, trajectory.sample, good, task=task)
         episodes = accumulator.ordered()

@@ -4,7 +4,6 @@ In: what decides a run. Out: its folder, with ``config.json`` and ``environment.
 folder of another run is refused, and one that is to be played anew moved aside, never deleted.
 """
 
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hopgym.errors import ArgumentError, DataError, RunFileError
+from hopgym.runs.json_file import SCHEMA, check_schema, read_json, write_json
 from hopgym.runs.line_file import lock, unlock, whole_file
 from hopgym.runs.machine import describe_environment
 from hopgym.runs.reader import EPISODES
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 LATEST = Path("runs") / "latest"
 """A text file that holds the path of the folder of the last evaluation begun here."""
 
-_SCHEMA = 1
 DECISIVE = ("id", "env_kwargs", "policy", "options", "fingerprint", "seed", "source")
 
 
@@ -92,7 +91,7 @@ def config_of(
         run: Policy, fingerprint, tasks, samples, seed, slots and command.
     """
     return {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "id": env_id,
         "env_kwargs": with_absolute_paths(env_kwargs),
         "options": without_secrets(options),
@@ -127,12 +126,13 @@ def begin(
     if path.exists():
         # Whoever plays into it would go on writing, wherever it is moved.
         unlock(folder.episodes, lock(folder.episodes))
-    before = _read(folder.config)
+    before = read_json(folder.config)
     if before is not None:
         _check_config(folder.config, before)
     if fresh:
         _move_aside(folder, moved)
     elif before is not None:
+        check_schema(folder.config, before)
         _refuse_another(path, before, config)
     path.mkdir(parents=True, exist_ok=True)
     write_json(folder.config, config)
@@ -143,30 +143,13 @@ def begin(
     return folder
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a value as JSON, whole or not at all."""
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    with whole_file(path, "--out") as file:
-        file.write(f"{text}\n".encode())
-
-
 def read_summary(folder: Folder) -> dict[str, Any]:
     """Return the figures written before; empty where there are none that can be read."""
     try:
-        found = _read(folder.summary)
+        found = read_json(folder.summary)
     except DataError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _read(path: Path) -> Any:
-    """Return what a JSON file holds; None where there is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise DataError(f"{path}: expected JSON, got something else ({error})") from error
 
 
 def _check_config(path: Path, found: Any) -> None:
@@ -227,7 +210,7 @@ def _move_aside(folder: Folder, moved: Callable[[Path], None]) -> None:
 
 def _with_earlier(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     """Return an environment with those that earlier parts of the run were made in, if others."""
-    before = _read(path)
+    before = read_json(path)
     if not isinstance(before, dict):
         return now
     earlier = before.pop("earlier", [])

@@ -1,8 +1,4 @@
-"""Files that outlive a kill: one writer at a time, and whole files put in place at once.
-
-In: a path. Out: its lock, held until it is let go or the process ends; a writer that appends whole
-lines, and the records in them; or a new file in its place.
-"""
+"""Files that survive a kill: locks, a writer that appends whole lines, and atomic replacement."""
 
 import os
 import sys
@@ -11,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Generic, Self, TypeVar
 
-from hopgym.errors import ArgumentError, DataError, RunFileError
+from hopgym.errors import ArgumentError, RunFileError
 
 _PARTIAL = ".partial"
 
@@ -131,37 +127,6 @@ class LineWriter(Generic[_T]):
             raise RunFileError(
                 f"{self.path} must take {len(line)} bytes, took {written}; make room on its disk"
             )
-
-
-def read_lines(
-    path: Path, file: IO[bytes], record: type[_T], what: str
-) -> Iterator[tuple[int, bytes, _T]]:
-    """Yield number, line with its newline, and record of each line behind the header.
-
-    A half-written last line, as a killed run leaves it, is passed over.
-
-    Args:
-        path: The file, for messages.
-        file: It, opened, with the header read.
-        record: What each line holds.
-        what: The same in words.
-
-    Raises:
-        DataError: When a line holds something else.
-    """
-    import msgspec
-
-    for number, line in enumerate(file, start=2):
-        try:
-            found = msgspec.json.decode(line, type=record)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            if not line.endswith(b"\n"):
-                return
-            raise DataError(
-                f"{path}, line {number}: expected {what}, got {line[:80]!r} ({error}); remove the "
-                "line"
-            ) from error
-        yield number, line.removesuffix(b"\n") + b"\n", found
 
 
 @contextmanager

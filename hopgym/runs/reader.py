@@ -102,7 +102,7 @@ def _read(name: str, path: Path, advance: Callable[[int], None]) -> KeptRun:
         advance(1)
     if not lean:
         raise DataError(f"{path}: expected at least one episode, got none; finish one first")
-    whole = [each for each in lean if each.reason not in ERROR_REASONS]
+    whole = [each for each in lean if each.stop_reason not in ERROR_REASONS]
     return KeptRun(
         name=name,
         path=path,
@@ -167,22 +167,20 @@ class Episodes:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._offsets = _offsets(run) if run.out.exists() else np.zeros(0, np.int64)
+        self._lines = _find_lines(run) if run.out.exists() else np.zeros((0, 2), np.int64)
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._lines)
 
     def __iter__(self) -> "Iterator[Trajectory]":
-        import msgspec
-
-        from hopgym.trajectory import Trajectory
+        from hopgym.runs.trajectory_file import EPISODE_FORMAT
 
         if not len(self):
             return
         with self._run.out.open("rb") as file:
-            for offset in self._offsets:
-                file.seek(int(offset))
-                whole = msgspec.json.decode(file.readline(), type=Trajectory)
+            for offset, number in self._lines.tolist():
+                file.seek(offset)
+                whole = EPISODE_FORMAT.decode(file.readline(), self._run.out, number)
                 yield replace(whole, steps=tuple(map(_without_tokens, whole.steps)))
 
 
@@ -192,24 +190,26 @@ def _without_tokens(step: "Step") -> "Step":
     return replace(step, completion=replace(step.completion, token_ids=(), logprobs=()))
 
 
-def _offsets(run: Run) -> "NDArray[np.int64]":
-    """Return where a run's records stand in its file, by index and sample."""
+def _find_lines(run: Run) -> "NDArray[np.int64]":
+    """Return byte offset and number of the lines of a run's records, by index and sample."""
     import msgspec
+
+    from hopgym.runs.records import RecordFormat
 
     class Key(msgspec.Struct):
         index: int
         sample: int
 
-    indices, samples, offsets, offset = array("q"), array("q"), array("q"), 0
+    keys = RecordFormat("episode", Key, "a trajectory")
+    indices, samples, numbers, offsets = array("q"), array("q"), array("q"), array("q")
     with run.out.open("rb") as file:
-        for number, line in enumerate(file):
-            # The first line is the header; a killed run leaves its last one half-written.
-            if number and line.endswith(b"\n"):
-                key = msgspec.json.decode(line, type=Key)
-                if key.index < run.tasks and key.sample < run.samples:
-                    indices.append(key.index)
-                    samples.append(key.sample)
-                    offsets.append(offset)
+        offset = len(file.readline())
+        for number, line, key in keys.read(run.out, file):
+            if key.index < run.tasks and key.sample < run.samples:
+                indices.append(key.index)
+                samples.append(key.sample)
+                numbers.append(number)
+                offsets.append(offset)
             offset += len(line)
     order = np.lexsort((np.array(samples, np.int64), np.array(indices, np.int64)))
-    return np.array(offsets, np.int64)[order]
+    return np.array([offsets, numbers], np.int64).T[order]

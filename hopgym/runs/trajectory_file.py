@@ -1,30 +1,32 @@
-"""Trajectory files: one header line, then one finished episode a line, as JSON.
+"""Trajectory files: a header line, then one finished episode per line, as JSON with a checksum.
 
-In: finished trajectories, in the order they end. Out: the same ones, read back. A run that was
-killed leaves a file that the same run goes on with: no episode is lost, none stands there twice.
+A run that was killed leaves a file that the same run resumes: no finished episode is lost, and none
+is written twice.
 """
 
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
 from hopgym import __version__
 from hopgym.errors import ArgumentError, DataError, RunFileError, require
+from hopgym.runs.json_file import SCHEMA, check_schema
 from hopgym.runs.key_set import Key, KeySet
-from hopgym.runs.line_file import LineWriter, read_lines, replace_lines
+from hopgym.runs.line_file import LineWriter, replace_lines
+from hopgym.runs.records import RecordFormat
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 
-SCHEMA = 1
-"""Version of the layout of a line."""
+EPISODE_FORMAT = RecordFormat("episode", Trajectory, "a trajectory")
+"""Lines of trajectory files: ``{"checksum": ..., "episode": {...}}``."""
 
 _OPENING = {")": "(", "]": "[", "}": "{"}
 _CLOSING = {opening: closing for closing, opening in _OPENING.items()}
@@ -33,32 +35,55 @@ _NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
+class RunEnvironment:
+    """An environment of a run."""
+
+    source: str
+    """`hopgym.tasks.TaskSource.fingerprint` of its tasks."""
+    id: str = ""
+    """Its registered id; empty when it was not made by id."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments it was made with."""
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """The first line of a trajectory file: what its records have in common."""
 
     schema: int
-    """`SCHEMA` of the code that began the file."""
+    """`SCHEMA` of the code that started the file."""
+    version: str
+    """Version of hopgym that started the file."""
     config: str
-    """Hex digest of all that decides the episodes beside the tasks."""
-    source: str
-    """`hopgym.tasks.TaskSource.fingerprint` of the tasks."""
-    code: str
-    """Version of hopgym that began the file."""
+    """Hex digest of everything that decides the episodes besides the tasks."""
+    environments: tuple[RunEnvironment, ...]
+    """The environments of the run; each record names its own."""
     policy: str = ""
-    """What the policy says of itself, for messages alone; empty where it says nothing."""
+    """Fingerprint of the policy, only for messages; empty when it has none."""
 
     @classmethod
-    def of(cls, config: object, source: str, policy: object = "") -> "Header":
+    def of(
+        cls, config: object, environments: Sequence[RunEnvironment], policy: object = ""
+    ) -> "Header":
         """Return the header of a run of this version of hopgym.
 
         Args:
-            config: What decides the episodes beside the tasks: JSON values and dataclasses.
-            source: Fingerprint of the tasks.
-            policy: Fingerprint of the policy, which the config holds as well: a text, or what else
-                JSON can hold.
+            config: What decides the episodes besides the tasks: JSON values and dataclasses.
+            environments: The environments of the run, at least one.
+            policy: Fingerprint of the policy, which the config contains as well: a string or
+                another JSON value.
         """
         text = msgspec.json.encode(config, order="sorted")
-        return cls(SCHEMA, hashlib.sha256(text).hexdigest(), source, __version__, _words(policy))
+        digest = hashlib.sha256(text).hexdigest()
+        return cls(SCHEMA, __version__, digest, tuple(environments), _words(policy))
+
+    @property
+    def source(self) -> str:
+        """Fingerprint of the tasks of all environments."""
+        sources = [environment.source for environment in self.environments]
+        if len(sources) == 1:
+            return sources[0]
+        return hashlib.sha256("\n".join(sources).encode()).hexdigest()
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -71,16 +96,23 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         return _decode_header(Path(path), file.readline())
 
 
-def read_trajectories(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
+def read_trajectories(
+    path: str | os.PathLike[str], *, skip_damaged: bool = False
+) -> Iterator[Trajectory]:
     """Yield the records of a trajectory file in the order they were written.
 
-    A half-written last line, as a killed run leaves it, is passed over.
+    A half-written last line, as a killed run leaves it, is skipped.
+
+    Args:
+        path: The file.
+        skip_damaged: Whether damaged lines are skipped instead of raising, for runs that are to be
+            resumed: `TrajectoryWriter` drops these lines with a warning.
 
     Raises:
-        DataError: When the file is no trajectory file, or a line is corrupt or holds the task and
+        DataError: When the file is no trajectory file, or a line is damaged or holds the task and
             sample of an earlier one.
     """
-    for _, trajectory in _records(Path(path)):
+    for _, trajectory in _records(Path(path), _ignore_damage if skip_damaged else None):
         yield trajectory
 
 
@@ -103,8 +135,9 @@ def as_recorded(value: _T) -> _T:
 class TrajectoryWriter(LineWriter[KeySet]):
     """Appends finished trajectories to a file, as its only writer while it is open.
 
-    Opening takes up a file where a killed run left it: a half-written last line is cut, and error
-    records are dropped to be done again. Use it as a context manager, or call `close`.
+    Opening resumes the file of a killed run: a half-written last line is cut off, and records of
+    errors and damaged ones are dropped, to be played again. A warning names each damaged line. Use
+    it as a context manager, or call `close`.
 
     Args:
         path: The file, made with its folders where it does not exist. While it is open,
@@ -114,7 +147,7 @@ class TrajectoryWriter(LineWriter[KeySet]):
     Raises:
         RunFileError: When another writer has the file open, or the file belongs to another config
             or source. A file begun by another version of hopgym is warned of.
-        DataError: When the file is no trajectory file or a line is corrupt.
+        DataError: When the file is no trajectory file, or has another schema.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
@@ -132,7 +165,7 @@ class TrajectoryWriter(LineWriter[KeySet]):
             ArgumentError: When the trajectory has not ended, or could not be read back.
             RunFileError: When the file holds its task and sample already, or the disk is full.
         """
-        require(bool(trajectory.reason), "trajectory", "one that has ended", trajectory.key)
+        require(bool(trajectory.stop_reason), "trajectory", "one that has ended", trajectory.key)
         key = trajectory.index, trajectory.sample
         if key in self.kept:
             raise RunFileError(
@@ -140,26 +173,31 @@ class TrajectoryWriter(LineWriter[KeySet]):
                 f"{trajectory.index}, again; leave out what is in finished"
             )
         as_recorded(trajectory)
-        self._append(msgspec.json.encode(trajectory) + b"\n")
+        self._append(EPISODE_FORMAT.encode(trajectory))
         self.kept.add(key)
 
 
 def _take_up(path: Path, header: Header) -> KeySet:
     """Make a file ready to be appended to, under its lock; return the keys of its records."""
     if not path.exists() or not path.stat().st_size:
+        as_recorded(header)
         replace_lines(path, [msgspec.json.encode(header) + b"\n"])
         return KeySet()
     with path.open("rb") as file:
         first = file.readline().removesuffix(b"\n") + b"\n"
     _refuse_another(path, _decode_header(path, first), header)
     keys, kept_bytes = KeySet(), len(first)
-    for line, trajectory in _records(path):
-        if trajectory.reason not in ERROR_REASONS:
+    for line, trajectory in _records(path, _warn_of_damage):
+        if trajectory.stop_reason not in ERROR_REASONS:
             keys.add((trajectory.index, trajectory.sample))
             kept_bytes += len(line)
     if kept_bytes != path.stat().st_size:
-        kept = (line for line, each in _records(path) if each.reason not in ERROR_REASONS)
-        replace_lines(path, chain([first], kept))
+        whole = (
+            line
+            for line, trajectory in _records(path, _ignore_damage)
+            if trajectory.stop_reason not in ERROR_REASONS
+        )
+        replace_lines(path, chain([first], whole))
     return keys
 
 
@@ -198,8 +236,6 @@ def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
         what = ""
     elif found.policy == wanted.policy or not (found.policy and wanted.policy):
         what = "config: another environment argument, seed or policy"
-        if wanted.policy and not found.policy:
-            what += ", or it was begun by an earlier version that named policies otherwise"
     else:
         what = "policy: its name, options, seed, or the code of an agent has changed since"
         told = words_differing(found.policy, wanted.policy)
@@ -208,17 +244,27 @@ def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
             f"{path} was written with another {what} ({told}); give the old ones again or another "
             "file (--out)"
         )
-    if found.code != wanted.code:
-        text = f"{path} was begun by hopgym {found.code} and goes on with {wanted.code}"
+    if found.version != wanted.version:
+        text = f"{path} was begun by hopgym {found.version} and goes on with {wanted.version}"
         warnings.warn(text, stacklevel=5)
 
 
-def _records(path: Path) -> Iterator[tuple[bytes, Trajectory]]:
-    """Yield each whole line, with its newline, and its record."""
+def _ignore_damage(message: str) -> None:
+    """Skip a damaged line without a word."""
+
+
+def _warn_of_damage(message: str) -> None:
+    warnings.warn(f"a damaged episode is dropped and played again: {message}", stacklevel=6)
+
+
+def _records(
+    path: Path, dropped: Callable[[str], None] | None = None
+) -> Iterator[tuple[bytes, Trajectory]]:
+    """Yield each whole line, with its newline, and its record; see `RecordFormat.read`."""
     keys = KeySet()
     with _open(path) as file:
         _decode_header(path, file.readline())
-        for number, line, trajectory in read_lines(path, file, Trajectory, "a trajectory"):
+        for number, line, trajectory in EPISODE_FORMAT.read(path, file, dropped):
             key = trajectory.index, trajectory.sample
             if key in keys:
                 raise DataError(
@@ -231,21 +277,17 @@ def _records(path: Path) -> Iterator[tuple[bytes, Trajectory]]:
 
 def _decode_header(path: Path, line: bytes) -> Header:
     try:
-        found = msgspec.json.decode(line)
-        if isinstance(found, dict):  # Earlier versions wrote any fingerprint as it was.
-            found["policy"] = _words(found.get("policy"))
-        header = msgspec.convert(found, Header)
+        content = msgspec.json.decode(line)
+        if isinstance(content, dict) and ("schema" in content or "code" in content):
+            check_schema(f"{path}, line 1", content)
+        return msgspec.convert(content, Header)
+    except DataError:
+        raise
     except _NOT_JSON as error:
         raise DataError(
             f"{path}, line 1: expected the header of a trajectory file, got {line[:80]!r} "
             f"({error}); give a file that hopgym wrote"
         ) from error
-    if header.schema != SCHEMA:
-        raise DataError(
-            f"{path}, line 1: expected schema {SCHEMA}, got {header.schema}; use the version of "
-            f"hopgym that wrote it ({header.code})"
-        )
-    return header
 
 
 def _open(path: Path) -> IO[bytes]:

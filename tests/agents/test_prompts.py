@@ -104,15 +104,17 @@ def test_nothing_hidden_from_the_agent_changes_the_rendering(
                 process_reward=rng.random(),
                 outcome_reward=rng.random(),
                 potential=rng.random(),
-                given=bool(rng.integers(2)),
-                completion=Completion(str(rng.random()), n_tokens=3, finish_reason="length"),
+                from_prefix=bool(rng.integers(2)),
+                completion=Completion(
+                    str(rng.random()), generated_tokens=3, finish_reason="length"
+                ),
             )
             for step in whole.steps
         )
         other = replace(
             whole,
             steps=steps,
-            reason=StopReason(rng.choice(["", "answer", "budget"])),
+            stop_reason=StopReason(rng.choice(["", "answer", "budget"])),
             is_success=bool(rng.integers(2)),
             oracle_steps=int(rng.integers(9)),
             error="secret",

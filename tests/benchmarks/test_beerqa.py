@@ -59,7 +59,7 @@ def play(env: HopEnv, index: int) -> tuple[dict[str, Any], float]:
     assert episode is not None
     total, info = 0.0, {}
     arguments = {tool.name: tool.argument for tool in env.tools}
-    while not episode.reason:
+    while not episode.stop_reason:
         info = env.step(episode.dialect.write(episode.oracle_call().action, arguments))[4]
         total += info["process_reward"]
     return info, total

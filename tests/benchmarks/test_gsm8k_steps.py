@@ -60,7 +60,7 @@ def play(env: HopEnv, index: int, *before: str) -> tuple[list[str], float, dict[
     assert episode is not None
     verdicts, total, info = list[str](), 0.0, {}
     arguments = {tool.name: tool.argument for tool in env.tools}
-    while not episode.reason:
+    while not episode.stop_reason:
         info = env.step(episode.dialect.write(episode.oracle_call().action, arguments))[4]
         verdicts.append(info["verdict"])
         total += info["process_reward"]

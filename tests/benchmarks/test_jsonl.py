@@ -46,7 +46,7 @@ def play(source: JsonlSource, index: int = 0) -> tuple[dict[str, Any], float]:
     assert episode is not None
     arguments = {tool.name: tool.argument for tool in env.tools}
     total, info = 0.0, {}
-    while not episode.reason:
+    while not episode.stop_reason:
         call = episode.oracle_call()
         info = env.step(episode.dialect.write(call.action, arguments))[4]
         total += info["process_reward"]

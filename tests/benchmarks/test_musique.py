@@ -246,7 +246,7 @@ def play(env: HopEnv, index: int) -> tuple[dict[str, Any], float]:
     episode = env._episode
     assert episode is not None
     total, info = 0.0, dict[str, Any]()
-    while not episode.reason:
+    while not episode.stop_reason:
         arguments = {tool.name: tool.argument for tool in env.tools}
         info = env.step(episode.dialect.write(episode.oracle_call().action, arguments))[4]
         total += info["process_reward"]

@@ -171,7 +171,7 @@ def play(source: PhantomWikiSource, index: int) -> tuple[float, float, int]:
     toolbox = Toolbox(task.corpus, ToolSettings())
     episode = Episode(source, index, task, settings, toolbox)
     rewards = 0.0
-    while not episode.reason:
+    while not episode.stop_reason:
         action = episode.oracle_call().action
         rewards += episode.take(f"<{action.tool}>{action.argument}</{action.tool}>").process_reward
     return episode.score.em, rewards, len(episode.steps)

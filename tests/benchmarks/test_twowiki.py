@@ -97,7 +97,7 @@ def play(env: HopEnv, index: int) -> tuple[dict[str, Any], float]:
     episode = env._episode
     assert episode is not None
     total, info = 0.0, {}
-    while not episode.reason:
+    while not episode.stop_reason:
         call = episode.oracle_call()
         arguments = {tool.name: tool.argument for tool in env.tools}
         info = env.step(episode.dialect.write(call.action, arguments))[4]

@@ -138,7 +138,7 @@ def test_an_agent_that_raises_is_recorded_and_the_run_goes_on() -> None:
     assert result.exit_code == 1
     assert "RuntimeError: no model" in result.stderr
     folder = Path(Path("runs/latest").read_text().strip())
-    assert {str(each.reason) for each in read_trajectories(folder / "episodes.jsonl")} == {
+    assert {str(each.stop_reason) for each in read_trajectories(folder / "episodes.jsonl")} == {
         "agent_error"
     }
 

@@ -35,7 +35,8 @@ class Counting:
     def __init__(self, tokens: int = 3) -> None:
         self.tokens = tokens
     def act(self, transcript: str) -> Completion:
-        return Completion("<answer>unknown</answer>", n_tokens=self.tokens, prompt_tokens=10)
+        tokens = {"generated_tokens": self.tokens, "prompt_tokens": 10}
+        return Completion("<answer>unknown</answer>", **tokens)
 """
 
 
@@ -254,7 +255,7 @@ def test_keys_of_ones_own_agents_stay_out_of_all_that_is_written(tmp_path: Path)
 
 def test_a_run_that_is_played_is_neither_moved_nor_written_over(tmp_path: Path) -> None:
     folder = tmp_path / "r"
-    config = dict.fromkeys((*DECISIVE, "config"), "x") | {"schema": 1, "slots": 4}
+    config = dict.fromkeys((*DECISIVE, "config"), "x") | {"schema": 2, "slots": 4}
     begun = begin(folder, config, fresh=False)
     held = lock(begun.episodes)
     for fresh in (True, False):
@@ -268,7 +269,7 @@ def test_a_run_that_is_played_is_neither_moved_nor_written_over(tmp_path: Path) 
 
 
 def test_what_another_policy_holds_is_told_by_its_words(tmp_path: Path) -> None:
-    config = dict.fromkeys((*DECISIVE, "config"), "x") | {"schema": 1}
+    config = dict.fromkeys((*DECISIVE, "config"), "x") | {"schema": 2}
     long = (
         "the same words of a policy that are more than eighty characters long, all of them alike, "
     )

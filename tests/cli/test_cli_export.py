@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from hopgym.cli.app import app
 from hopgym.evaluation import Evaluation, evaluate
 from hopgym.runs.trajectory_file import read_header, read_trajectories
+from tests.support.records import changed_record
 
 ADA: dict[str, Any] = {
     "_id": "ada",
@@ -148,13 +149,14 @@ def test_an_exported_file_is_in_the_official_layout(played: Any, tmp_path: Path)
 
 def test_errors_have_no_prediction_and_the_first_sample_counts(played: Any, tmp_path: Path) -> None:
     run_path = played("own_agent:fails", "--samples", 2)
-    lines = run_path.read_text().splitlines()
-    first = [line for line in lines[1:] if json.loads(line)["task_id"] == "ada"]
-    assert [json.loads(line)["sample"] for line in first] == [0, 1]
+    header, *lines = run_path.read_bytes().splitlines(keepends=True)
+    episodes = {line: json.loads(line)["episode"] for line in lines}
+    first = [line for line in lines if episodes[line]["task_id"] == "ada"]
+    assert [episodes[line]["sample"] for line in first] == [0, 1]
     # The second sample stands first, with another answer.
-    changed = first[1].replace("the Farrow", "the Other")
-    rest = [line for line in lines[1:] if json.loads(line)["task_id"] != "ada"]
-    run_path.write_text("\n".join([lines[0], changed, first[0], *rest]) + "\n")
+    changed = changed_record(first[1], lambda data: data.replace(b"the Farrow", b"the Other"))
+    rest = [line for line in lines if episodes[line]["task_id"] != "ada"]
+    run_path.write_bytes(b"".join([header, changed, first[0], *rest]))
     assert run("export-predictions", run_path).exit_code == 0
     given = json.loads((tmp_path / "runs" / "run.predictions.json").read_text())
     assert given["answer"] == {"ada": "the Farrow", "tom": "the Farrow"}

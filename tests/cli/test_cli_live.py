@@ -33,7 +33,7 @@ def policy(transcript: str) -> Completion:
     """Right at one task, wrong at two, and down at the last."""
     if "founded" in transcript:
         raise RuntimeError("down")
-    return Completion(ANSWER, n_tokens=5, prompt_tokens=20)
+    return Completion(ANSWER, generated_tokens=5, prompt_tokens=20)
 
 
 def episodes(env: HopEnv, samples: int = 2) -> list[Trajectory]:
@@ -256,7 +256,7 @@ def test_episodes_are_those_asked_for(env: HopEnv, tmp_path: Path) -> None:
     assert [each.key for each in fewer] == [("q0", 0), ("q1", 0), ("q2", 0)]
     kept = fewer[0].steps[0].completion
     # Token ids and their probabilities are not needed for figures, and would fill the memory.
-    assert kept == Completion(ANSWER, n_tokens=2, finish_reason="stop", prompt_tokens=9)
+    assert kept == Completion(ANSWER, generated_tokens=2, finish_reason="stop", prompt_tokens=9)
     with run.out.open("ab") as file:
         file.write(b'{"env_id": "half')
     assert len(list(Episodes(run))) == 8

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,8 @@ def files(tmp_path: Path) -> Mapping[str, Path]:
         paths[name] = tmp_path / f"{name}.jsonl"
         list(run_episodes(env, ConstantPolicy(policy), [0], out=paths[name]))
     paths["empty"] = tmp_path / "empty.jsonl"
-    paths["empty"].write_text(json.dumps(vars_of(run_header(env))) + "\n")
+    paths["empty"].write_text(json.dumps(asdict(run_header(env))) + "\n")
     return paths
-
-
-def vars_of(header: Any) -> dict[str, Any]:
-    return {name: getattr(header, name) for name in header.__slots__}
 
 
 def test_report_verb(files: Mapping[str, Path], tmp_path: Path, capsys: Any) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from hopgym import read_trajectories
 from hopgym.cli.app import app
 from tests.support.paths import ROOT
+from tests.support.records import changed_record
 
 METRICS = ("success", "f1", "supported", "process_accuracy", "regret")
 SMALL = ("--size", "10", "--questions_per_world", "20")
@@ -182,10 +183,11 @@ def test_replay_finds_records_as_they_were(tmp_path: Path) -> None:
     result = run("replay", str(out))
     assert result.exit_code == 0
     assert "6 records, all as recorded" in result.stdout
-    text = out.read_text()
-    changed = text.replace('"process_reward":0.0', '"process_reward":0.25', 1)
-    assert changed != text
-    out.write_text(changed)
+    header, first, *rest = out.read_bytes().splitlines(keepends=True)
+    old, new = b'"process_reward":0.0', b'"process_reward":0.25'
+    changed = changed_record(first, lambda data: data.replace(old, new, 1))
+    assert changed != first
+    out.write_bytes(b"".join([header, changed, *rest]))
     result = run("replay", str(out))
     assert result.exit_code == 1
     assert "process_reward recorded as 0.25, now 0.0" in result.stdout

@@ -14,7 +14,7 @@ from hopgym.cli.app import app
 SMALL = ("--size", "10", "--questions_per_world", "20")
 AGENTS = """
 from pathlib import Path
-from hopgym import Completion
+from hopgym import Completion, StopReason
 
 print("loaded")
 
@@ -27,7 +27,7 @@ def leaves(transcript: str) -> str:
     raise SystemExit("no key")
 
 def unreachable(transcript: str) -> Completion:
-    return Completion("", error="api_error: 503 from the server")
+    return Completion("", error="503 from the server", error_reason=StopReason.API_ERROR)
 
 def printing(transcript: str) -> str:
     print("thinking")

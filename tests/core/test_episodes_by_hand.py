@@ -204,7 +204,7 @@ def play(hand: HandEpisode, noise_seed: int = 0) -> None:
 
 def _compare_record(hand: HandEpisode, env: HopEnv) -> None:
     steps = env.trajectory().steps
-    assert [(step.given, step.verdict.value) for step in steps] == [
+    assert [(step.from_prefix, step.verdict.value) for step in steps] == [
         (line.given, line.verdict) for line in hand.lines
     ]
     rewards = [float(line.reward) for line in hand.lines]

@@ -116,7 +116,7 @@ def test_ended_episodes_are_recorded(hand_id: str, tmp_path: Path) -> None:
     assert [replace(each, sample=0) for each in records] == ended
     assert [each.key for each in records] == [("q0", 0), ("q1", 0), ("q0", 1)]
     assert (records[0].env_id, records[0].env_kwargs) == ("Hand-v0", {"max_steps": 2})
-    assert records[1].reason is StopReason.BUDGET
+    assert records[1].stop_reason is StopReason.BUDGET
 
 
 def test_samples_go_on_where_the_file_ends(env: HopEnv, tmp_path: Path) -> None:
@@ -217,10 +217,10 @@ def test_changed_ends_are_named(env: HopEnv) -> None:
     assert replay(replace(record, prompt="Q"), env)[0].startswith("episode: prompt recorded as 'Q'")
     longer = replace(record, steps=(*record.steps, record.steps[0]))
     assert replay(longer, env) == ["end: recorded after 6 steps, now after 5"]
-    assert replay(replace(record, reason=StopReason.CONTEXT), env) == [
+    assert replay(replace(record, stop_reason=StopReason.CONTEXT), env) == [
         "end: recorded as stopped by its policy, now 'answer'"
     ]
-    ended = replace(record.steps[-1], given=True)
+    ended = replace(record.steps[-1], from_prefix=True)
     (difference,) = replay(replace(record, steps=(ended,)), env)
     assert difference.startswith("reset: options['prefix'] must leave the episode open")
 
@@ -231,6 +231,6 @@ def test_what_policies_stop_is_replayed_up_to_there(env: HopEnv) -> None:
         return [stop if prefix.steps else LOOKUP for prefix in prefixes]
 
     (record,) = run_episodes(env, policy, [0])
-    assert record.reason is StopReason.CONTEXT
+    assert record.stop_reason is StopReason.CONTEXT
     assert replay(record, env) == []
     assert transcript(record.prompt, record.steps).endswith(record.steps[0].observation)

@@ -13,7 +13,7 @@ from hopgym.arguments import read_arguments
 from hopgym.cli.app import typer_of
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
 from hopgym.wrappers import hop_env
 from tests.support.paths import ROOT
 
@@ -51,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     env = hop_env(gymnasium.make(DEMO_ID, **DEMO))
     path = tmp_path_factory.mktemp("runs") / "run.jsonl"
-    with TrajectoryWriter(path, Header.of({}, "tasks")) as file:
+    with TrajectoryWriter(path, Header.of({}, [RunEnvironment("tasks")])) as file:
         for each in run_episodes(env, OraclePolicy(env.source), range(8)):
             file.write(each)
     return str(path)

@@ -90,7 +90,7 @@ def test_copies_go_on_alike(env_id: str, kwargs, dialect: str) -> None:
     assert len({twin.reset(seed=4)[0] for twin in before}) == 1
     env.reset(seed=4, options={"prefix": ["no call"]})
     for text in [*actions(env, 4, 30)][:4]:
-        if not env.unwrapped.trajectory().reason:
+        if not env.unwrapped.trajectory().stop_reason:
             env.step(text)
     twins = [env, pickle.loads(pickle.dumps(env)), copy.deepcopy(env)]
     assert all(t.unwrapped.trajectory() == env.unwrapped.trajectory() for t in twins)
@@ -99,7 +99,7 @@ def test_copies_go_on_alike(env_id: str, kwargs, dialect: str) -> None:
     for twin in twins:
         turns: list[Any] = []
         for text in follow:
-            if twin.unwrapped.trajectory().reason:
+            if twin.unwrapped.trajectory().stop_reason:
                 turns.append(twin.reset())
             turns.append(twin.step(text))
         ends.append([*turns, twin.reset(), twin.reset(seed=8)])

@@ -130,7 +130,7 @@ def test_a_prefix_is_given_and_pays_nothing(make) -> None:
     env = make(reward="process")
     observation, info = env.reset(options={"index": 0, "prefix": [ADA, IVO]})
     steps = env.trajectory().steps
-    assert [step.given for step in steps] == [True, True]
+    assert [step.from_prefix for step in steps] == [True, True]
     assert observation == transcript(env.trajectory().prompt, steps)
     assert all(text in observation for text in (ADA, "Her mother is Cleo Dunn.", "born in 1948"))
     assert (info["step"], info["steps_left"], info["verdict"]) == (2, 14, "irrelevant")
@@ -138,7 +138,7 @@ def test_a_prefix_is_given_and_pays_nothing(make) -> None:
     # The share is of what was missing before the prefix: (1 - 3/4) / (1 - 1/4).
     _, reward, _, _, info = env.step(CLEO)
     assert reward == info["process_reward"] == pytest.approx(1 / 3)
-    assert [step.given for step in env.trajectory().steps] == [True, True, False]
+    assert [step.from_prefix for step in env.trajectory().steps] == [True, True, False]
 
 
 def test_a_prefix_counts_for_repeats_budget_and_malformed(make) -> None:

@@ -10,13 +10,15 @@ from hopgym.errors import ArgumentError
 from hopgym.evaluation.endings import ENDINGS, EpisodeSelector, ending_of
 from hopgym.rollout import run_episodes
 from hopgym.tools import ToolSettings
-from hopgym.trajectory import Completion, Trajectory
+from hopgym.trajectory import Completion, StopReason, Trajectory
 
 # By reason: what the agent writes, at which task, in what environment.
 Reply = str | Completion
 READ = ("<lookup>Ada Brook</lookup>", "<lookup>Cleo Dunn</lookup>")
 RIGHT, WRONG, BLANK = (f"<answer>{said}</answer>" for said in ("baker", "smith", ""))
 NO_CALL, REFUSED = "let me think", Completion("I cannot", finish_reason="refused")
+AGENT_ERROR = Completion("", error="ValueError: x", error_reason=StopReason.AGENT_ERROR)
+API_ERROR = Completion("", error="503", error_reason=StopReason.API_ERROR)
 FAILS, FOUR = ToolSettings(tool_failure=1.0), EnvSettings(max_steps=4)
 
 CASES: dict[str, tuple[Sequence[Reply], int, dict]] = {
@@ -26,8 +28,8 @@ CASES: dict[str, tuple[Sequence[Reply], int, dict]] = {
     "no answer": ((*READ, BLANK), 0, {}),
     "unsupported": ((WRONG,), 0, {}),
     "wrong": ((*READ, WRONG), 0, {}),
-    "agent error": ((READ[0], Completion("", error="agent_error: ValueError: x")), 0, {}),
-    "api error": ((READ[0], Completion("", error="api_error: 503")), 0, {}),
+    "agent error": ((READ[0], AGENT_ERROR), 0, {}),
+    "api error": ((READ[0], API_ERROR), 0, {}),
     "context": ((READ[0], Completion("", finish_reason="context")), 0, {}),
     "refused": ((REFUSED,) * 3, 0, {}),
     "empty": (("", " \n", Completion("", finish_reason="empty")), 0, {}),

@@ -171,7 +171,7 @@ def test_episodes_without_an_answer_score_nothing(source: Any) -> None:
 
 
 def test_errors_are_counted_and_left_out(played: list[Trajectory], source: Any) -> None:
-    failed = replace(played[0], sample=1, reason=StopReason.API_ERROR, error="api_error: 500")
+    failed = replace(played[0], sample=1, stop_reason=StopReason.API_ERROR, error="500")
     result = evaluate([*played, failed], source)
     assert (result.episodes, result.errors) == (4, 1)
     assert result.reasons == {"answer": 4, "api_error": 1}

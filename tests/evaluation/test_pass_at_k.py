@@ -65,7 +65,7 @@ def test_pass_at_k_is_unbiased(played: list[Trajectory], source: Any) -> None:
 def test_the_largest_k_is_what_all_tasks_have(played: list[Trajectory], source: Any) -> None:
     one_lost = [each for each in played if each.key != ("q1", 2)]
     failed = [
-        replace(each, reason=StopReason.API_ERROR) if each.key == ("q1", 2) else each
+        replace(each, stop_reason=StopReason.API_ERROR) if each.key == ("q1", 2) else each
         for each in played
     ]
     for fewer in (one_lost, failed):
@@ -143,7 +143,9 @@ def test_nothing_said_is_no_vote(kind: Any, answer: str | None) -> None:
 def test_tokens_are_summed_and_averaged(env: HopEnv, source: Any) -> None:
     def answers(transcript: str) -> Completion:
         asked = "search" if "No page" not in transcript and "1." not in transcript else "answer"
-        return Completion(f"<{asked}>x</{asked}>", n_tokens=5, prompt_tokens=len(transcript))
+        return Completion(
+            f"<{asked}>x</{asked}>", generated_tokens=5, prompt_tokens=len(transcript)
+        )
 
     played = list(run_episodes(env, as_policy(answers), range(3)))
     steps = sum(len(each.steps) for each in played)
@@ -159,7 +161,7 @@ def test_tokens_are_summed_and_averaged(env: HopEnv, source: Any) -> None:
 
 def test_tokens_nobody_told_are_none(played: list[Trajectory], source: Any) -> None:
     assert evaluate(played, source).tokens is None
-    told = Completion("", n_tokens=4)
+    told = Completion("", generated_tokens=4)
     step = replace(played[0].steps[0], completion=told)
     result = evaluate([replace(played[0], steps=(step,)), played[3]], source)
     assert result.tokens == TokenUsage(generated=TokenTotal(4, 2.0), prompt=None)

@@ -58,7 +58,7 @@ def play(
     env: HopEnv, policy: PrefixPolicy, index: int, prefix: Sequence[str] = (), sample: int = 0
 ) -> Trajectory:
     env.reset(options={"index": index, "prefix": list(prefix)})
-    while not env.trajectory().reason:
+    while not env.trajectory().stop_reason:
         (reply,) = policy([env.trajectory(sample=sample)])
         env.step(reply.text if isinstance(reply, Completion) else reply)
     return env.trajectory(sample=sample)
@@ -147,7 +147,7 @@ def test_the_oracle_plays_on_from_anywhere(source: Any, env: HopEnv, seed: int, 
     given = texts(play(env, RandomPolicy(seed), index))[:-1][:8]
     trajectory = play(env, OraclePolicy(source), index, ["no call", *given])
     assert trajectory.steps[-1].verdict == "supported"
-    own = [step for step in trajectory.steps if not step.given]
+    own = [step for step in trajectory.steps if not step.from_prefix]
     assert all(step.verdict in ("good", "lead", "supported") for step in own)
 
 
@@ -158,7 +158,7 @@ def test_an_oracle_step_to_a_title_not_shown_is_privileged() -> None:
     source = OneQuestion(pages, question)
     policy, env = OraclePolicy(source), HopEnv(source)
     env.reset()
-    privileged = Completion("<lookup>Bert</lookup>", finish_reason="privileged")
+    privileged = Completion("<lookup>Bert</lookup>", privileged=True)
     assert policy([env.trajectory()]) == [privileged]
     env.step("<search>Bert</search>")
     assert policy([env.trajectory()]) == ["<answer>7</answer>"]
@@ -170,7 +170,7 @@ def test_without_tools_all_answer_at_once(source: Any, mode: str) -> None:
     for policy in every_policy(source):
         if not isinstance(policy, ScriptedPolicy):
             trajectory = play(env, policy, 0)
-            assert trajectory.reason is StopReason.ANSWER
+            assert trajectory.stop_reason is StopReason.ANSWER
             assert trajectory.is_success == isinstance(policy, OraclePolicy)
 
 
@@ -228,7 +228,7 @@ def test_greedy_and_random_stand_any_text(text: str) -> None:
     pages = (Document("a", text or "x", (text, f"The mother is {text}.", "")),)
     env = HopEnv(OneQuestion(pages, Question("o", text, ("x",), "text")))
     for policy in (GreedySearchPolicy(), RandomPolicy(1), RandomPolicy(2)):
-        assert play(env, policy, 0).reason
+        assert play(env, policy, 0).stop_reason
 
 
 def test_greedy_search_answers_when_the_budget_ends(source: Any) -> None:
@@ -244,7 +244,7 @@ def test_the_exhaustive_reader_reads_each_title_once(source: Any, env: HopEnv) -
     assert texts(trajectory) == [*expected, "<answer>unknown</answer>"]
     assert sum(step.process_reward for step in trajectory.steps) == pytest.approx(1.0)
     (reply,) = ExhaustivePolicy(source)([trajectory.prefix(0)])
-    assert reply == Completion(expected[0], finish_reason="privileged")
+    assert reply == Completion(expected[0], privileged=True)
 
 
 def test_the_exhaustive_reader_saves_the_last_step(source: Any) -> None:
@@ -252,12 +252,12 @@ def test_the_exhaustive_reader_saves_the_last_step(source: Any) -> None:
     env = HopEnv(source, EnvSettings(max_steps=3))
     assert len(play(env, ExhaustivePolicy(source), 0).steps) == 3
     silent = HopEnv(source, EnvSettings(max_steps=3, instructions=False))
-    assert play(silent, ExhaustivePolicy(source, max_steps=3), 0).reason is StopReason.ANSWER
+    assert play(silent, ExhaustivePolicy(source, max_steps=3), 0).stop_reason is StopReason.ANSWER
     silent.reset(options={"index": 0, "prefix": ["<search>bees</search>"] * 2})
     prefix = replace(silent.trajectory(), env_kwargs={"max_steps": 3})
     assert ExhaustivePolicy(source)([prefix]) == ["<answer>unknown</answer>"]
     source.max_steps = 3
-    assert play(silent, ExhaustivePolicy(source), 0).reason is StopReason.ANSWER
+    assert play(silent, ExhaustivePolicy(source), 0).stop_reason is StopReason.ANSWER
 
 
 def test_the_exhaustive_reader_follows_parts_and_repeated_titles() -> None:

@@ -81,7 +81,7 @@ def test_titles_of_evidence_pages_are_marked(source: Any) -> None:
 def test_thoughts_and_tokens_are_told(source: Any) -> None:
     def policy(prefixes: Sequence[Trajectory]) -> list[Completion]:
         text = "I wonder.\n<answer>baker</answer>"
-        return [Completion(text, n_tokens=7, prompt_tokens=1_200) for _ in prefixes]
+        return [Completion(text, generated_tokens=7, prompt_tokens=1_200) for _ in prefixes]
 
     page = Page(render_report({"mine": play(source, policy, indices=[0, 1])}, source))
     (first, _) = page.data["episodes"]
@@ -93,7 +93,9 @@ def test_thoughts_and_tokens_are_told(source: Any) -> None:
 
 def test_odd_endings_and_lengths(source: Any, scripted: list[Trajectory]) -> None:
     cut = play(source, ScriptedPolicy(["<search>bees</search>"]), EnvSettings(max_steps=1), [1])
-    silent = replace(cut[0], sample=1, steps=(), reason=StopReason.AGENT_ERROR, error="boom " * 999)
+    silent = replace(
+        cut[0], sample=1, steps=(), stop_reason=StopReason.AGENT_ERROR, error="boom " * 999
+    )
     page = Page(render_report({"mine": [*cut, silent]}, source))
     assert [(each["answer"], each["meaning"]) for each in page.data["episodes"]] == [
         (None, "no answer: the steps ran out"),

@@ -114,7 +114,7 @@ def test_every_text_is_escaped(source: Any) -> None:
     texts = [f"{HOSTILE}\x00", "<search>alert</search>", f"<answer>{HOSTILE}</answer>"]
     (played,) = play(hostile, ScriptedPolicy(texts), indices=[0])
     played = replace(played, env_id=f"E {HOSTILE}", env_kwargs={HOSTILE: [HOSTILE, {"a": HOSTILE}]})
-    error = replace(played, sample=1, reason=StopReason.AGENT_ERROR, error=f"X {HOSTILE}")
+    error = replace(played, sample=1, stop_reason=StopReason.AGENT_ERROR, error=f"X {HOSTILE}")
     data = render_report({f"R {HOSTILE}": [played, error], "other": [played]}, hostile)
     page = Page(data)
     assert set(page.tags) <= TAGS
@@ -153,7 +153,7 @@ def test_different_tasks_and_arguments_are_told(source: Any, scripted: list[Traj
 
 
 def test_what_is_known_of_a_run_must_be_of_its_episodes(source: Any, runs: Any) -> None:
-    failed = replace(runs["mine"][0], sample=1, reason=StopReason.AGENT_ERROR, error="no")
+    failed = replace(runs["mine"][0], sample=1, stop_reason=StopReason.AGENT_ERROR, error="no")
     mine = {"mine": [*runs["mine"], failed]}
     known = {"mine": evaluate(mine["mine"], source)}
     assert known["mine"].errors == 1

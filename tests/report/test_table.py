@@ -61,7 +61,7 @@ KINDS = ("attribute", "chain")
 
 
 def test_rows_are_plain_json(source: Any, scripted: list[Trajectory]) -> None:
-    failed = replace(scripted[0], sample=1, reason=StopReason.API_ERROR, error="500")
+    failed = replace(scripted[0], sample=1, stop_reason=StopReason.API_ERROR, error="500")
     (row,) = results_rows({"guess": evaluate([*scripted, failed], source)})
     assert json.loads(json.dumps(row, allow_nan=False)) == row
     assert list(row) == [

@@ -13,7 +13,7 @@ from hopgym.policies import ScriptedPolicy
 from hopgym.report import write_report
 from hopgym.report.server import LiveReport, PageServer, html_response
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter, read_trajectories
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter, read_trajectories
 from hopgym.tasks import Evidence, Hop, Question, Task
 from hopgym.trajectory import StopReason, Trajectory
 from tests.conftest import HandSource
@@ -72,7 +72,7 @@ def hostile_runs(source: HostileSource) -> dict[str, list[Trajectory]]:
     ]
     (played,) = run_episodes(HopEnv(source), ScriptedPolicy(texts), [0])
     played = replace(played, env_id=f"E {HOSTILE}", env_kwargs={HOSTILE: [HOSTILE, {"a": HOSTILE}]})
-    error = replace(played, sample=1, reason=StopReason.AGENT_ERROR, error=f"X {HOSTILE}")
+    error = replace(played, sample=1, stop_reason=StopReason.AGENT_ERROR, error=f"X {HOSTILE}")
     return {f"R {HOSTILE}": [played, error], "other": [played]}
 
 
@@ -125,7 +125,7 @@ def written(runs: dict[str, list[Trajectory]], folder: Path) -> dict[str, Path]:
     paths = {}
     for number, (name, trajectories) in enumerate(runs.items()):
         paths[name] = folder / f"{number}.jsonl"
-        with TrajectoryWriter(paths[name], Header.of({}, "hand")) as writer:
+        with TrajectoryWriter(paths[name], Header.of({}, [RunEnvironment("hand")])) as writer:
             for trajectory in trajectories:
                 writer.write(trajectory)
     return paths

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hopgym.env import HopEnv
+from hopgym.errors import DataError
 from hopgym.rollout import as_policy, run_episodes
 from hopgym.runs.trajectory_file import read_header, read_trajectories
 from hopgym.trajectory import StopReason, Trajectory, transcript
@@ -143,7 +144,7 @@ def test_a_function_of_text_gets_the_transcript_once(env: HopEnv) -> None:
         asked = [transcript(trajectory.prompt, trajectory.steps[:t]) for t in range(2)]
         assert [texts.count(text) for text in asked] == [1, 1]
     # Only the call that raises is made twice.
-    assert played["q3", 0].reason is StopReason.AGENT_ERROR
+    assert played["q3", 0].stop_reason is StopReason.AGENT_ERROR
     assert len(texts) == 3 * 2 + 2
 
 
@@ -172,7 +173,7 @@ def test_what_is_returned_instead_of_a_reply_is_told(
     env: HopEnv, function: Callable, told: str
 ) -> None:
     played = list(run_episodes(env, as_policy(function), range(2)))
-    assert [each.reason for each in played] == [StopReason.AGENT_ERROR] * 2
+    assert [each.stop_reason for each in played] == [StopReason.AGENT_ERROR] * 2
     assert all(told in each.error for each in played)
 
 
@@ -208,9 +209,11 @@ def test_any_fingerprint_leaves_a_file_that_goes_on(
         assert told == (fingerprint or "")
         return
     assert json.loads(told) == fingerprint
-    # As earlier versions wrote it: not as a text.
+    # A header holds it as a text.
     header, *records = path.read_bytes().splitlines(keepends=True)
     plain = json.loads(header) | {"policy": fingerprint}
     path.write_bytes(json.dumps(plain).encode() + b"\n" + b"".join(records))
-    assert read_header(path).policy == told
-    assert len(list(run_episodes(env, function, [0, 1, 2], out=path))) == 1
+    with pytest.raises(DataError, match="line 1: expected the header"):
+        read_header(path)
+    with pytest.raises(DataError, match="line 1: expected the header"):
+        list(run_episodes(env, function, [0, 1, 2], out=path))

@@ -100,7 +100,7 @@ def test_memory_of_figures_and_report_is_flat(
 
 
 def test_a_turn_of_1000_slots_is_one_call(endless: Any) -> None:
-    searches = Completion("<search>bees</search>", n_tokens=5, finish_reason="stop")
+    searches = Completion("<search>bees</search>", generated_tokens=5, finish_reason="stop")
     sizes = list[int]()
 
     def generate(requests: Sequence[Request]) -> list[Completion]:

@@ -38,7 +38,7 @@ class Wanderer:
         return [self.act(prefix) for prefix in prefixes]
 
     def act(self, prefix: Trajectory) -> str | Completion:
-        assert prefix.reason is StopReason.RUNNING
+        assert prefix.stop_reason is StopReason.RUNNING
         t = len(prefix.steps)
         text = TEXTS[episode_rng(self.seed, prefix.index, prefix.sample, t).integers(len(TEXTS))]
         return text if t % 2 else Completion(text, (t,), (-0.5,), 1, "stop")
@@ -59,7 +59,7 @@ def only(trajectories: Iterator[Trajectory]) -> Trajectory:
 def test_every_index_and_sample_is_played_once(env: HopEnv) -> None:
     played = by_key(run_episodes(env, Wanderer(), [2, 0, 2, np.int64(3)], slots=3, samples=5))
     assert set(played) == {(f"q{i}", sample) for i in (0, 2, 3) for sample in range(5)}
-    assert all(each.reason for each in played.values())
+    assert all(each.stop_reason for each in played.values())
     assert all(each.index == int(each.task_id[1:]) for each in played.values())
 
 
@@ -143,7 +143,7 @@ def test_a_slow_request_holds_no_other(env: HopEnv) -> None:
 
     played = list(run_episodes(env, Policy(), range(4), slots=3, samples=5))
     assert len({each.key for each in played}) == 20
-    assert {each.reason for each in played} == {StopReason.ANSWER}
+    assert {each.stop_reason for each in played} == {StopReason.ANSWER}
 
 
 def test_calls_at_once_stay_within_the_concurrency(env: HopEnv) -> None:
@@ -192,7 +192,7 @@ def test_failed_episodes_are_done_again(env: HopEnv, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
 
     def down(prefixes: Sequence[Trajectory]) -> list[str | Completion]:
-        broken = Completion("", error="api_error: 503")
+        broken = Completion("", error="503", error_reason=StopReason.API_ERROR)
         return [broken if prefix.index % 2 else ANSWER for prefix in prefixes]
 
     def up(prefixes: Sequence[Trajectory]) -> list[str]:
@@ -202,7 +202,7 @@ def test_failed_episodes_are_done_again(env: HopEnv, tmp_path: Path) -> None:
     assert {each.task_id for each in run_episodes(env, up, range(4), out=path)} == {"q1", "q3"}
     played = by_key(read_trajectories(path))
     assert len(played) == 4
-    assert {each.reason for each in played.values()} == {StopReason.ANSWER}
+    assert {each.stop_reason for each in played.values()} == {StopReason.ANSWER}
 
 
 def test_files_of_other_runs_are_refused(env: HopEnv, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_registered_id_is_made(source, monkeypatch: pytest.MonkeyPatch) -> Non
     policy = as_policy(lambda text: TEXTS[0])
     trajectory = only(run_episodes("Hand-v0", policy, [0], env_kwargs={"max_steps": 3}))
     assert (trajectory.env_id, trajectory.env_kwargs) == ("Hand-v0", {"max_steps": 3})
-    assert (trajectory.reason, len(trajectory.steps)) == (StopReason.BUDGET, 3)
+    assert (trajectory.stop_reason, len(trajectory.steps)) == (StopReason.BUDGET, 3)
 
 
 def test_each_action_has_randomness_of_its_own() -> None:

@@ -33,10 +33,10 @@ def test_only_the_episode_that_raises_ends(env: HopEnv, concurrency: int) -> Non
     fail.concurrency = concurrency  # type: ignore[attr-defined]
     with forgiven("1 call", "ValueError: no") if concurrency == 1 else nullcontext():
         played = {each.key: each for each in run_episodes(env, fail, range(4))}
-    assert played["q1", 0].reason is StopReason.AGENT_ERROR
+    assert played["q1", 0].stop_reason is StopReason.AGENT_ERROR
     assert played["q1", 0].error == "ValueError: no �"
     assert [step.text for step in played["q1", 0].steps] == [LOOKUP]
-    assert {played[f"q{i}", 0].reason for i in (0, 2, 3)} == {StopReason.ANSWER}
+    assert {played[f"q{i}", 0].stop_reason for i in (0, 2, 3)} == {StopReason.ANSWER}
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -54,7 +54,7 @@ def test_one_failure_of_a_call_is_forgiven(env: HopEnv, concurrency: int) -> Non
     flaky.concurrency = concurrency  # type: ignore[attr-defined]
     with forgiven("4 calls", "OSError: try again"):
         played = list(run_episodes(env, flaky, range(4), slots=1))
-    assert [each.reason for each in played] == [StopReason.ANSWER] * 4
+    assert [each.stop_reason for each in played] == [StopReason.ANSWER] * 4
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
@@ -64,7 +64,7 @@ def test_a_wrong_number_of_replies_is_asked_for_again_one_by_one(env: HopEnv, co
 
     with forgiven("1 call", f"HopgymError: a policy must return a list of 4 replies, got {count}"):
         played = list(run_episodes(env, policy, range(4)))
-    assert [each.reason for each in played] == [StopReason.ANSWER] * 4
+    assert [each.stop_reason for each in played] == [StopReason.ANSWER] * 4
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -76,9 +76,9 @@ def test_an_agent_that_leaves_is_one_that_raises(env: HopEnv, concurrency: int) 
 
     leave.concurrency = concurrency  # type: ignore[attr-defined]
     played = {each.key: each for each in run_episodes(env, as_policy(leave), range(4))}
-    assert played["q3", 0].reason is StopReason.AGENT_ERROR
+    assert played["q3", 0].stop_reason is StopReason.AGENT_ERROR
     assert played["q3", 0].error == "SystemExit: no key"
-    assert {played[f"q{i}", 0].reason for i in (0, 1, 2)} == {StopReason.ANSWER}
+    assert {played[f"q{i}", 0].stop_reason for i in (0, 1, 2)} == {StopReason.ANSWER}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_replies_that_are_none(env: HopEnv, replies: object, error: str, tmp_pat
         return replies
 
     trajectory = next(run_episodes(env, policy, [0], out=tmp_path / "a"))  # type: ignore[arg-type]
-    assert trajectory.reason is StopReason.AGENT_ERROR
+    assert trajectory.stop_reason is StopReason.AGENT_ERROR
     assert error in trajectory.error
     assert list(read_trajectories(tmp_path / "a")) == [trajectory]
 
@@ -108,8 +108,17 @@ def test_replies_that_are_none(env: HopEnv, replies: object, error: str, tmp_pat
 @pytest.mark.parametrize(
     ("reply", "reason", "error"),
     [
-        (Completion("", error="api_error: 503"), StopReason.API_ERROR, "503"),
-        (Completion("x", error="agent_error: no"), StopReason.AGENT_ERROR, "no"),
+        (
+            Completion("", error="503", error_reason=StopReason.API_ERROR),
+            StopReason.API_ERROR,
+            "503",
+        ),
+        (
+            Completion("x", error="no", error_reason=StopReason.AGENT_ERROR),
+            StopReason.AGENT_ERROR,
+            "no",
+        ),
+        (Completion("x", error="no", error_reason=StopReason.ANSWER), StopReason.AGENT_ERROR, "no"),
         (Completion("x", error="out of luck"), StopReason.AGENT_ERROR, "out of luck"),
         (Completion("x", finish_reason="context"), StopReason.CONTEXT, ""),
     ],
@@ -121,7 +130,7 @@ def test_completions_that_end_an_episode(
         return [reply if prefix.steps else LOOKUP for prefix in prefixes]
 
     trajectory = next(run_episodes(env, policy, [0]))
-    assert (trajectory.reason, trajectory.error) == (reason, error)
+    assert (trajectory.stop_reason, trajectory.error) == (reason, error)
     assert len(trajectory.steps) == 1 and not trajectory.is_success
 
 

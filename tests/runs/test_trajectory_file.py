@@ -1,4 +1,5 @@
 import os
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hopgym.actions import Action
 from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.runs.trajectory_file import (
     Header,
+    RunEnvironment,
     TrajectoryWriter,
     as_recorded,
     read_header,
@@ -17,7 +19,8 @@ from hopgym.runs.trajectory_file import (
 from hopgym.trajectory import Completion, Step, StopReason, Trajectory
 from hopgym.verdicts import Shown, Verdict
 
-HEADER = Header.of({"max_steps": 16}, "hand")
+HAND = [RunEnvironment("hand")]
+HEADER = Header.of({"max_steps": 16}, HAND)
 
 
 def record(task_id: str = "q0", sample: int = 0, **changes) -> Trajectory:
@@ -44,7 +47,7 @@ def record(task_id: str = "q0", sample: int = 0, **changes) -> Trajectory:
         dialect="tags",
         tools=("search", "answer"),
         steps=(step, malformed),
-        reason=StopReason.BUDGET,
+        stop_reason=StopReason.BUDGET,
         oracle_steps=3,
     )
     return replace(trajectory, **changes)
@@ -58,7 +61,7 @@ def write(path: Path, *records: Trajectory, header: Header = HEADER) -> None:
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "a.jsonl"
-    records = [record(), record(sample=1), record("q1", reason=StopReason.ANSWER)]
+    records = [record(), record(sample=1), record("q1", stop_reason=StopReason.ANSWER)]
     write(path, *records[:2])
     with TrajectoryWriter(path, HEADER) as writer:
         assert writer.finished == {(0, 0), (0, 1)}
@@ -112,8 +115,8 @@ def test_a_header_without_its_newline(tmp_path: Path) -> None:
 
 def test_error_records_are_dropped_to_be_done_again(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    failed = record("q1", reason=StopReason.API_ERROR, error="503")
-    raised = record("q2", reason=StopReason.AGENT_ERROR, error="ValueError: no")
+    failed = record("q1", stop_reason=StopReason.API_ERROR, error="503")
+    raised = record("q2", stop_reason=StopReason.AGENT_ERROR, error="ValueError: no")
     write(path, failed, record(), raised)
     assert len(list(read_trajectories(path))) == 3
     with TrajectoryWriter(path, HEADER) as writer:
@@ -127,7 +130,7 @@ def test_a_kill_while_the_file_is_rewritten_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.jsonl"
-    write(path, record(), record("q1", reason=StopReason.API_ERROR))
+    write(path, record(), record("q1", stop_reason=StopReason.API_ERROR))
     before = path.read_bytes()
 
     def killed(*_: object) -> None:
@@ -146,9 +149,9 @@ def test_a_kill_while_the_file_is_rewritten_leaves_the_old_one(
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        (Header.of({"max_steps": 8}, "hand"), "another config"),
-        (Header.of({"max_steps": 16}, "foot"), "another source"),
-        (Header.of({"max_steps": 8}, "hand", "agent v2"), "another config"),
+        (Header.of({"max_steps": 8}, HAND), "another config"),
+        (Header.of({"max_steps": 16}, [RunEnvironment("foot")]), "another source"),
+        (Header.of({"max_steps": 8}, HAND, "agent v2"), "another config"),
     ],
 )
 def test_files_of_other_runs_are_refused(tmp_path: Path, other: Header, what: str) -> None:
@@ -163,10 +166,10 @@ def test_files_of_other_runs_are_refused(tmp_path: Path, other: Header, what: st
 
 def test_another_policy_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    write(path, record(), header=Header.of({"policy": "play.py:go 1f"}, "hand", "play.py:go 1f"))
+    write(path, record(), header=Header.of({"policy": "play.py:go 1f"}, HAND, "play.py:go 1f"))
     told = r"policy: its name, options, seed, or the code of an agent .* \(then 1f, now 2e\)"
     with pytest.raises(RunFileError, match=told):
-        TrajectoryWriter(path, Header.of({"policy": "play.py:go 2e"}, "hand", "play.py:go 2e"))
+        TrajectoryWriter(path, Header.of({"policy": "play.py:go 2e"}, HAND, "play.py:go 2e"))
 
 
 @pytest.mark.parametrize(
@@ -182,25 +185,25 @@ def test_what_differs_has_no_stray_brackets(then: str, now: str, told: str) -> N
     assert words_differing(then, now) == told
 
 
-def test_files_from_before_policies_were_named_say_so(tmp_path: Path) -> None:
+def test_files_of_unnamed_policies_are_told_by_their_hashes(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     write(path, record())
-    with pytest.raises(RunFileError, match="begun by an earlier version that named policies"):
-        TrajectoryWriter(path, Header.of({"policy": "m"}, "hand", "m"))
     with pytest.raises(RunFileError, match=r"seed or policy \(hash"):
-        TrajectoryWriter(path, Header.of({"max_steps": 8}, "hand"))
+        TrajectoryWriter(path, Header.of({"policy": "m"}, HAND, "m"))
+    with pytest.raises(RunFileError, match=r"seed or policy \(hash"):
+        TrajectoryWriter(path, Header.of({"max_steps": 8}, HAND))
 
 
 def test_another_code_version_is_warned_of(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    write(path, record(), header=replace(HEADER, code="0.0.1"))
+    write(path, record(), header=replace(HEADER, version="0.0.1"))
     with pytest.warns(UserWarning, match=r"begun by hopgym 0\.0\.1"):
         write(path, record("q1"))
     assert len(list(read_trajectories(path))) == 2
 
 
 def test_the_config_is_hashed_by_its_values() -> None:
-    assert Header.of({"a": (1,), "b": 2}, "s") == Header.of({"b": 2, "a": [1]}, "s")
+    assert Header.of({"a": (1,), "b": 2}, HAND) == Header.of({"b": 2, "a": [1]}, HAND)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +212,11 @@ def test_the_config_is_hashed_by_its_values() -> None:
         (None, "no such file"),
         (b"", "line 1: expected the header"),
         (b"my notes\n", "line 1: expected the header"),
-        (b'{"schema":1}\n', "line 1: expected the header"),
-        (b'{"schema":9,"config":"","source":"","code":"7.0"}\n', "expected schema 1, got 9"),
+        (b'{"schema":2}\n', "line 1: expected the header"),
+        (b'{"schema":1}\n', "line 1: expected schema 2 of hopgym .*, got 1; use"),
+        (b'{"schema":true,"version":"2.0"}\n', "expected schema 2 .*, got True of hopgym 2.0;"),
+        (b'{"config":"","source":"","code":"0.3"}\n', "schema 2 .*, got none of hopgym 0.3;"),
+        (b'{"schema":9,"config":"","source":"","code":"7.0"}\n', "got 9 of hopgym 7.0; use"),
     ],
 )
 def test_files_of_another_kind(tmp_path: Path, content: bytes | None, message: str) -> None:
@@ -229,15 +235,21 @@ def test_files_of_another_kind(tmp_path: Path, content: bytes | None, message: s
 @pytest.mark.parametrize(
     "line", [b"{}", b"", b"{", b'{"\xff', b"\0" * 9, b'{"env_id":1}', b"[" * 5000]
 )
-def test_a_corrupt_line_is_named(tmp_path: Path, line: bytes) -> None:
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_corrupt_line_is_named(tmp_path: Path, line: bytes, checked: bool) -> None:
     path = tmp_path / "a.jsonl"
     write(path, record(), record("q1"))
-    lines = path.read_bytes().splitlines(keepends=True)
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    if checked:
+        line = b'{"checksum":"%08x","episode":%s}' % (zlib.crc32(line), line)
     path.write_bytes(b"".join([*lines[:2], line + b"\n", lines[2]]))
     with pytest.raises(DataError, match=r"a\.jsonl, line 3: expected a trajectory"):
         list(read_trajectories(path))
-    with pytest.raises(DataError, match="line 3"):
-        TrajectoryWriter(path, HEADER)
+    with pytest.warns(UserWarning, match=r"dropped .* line 3: expected a trajectory") as caught:
+        TrajectoryWriter(path, HEADER).close()
+    assert len(caught) == 1
+    assert path.read_bytes() == whole
 
 
 def test_no_key_twice(tmp_path: Path) -> None:
@@ -254,7 +266,7 @@ def test_no_key_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        record(reason=StopReason.RUNNING),
+        record(stop_reason=StopReason.RUNNING),
         record(error="\ud800"),
         record(env_kwargs={"path": Path("x")}),
         record(oracle_steps="3"),

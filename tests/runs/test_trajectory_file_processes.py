@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter, read_trajectories
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter, read_trajectories
 from hopgym.trajectory import StopReason, Trajectory
 from tests.support.paths import ROOT
 
@@ -22,17 +22,17 @@ EMPTY = Trajectory("", {}, "q", 0, 0, "", "", "tags", ())
 def test_another_process_is_refused_too_until_it_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     code = (
-        "import sys\nfrom hopgym.runs.trajectory_file import Header, TrajectoryWriter\n"
-        f"TrajectoryWriter({str(path)!r}, Header.of({{}}, 'hand'))"
+        "from hopgym.runs.trajectory_file import *\n"
+        f"TrajectoryWriter({str(path)!r}, Header.of({{}}, [RunEnvironment('hand')]))"
     )
 
     def other() -> str:
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
 
     # Error records make the file be replaced while it is locked: the lock has to outlast that.
-    with TrajectoryWriter(path, Header.of({}, "hand")) as writer:
-        writer.write(replace(EMPTY, reason=StopReason.API_ERROR))
-    with TrajectoryWriter(path, Header.of({}, "hand")):
+    with TrajectoryWriter(path, Header.of({}, [RunEnvironment("hand")])) as writer:
+        writer.write(replace(EMPTY, stop_reason=StopReason.API_ERROR))
+    with TrajectoryWriter(path, Header.of({}, [RunEnvironment("hand")])):
         assert "RunFileError" in other()
     assert other() == ""
 
@@ -42,13 +42,13 @@ def test_many_openers_at_once_write_one_after_another(tmp_path: Path) -> None:
     code = f"""
 from dataclasses import replace
 from hopgym.errors import RunFileError
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
 from hopgym.trajectory import StopReason, Trajectory
-empty = Trajectory("", {{}}, "q", 0, 0, "", "", "tags", (), reason=StopReason.BUDGET)
+empty = Trajectory("", {{}}, "q", 0, 0, "", "", "tags", (), stop_reason=StopReason.BUDGET)
 left = 25
 while left:
     try:
-        with TrajectoryWriter({str(path)!r}, Header.of({{}}, "hand")) as writer:
+        with TrajectoryWriter({str(path)!r}, Header.of({{}}, [RunEnvironment("hand")])) as writer:
             writer.write(replace(empty, sample=len(writer.finished)))
             left -= 1
     except RunFileError:

@@ -15,7 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
 from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.noisy_oracle import noisy_oracle
 from hopgym_agents.training import loop as session
@@ -27,7 +27,7 @@ from hopgym_agents.training.run_folder import is_leader
 
 def said(player: Player, text: str) -> Completion:
     ids = player.encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return Completion(text, token_ids=tuple(ids), n_tokens=len(ids))
+    return Completion(text, token_ids=tuple(ids), generated_tokens=len(ids))
 
 
 def play(self: Player, env: Any, jobs: Any, seed: int, **options: Any) -> list[Trajectory]:
@@ -39,7 +39,7 @@ def play(self: Player, env: Any, jobs: Any, seed: int, **options: Any) -> list[T
             steps = (replace(step, completion=said(self, step.text)) for step in each.steps)
             found.append(replace(each, steps=tuple(steps)))
     if options.get("out"):
-        with TrajectoryWriter(options["out"], Header.of({}, "given")) as file:
+        with TrajectoryWriter(options["out"], Header.of({}, [RunEnvironment("given")])) as file:
             for each in found:
                 file.write(each)
     return found

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from hopgym.cli.app import typer_of
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
 from hopgym.wrappers import hop_env
 from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
 
@@ -29,7 +29,7 @@ def env(**changed: Any) -> Any:
 def oracle_run(path: Path, n: int, one_turn: int = 0) -> str:
     """Write episodes of the oracle, and such with pages in the prompt behind them."""
     made = env()
-    with TrajectoryWriter(path, Header.of({}, made.source.fingerprint)) as file:
+    with TrajectoryWriter(path, Header.of({}, [RunEnvironment(made.source.fingerprint)])) as file:
         for where, indices in ((made, range(n)), (env(mode="one_turn"), range(n, n + one_turn))):
             for each in run_episodes(where, OraclePolicy(where.source), indices):
                 file.write(each)

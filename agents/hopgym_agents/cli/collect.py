@@ -127,11 +127,11 @@ class _Tally:
         from hopgym_agents.data.decomposition import is_privileged
 
         self.episodes += 1
-        if episode.reason in ERROR_REASONS:
+        if episode.stop_reason in ERROR_REASONS:
             self.errors += 1
             return
         for step in episode.steps:
-            if not step.given:
+            if not step.from_prefix:
                 self.privileged += is_privileged(step)
                 self.verdicts[str(step.verdict)] += not is_privileged(step)
 

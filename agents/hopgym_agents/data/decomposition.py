@@ -93,18 +93,18 @@ def decompose(trajectory: Trajectory) -> tuple[SubTrajectory, ...]:
     used a title not shown to the agent (``privileged``). An episode that ended in an error of the
     policy has no sub-trajectories.
     """
-    if trajectory.reason in ERROR_REASONS:
+    if trajectory.stop_reason in ERROR_REASONS:
         return ()
     return tuple(
         SubTrajectory(trajectory.prefix(number), step, trajectory.is_success)
         for number, step in enumerate(trajectory.steps)
-        if not step.given and not is_privileged(step)
+        if not step.from_prefix and not is_privileged(step)
     )
 
 
 def is_privileged(step: Step) -> bool:
     """Return whether a step used a title that had not been shown, as an oracle's may."""
-    return step.completion is not None and step.completion.finish_reason == "privileged"
+    return step.completion is not None and step.completion.privileged
 
 
 def judge_actions(

@@ -114,8 +114,12 @@ def message_row(
     Raises:
         ArgumentError: If the style does not support the trajectory's dialect.
     """
-    policy_steps = [step for step in episode.steps if not step.given]
-    if not policy_steps or episode.reason in ERROR_REASONS or any(map(is_privileged, policy_steps)):
+    policy_steps = [step for step in episode.steps if not step.from_prefix]
+    if (
+        not policy_steps
+        or episode.stop_reason in ERROR_REASONS
+        or any(map(is_privileged, policy_steps))
+    ):
         return None
     rendered = render(episode, style)
     row: TrainingRow = {
@@ -129,7 +133,7 @@ def message_row(
         "index": episode.index,
         "task_id": episode.task_id,
         "sample": episode.sample,
-        "prefix": [step.text for step in episode.steps if step.given],
+        "prefix": [step.text for step in episode.steps if step.from_prefix],
         "actions": [step.text for step in policy_steps],
         "verdicts": [str(step.verdict) for step in policy_steps],
         "process_rewards": [step.process_reward for step in policy_steps],

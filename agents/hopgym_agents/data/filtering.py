@@ -17,7 +17,7 @@ from hopgym.evaluation.bootstrap import ABSENT, Ratio, estimate_all, plain_field
 from hopgym.progress import Progress, no_progress
 from hopgym.rollout import episode_rng
 from hopgym.runs.line_file import whole_file
-from hopgym.runs.trajectory_file import Header, read_header, read_trajectories
+from hopgym.runs.trajectory_file import EPISODE_FORMAT, Header, read_header, read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym_agents.judging.audit import rated_step
 from hopgym_agents.judging.judge import Rating, digest_request, judge_request, step_prefixes
@@ -91,7 +91,7 @@ def label_episode(episode: Trajectory, ratings: Ratings | None = None) -> Episod
     Raises:
         KeyError: If a step has no rating.
     """
-    positions = [position for position, step in enumerate(episode.steps) if not step.given]
+    positions = [position for position, step in enumerate(episode.steps) if not step.from_prefix]
     verdicts = [rated_step(episode, position, Rating.UNPARSED).is_good for position in positions]
     judged_good = None
     if ratings is not None:
@@ -117,7 +117,7 @@ def label_episodes(
     """
     for episode in episodes:
         try:
-            yield None if episode.reason in ERROR_REASONS else label_episode(episode, ratings)
+            yield None if episode.stop_reason in ERROR_REASONS else label_episode(episode, ratings)
         except KeyError:
             yield None
 
@@ -324,9 +324,9 @@ def _write_selected(
     """Write the selected trajectories as a new run, in the order of the file."""
     keys = {label.key for label in labels}
     run = read_header(file)
-    header = Header.of({"run": run.config, "selected": sorted(keys), **config}, run.source)
+    header = Header.of({"run": run.config, "selected": sorted(keys), **config}, run.environments)
     with whole_file(out, "--out", [file]) as target:
         target.write(msgspec.json.encode(header) + b"\n")
         for trajectory in read_trajectories(file):
             if trajectory.key in keys:
-                target.write(msgspec.json.encode(trajectory) + b"\n")
+                target.write(EPISODE_FORMAT.encode(trajectory))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hopgym.errors import require
-from hopgym.trajectory import Completion
+from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.cache import StateCache
@@ -166,14 +166,15 @@ class LocalGenerator:
             text=self._ending().text(drawn),
             token_ids=tuple(drawn),
             logprobs=tuple(row.logprobs),
-            n_tokens=len(drawn),
+            generated_tokens=len(drawn),
             prompt_tokens=row.prompt,
             finish_reason=row.finish,
         )
 
 
 def _failed(problem: Exception) -> Completion:
-    return Completion("", error=f"agent_error: {type(problem).__name__}: {problem}")
+    message = f"{type(problem).__name__}: {problem}"
+    return Completion("", error=message, error_reason=StopReason.AGENT_ERROR)
 
 
 def _type_of(model: Any) -> str:

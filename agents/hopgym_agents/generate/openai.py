@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hopgym.errors import ArgumentError, require
-from hopgym.trajectory import Completion
+from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.http import RequestFailed, RetryingClient
 from hopgym_agents.generate.replies import completion_of, is_about_context
@@ -27,8 +27,8 @@ class OpenAIGenerator:
 
     Called with one request from many threads, or with many requests at once: at most
     ``concurrency`` are in flight at any time, over all calls. Busy and broken servers are tried
-    again (`RetryingClient.post`); what still fails comes back as ``api_error: ...``, a prompt
-    too long for the model as finish reason ``context``. `close` ends it, also while it is called.
+    again (`RetryingClient.post`); what still fails comes back as an API_ERROR, a prompt too long
+    for the model with the finish reason ``context``. `close` ends it, also while it is called.
 
     Each request is sent a seed of its own, by ``sampling.seed`` and its key, so runs repeat as far
     as the server keeps to it; for a server that refuses seeds, ``extra`` takes ``{"seed": None}``.
@@ -140,7 +140,7 @@ class OpenAIGenerator:
         except RequestFailed as failure:
             if is_about_context(str(failure)):
                 return Completion("", finish_reason="context", error=str(failure))
-            return Completion("", error=f"api_error: {failure}")
+            return Completion("", error=str(failure), error_reason=StopReason.API_ERROR)
 
 
 def _key(api_key: str | None, variable: str | None) -> str:

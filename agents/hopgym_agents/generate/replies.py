@@ -91,7 +91,7 @@ def completion_of(content: bytes, stop: Sequence[str]) -> Completion:
         replace_surrogates(text),
         token_ids,
         logprobs,
-        n_tokens=_count(usage.get("completion_tokens")) or len(token_ids) or len(logprobs),
+        generated_tokens=_count(usage.get("completion_tokens")) or len(token_ids) or len(logprobs),
         prompt_tokens=_count(usage.get("prompt_tokens")),
         finish_reason=_finish(choice, said),
     )

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from hopgym.errors import HopgymError
-from hopgym.trajectory import Completion
+from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.replies import is_about_context
@@ -124,7 +124,8 @@ class VLLMGenerator:
 def _failed(error: Exception) -> Completion:
     if is_about_context(str(error)):
         return Completion("", finish_reason="context", error=str(error))
-    return Completion("", error=f"agent_error: {type(error).__name__}: {error}")
+    message = f"{type(error).__name__}: {error}"
+    return Completion("", error=message, error_reason=StopReason.AGENT_ERROR)
 
 
 def _completion(output: Any) -> Completion:
@@ -138,7 +139,7 @@ def _completion(output: Any) -> Completion:
         made.text,
         token_ids,
         tuple(found[token].logprob for token, found in places),
-        n_tokens=len(token_ids),
+        generated_tokens=len(token_ids),
         prompt_tokens=len(output.prompt_token_ids or ()),
         finish_reason=finish,
     )

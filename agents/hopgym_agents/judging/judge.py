@@ -94,9 +94,9 @@ def step_prefixes(episode: Trajectory) -> Iterator[Trajectory]:
 
     An episode that ended in an error of the policy yields none, as it will be played again.
     """
-    if episode.reason not in ERROR_REASONS:
+    if episode.stop_reason not in ERROR_REASONS:
         for position, step in enumerate(episode.steps):
-            if not step.given:
+            if not step.from_prefix:
                 yield episode.prefix(position + 1)
 
 
@@ -194,7 +194,7 @@ def _judgement(prefix: Trajectory, request: Request, reply: Completion) -> Judge
         rating=parse_rating(reply.text),
         text=reply.text,
         request_digest=digest_request(request),
-        generated_tokens=reply.n_tokens,
+        generated_tokens=reply.generated_tokens,
         prompt_tokens=reply.prompt_tokens,
         error=reply.error,
     )

@@ -108,8 +108,8 @@ class _JudgedEpisodes:
         self.path = path
         steps: dict[int, int] = {}
         for episode in read_trajectories(path):
-            if episode.reason not in ERROR_REASONS:
-                count = sum(not step.given for step in episode.steps)
+            if episode.stop_reason not in ERROR_REASONS:
+                count = sum(not step.from_prefix for step in episode.steps)
                 steps[episode.index] = steps.get(episode.index, 0) + count
                 self.record = episode
         self.indices = frozenset(sorted(steps)[:tasks])

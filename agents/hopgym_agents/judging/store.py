@@ -5,7 +5,8 @@ resumed only by the same judge on the same run.
 """
 
 import os
-from collections.abc import Collection, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,14 @@ from pathlib import Path
 import msgspec
 
 from hopgym.errors import RunFileError
-from hopgym.runs.line_file import LineWriter, read_lines, replace_lines
+from hopgym.runs.line_file import LineWriter, replace_lines
+from hopgym.runs.records import RecordFormat
 from hopgym.runs.trajectory_file import Header, read_header, words_differing
 from hopgym_agents.judging.judge import Judgement
 
 Key = tuple[str, int, int]
 """(task id, sample, step), as `Judgement.key`."""
+_FORMAT = RecordFormat("judgement", Judgement, "a judgement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class JudgementsHeader(Header):
     """
 
     judge: str = ""
-    """Fingerprint of the judge's generator; empty in files of older versions."""
+    """Fingerprint of the judge's generator."""
 
 
 def judgements_header(run: Header, judge: str) -> JudgementsHeader:
@@ -39,8 +42,8 @@ def judgements_header(run: Header, judge: str) -> JudgementsHeader:
         run: Header of the run's trajectory file.
         judge: Fingerprint of the judge's generator.
     """
-    header = Header.of({"run": run.config, "judge": judge}, run.source)
-    return JudgementsHeader(header.schema, header.config, header.source, header.code, judge=judge)
+    base = Header.of({"run": run.config, "judge": judge}, run.environments)
+    return JudgementsHeader(base.schema, base.version, base.config, base.environments, judge=judge)
 
 
 def read_judgements(path: str | os.PathLike[str]) -> Iterator[Judgement]:
@@ -89,7 +92,7 @@ class JudgementWriter(LineWriter[dict[Key, Judgement]]):
                 f"{self.path} must hold each step once, got {judgement.key} again; leave out "
                 "what is kept"
             )
-        self._append(msgspec.json.encode(judgement) + b"\n")
+        self._append(_FORMAT.encode(judgement))
         self.kept[judgement.key] = replace(judgement, text="")
 
 
@@ -106,11 +109,11 @@ def _take_up(path: Path, header: JudgementsHeader) -> dict[Key, Judgement]:
         )
     first = _first_line(path)
     kept, size = {}, len(first)
-    for line, judgement in _records(path):
+    for line, judgement in _records(path, _warn_of_damage):
         kept[judgement.key] = replace(judgement, text="")
         size += len(line)
     if size != path.stat().st_size:
-        replace_lines(path, [first, *(line for line, _ in _records(path))])
+        replace_lines(path, [first, *(line for line, _ in _records(path, lambda message: None))])
     return kept
 
 
@@ -129,9 +132,15 @@ def _differing(path: Path, header: JudgementsHeader) -> str:
     return f"got another of the two (hash {found.config[:8]}, now {header.config[:8]})"
 
 
-def _records(path: Path) -> Iterator[tuple[bytes, Judgement]]:
-    """Yield each whole line, with its newline, and its record."""
+def _warn_of_damage(message: str) -> None:
+    warnings.warn(f"a damaged judgement is dropped and made again: {message}", stacklevel=6)
+
+
+def _records(
+    path: Path, dropped: Callable[[str], None] | None = None
+) -> Iterator[tuple[bytes, Judgement]]:
+    """Yield each whole line, with its newline, and its record; see `RecordFormat.read`."""
     with path.open("rb") as file:
         file.readline()
-        for _, line, judgement in read_lines(path, file, Judgement, "a judgement"):
+        for _, line, judgement in _FORMAT.read(path, file, dropped):
             yield line, judgement

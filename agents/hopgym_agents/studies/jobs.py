@@ -82,7 +82,7 @@ def score_by_task(episodes: Iterable[Trajectory], source: TaskSource) -> JobResu
     """
     tasks = {}
     for trajectory in episodes:
-        if trajectory.reason not in ERROR_REASONS:
+        if trajectory.stop_reason not in ERROR_REASONS:
             scored = score_episode(trajectory, source)
             ratios = {name: ALL_METRICS[name](scored) for name in METRICS}
             tasks[trajectory.task_id] = {"hops": scored.task.question.hop_count, **ratios}
@@ -253,7 +253,7 @@ def _play(
     )
     for done, trajectory in enumerate(episodes, start=1):
         report(done, total)
-        errors += trajectory.reason in ERROR_REASONS
+        errors += trajectory.stop_reason in ERROR_REASONS
         if errors == done >= min(MAX_LEADING_ERRORS, total):
             raise DataError(
                 f"expected episodes, got only errors of the policy: {trajectory.error}; fix what "

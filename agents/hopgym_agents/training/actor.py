@@ -96,7 +96,7 @@ class Player:
 
             found = list(read_trajectories(out))
         for each in found:
-            if each.reason in ERROR_REASONS:
+            if each.stop_reason in ERROR_REASONS:
                 raise HopgymError(f"expected an action from the model, got {each.error}")
         return sorted(found, key=lambda each: (each.index, each.sample))
 

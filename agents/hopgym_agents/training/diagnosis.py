@@ -32,7 +32,7 @@ class Diagnosis:
     def add_episodes(self, episodes: Iterable[Trajectory]) -> None:
         """Count finished episodes, with their policy's own actions."""
         for episode in episodes:
-            own = [step for step in episode.steps if not step.given]
+            own = [step for step in episode.steps if not step.from_prefix]
             for position, step in enumerate(own):
                 self.add_action(position, step)
             self._counts["episodes", 0] += 1

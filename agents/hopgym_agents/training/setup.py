@@ -211,7 +211,7 @@ def episode_row(encoder: ChatEncoder, episode: Trajectory, sampled: bool = False
     Raises:
         ArgumentError: When there is not one such action.
     """
-    own = [at for at, step in enumerate(episode.steps) if not step.given]
+    own = [at for at, step in enumerate(episode.steps) if not step.from_prefix]
     if not own:
         raise ArgumentError(
             f"the model's context must leave room for an action at {episode.task_id!r}, got none; "
@@ -245,8 +245,8 @@ def count_worlds(books: Books, worlds: Worlds, indices: Iterable[int], trainer: 
 
 def generated(episodes: Iterable[Trajectory]) -> dict[str, int]:
     """Return what episodes cost, by the names of `Spent`."""
-    own = [step for each in episodes for step in each.steps if not step.given]
-    tokens = sum(step.completion.n_tokens for step in own if step.completion)
+    own = [step for each in episodes for step in each.steps if not step.from_prefix]
+    tokens = sum(step.completion.generated_tokens for step in own if step.completion)
     return {"generated_tokens": tokens, "environment_steps": len(own)}
 
 

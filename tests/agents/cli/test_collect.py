@@ -112,10 +112,10 @@ def test_export_renders_as_told(file: Path, tmp_path: Path) -> None:
 def test_what_is_no_training_data_is_counted(file: Path, tmp_path: Path) -> None:
     mixed, out = tmp_path / "mixed.jsonl", tmp_path / "rows.jsonl"
     first, second, *_ = (each for each in read_trajectories(file) if len(each.steps) > 1)
-    told = replace(first.steps[0], completion=Completion("x", finish_reason="privileged"))
+    told = replace(first.steps[0], completion=Completion("x", privileged=True))
     with TrajectoryWriter(mixed, read_header(file)) as writer:
         writer.write(replace(first, steps=(told, *first.steps[1:])))
-        writer.write(replace(second, reason=StopReason.API_ERROR))
+        writer.write(replace(second, stop_reason=StopReason.API_ERROR))
     result = hopgym("export", mixed, "--out", out)
     assert result.exit_code == 0
     assert "1 ended in an error, 1 steps used what was not shown" in result.stderr

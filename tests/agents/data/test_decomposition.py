@@ -65,7 +65,7 @@ def test_k_actions_give_k_sub_trajectories() -> None:
         assert [sub.step for sub in subs] == own
         for sub in subs:
             number = len(sub.prefix.steps)
-            assert sub.prefix == episode.prefix(number) and not sub.prefix.reason
+            assert sub.prefix == episode.prefix(number) and not sub.prefix.stop_reason
             assert sub.with_action.steps == episode.steps[: number + 1]
             assert sub.is_success == episode.is_success
             assert sub.is_good == (sub.step.verdict in GOOD_VERDICTS)
@@ -80,14 +80,14 @@ def test_what_is_never_trained_on_is_left_out(env: HopEnv) -> None:
     episode = env.trajectory()
     subs = decompose(episode)
     assert [len(sub.prefix.steps) for sub in subs] == [1, 2]
-    told = Completion(episode.steps[1].text, finish_reason="privileged")
+    told = Completion(episode.steps[1].text, privileged=True)
     steps = (episode.steps[0], replace(episode.steps[1], completion=told), episode.steps[2])
     kept = decompose(replace(episode, steps=steps))
     assert [sub.step.text for sub in kept] == ["<answer>baker</answer>"]
     assert len(kept[0].prefix.steps) == 2  # It did happen, and stays in what came before.
     for reason in (StopReason.API_ERROR, StopReason.AGENT_ERROR):
-        assert decompose(replace(episode, reason=reason)) == ()
-    assert len(decompose(replace(episode, reason=StopReason.CONTEXT))) == 2
+        assert decompose(replace(episode, stop_reason=reason)) == ()
+    assert len(decompose(replace(episode, stop_reason=StopReason.CONTEXT))) == 2
 
 
 def test_the_actions_taken_are_judged_as_the_environment_judged_them(

@@ -117,9 +117,9 @@ def test_messages_are_a_whole_episode(episodes: list[Trajectory]) -> None:
         assert row["verdicts"] == [str(step.verdict) for step in episode.steps]
         assert row["is_success"] == episode.is_success
     first = episodes[0]
-    told = replace(first.steps[0], completion=Completion("x", finish_reason="privileged"))
+    told = replace(first.steps[0], completion=Completion("x", privileged=True))
     assert message_row(replace(first, steps=(told, *first.steps[1:]))) is None
-    assert message_row(replace(first, reason=StopReason.API_ERROR)) is None
+    assert message_row(replace(first, stop_reason=StopReason.API_ERROR)) is None
     assert message_row(first.prefix(0)) is None
 
 

@@ -13,7 +13,12 @@ from hopgym.cli.app import VERBS, app
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
+from hopgym.runs.trajectory_file import (
+    RunEnvironment,
+    TrajectoryWriter,
+    read_header,
+    read_trajectories,
+)
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
 from hopgym_agents.data.filtering import (
@@ -151,7 +156,7 @@ def test_given_steps_and_errors_do_not_count(env: HopEnv) -> None:
     episode = env.trajectory()
     found = label_episode(episode)
     assert (found.steps, found.good, found.passes_process) == (3, 3, True)
-    broken = replace(episode, reason=StopReason.API_ERROR)
+    broken = replace(episode, stop_reason=StopReason.API_ERROR)
     assert list(label_episodes([broken, episode])) == [None, found]
     assert label_episode(replace(episode, steps=())).passes_process is False
     # The task of index 3 has no evidence: nothing is known of its steps.
@@ -193,7 +198,8 @@ def test_a_judge_of_other_steps_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="of another text: give the --style"):
         read_ratings(judged, file, STYLES["swirl"])
     other = tmp_path / "other.jsonl"
-    with TrajectoryWriter(other, replace(read_header(file), source="other")):
+    header = replace(read_header(file), environments=(RunEnvironment("other"),))
+    with TrajectoryWriter(other, header):
         pass
     with pytest.raises(DataError, match="got those of others"):
         read_ratings(judged, other, STYLES["plain"])

@@ -143,8 +143,8 @@ def test_every_token_is_encoded_once(local: Callable[..., Any]) -> None:
     last = made[0, 7]
     assert 120 < (last.prompt_tokens - made[0, 0].prompt_tokens) / 7 < 320
     # All but the last token drawn, which nothing follows; without a cache, that of every turn.
-    assert kept.encoded_tokens == last.prompt_tokens + last.n_tokens - 1
-    each_turn = sum(reply.prompt_tokens + reply.n_tokens - 1 for reply in made.values())
+    assert kept.encoded_tokens == last.prompt_tokens + last.generated_tokens - 1
+    each_turn = sum(reply.prompt_tokens + reply.generated_tokens - 1 for reply in made.values())
     assert again.encoded_tokens == each_turn
     assert again.encoded_tokens > 3.5 * kept.encoded_tokens
 
@@ -249,7 +249,7 @@ def test_drawn_turns_are_those_of_a_plain_loop(
             logprobs.append(logp[token])
         assert reply.token_ids == tuple(ids[reply.prompt_tokens :])
         assert reply.logprobs == pytest.approx(logprobs, abs=1e-4)
-        assert reply.n_tokens == len(logprobs)
+        assert reply.generated_tokens == len(logprobs)
 
 
 def test_a_model_loaded_here_gets_one_thread_unless_told(

@@ -68,7 +68,7 @@ def only(generate: OpenAIGenerator, request: Request | None = None) -> Completio
 
 
 def test_a_completion_has_text_tokens_and_reason(server: Any) -> None:
-    expected = Completion(ANSWER, n_tokens=3, prompt_tokens=7, finish_reason="stop")
+    expected = Completion(ANSWER, generated_tokens=3, prompt_tokens=7, finish_reason="stop")
     assert only(generator(server)) == expected
     assert server.paths == ["/v1/chat/completions"]
     assert "Authorization" not in server.headers[0]
@@ -103,7 +103,9 @@ def test_a_slow_server_is_cut_in_time(server: Any, fault: str) -> None:
 def test_after_the_last_try_there_is_an_error(server: Any) -> None:
     server.otherwise = status(503, {"error": {"message": "no more room"}})
     reply = only(generator(server, retries=2))
-    assert reply == Completion("", error="api_error: HTTP 503: no more room, after 3 tries")
+    assert reply == Completion(
+        "", error="HTTP 503: no more room, after 3 tries", error_reason=StopReason.API_ERROR
+    )
     assert len(server.bodies) == 3
     server.otherwise = FAULTY["stall"]
     assert "ReadTimeout" in only(generator(server, retries=0, timeout=0.5)).error
@@ -135,7 +137,7 @@ def test_a_server_that_is_not_there() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         reply = only(OpenAIGenerator("tiny", url, retries=1, backoff=0.01))
     told = "connection refused, after 2 tries (--llm.base_url)"
-    assert reply.error == f"api_error: {url}: {told}"
+    assert (reply.error, reply.error_reason) == (f"{url}: {told}", StopReason.API_ERROR)
 
 
 @pytest.mark.parametrize(
@@ -152,14 +154,14 @@ def test_a_server_that_is_not_there() -> None:
 def test_other_refusals_fail_at_once(server: Any, code: int, error: Any, told: str) -> None:
     server.otherwise = status(code, error)
     reply = only(generator(server))
-    assert reply.error.startswith("api_error: HTTP")
+    assert reply.error.startswith("HTTP") and reply.error_reason is StopReason.API_ERROR
     assert told in reply.error
     assert len(server.bodies) == 1
 
 
 def test_a_redirect_is_told_not_followed(server: Any) -> None:
     server.otherwise = status(308, None, Location="https://elsewhere.invalid/v1")
-    assert only(generator(server)).error == "api_error: HTTP 308: https://elsewhere.invalid/v1"
+    assert only(generator(server)).error == "HTTP 308: https://elsewhere.invalid/v1"
 
 
 @pytest.mark.parametrize(
@@ -239,11 +241,12 @@ def test_close_ends_pauses_and_requests_under_way(server: Any) -> None:
             time.sleep(0.01)
         time.sleep(0.1)
         generate.close()
-        assert all(future.result().error.startswith("api_error") for future in waiting)
+        results = [future.result() for future in waiting]
+        assert all(each.error and each.error_reason is StopReason.API_ERROR for each in results)
     # The pause was to last a minute, and so was the answer.
     assert pauses.asked[0] is not None and pauses.asked[0] >= 60
     assert all(pauses.ended) and not server.outlasted
-    assert only(generate).error == "api_error: the generator is closed"
+    assert only(generate).error == "the generator is closed"
 
 
 def test_a_run_over_a_faulty_server_loses_no_episode(server: Any, env: Any) -> None:
@@ -252,12 +255,12 @@ def test_a_run_over_a_faulty_server_loses_no_episode(server: Any, env: Any) -> N
     policy = LLMPolicy(generator(server, concurrency=4))
     played = list(run_episodes(env, policy, range(4), samples=3, slots=12))
     assert len({trajectory.key for trajectory in played}) == 12
-    assert {trajectory.reason for trajectory in played} == {StopReason.ANSWER}
+    assert {trajectory.stop_reason for trajectory in played} == {StopReason.ANSWER}
     server.otherwise = status(400, CONTEXT)
-    assert [each.reason for each in run_episodes(env, policy, [0])] == [StopReason.CONTEXT]
+    assert [each.stop_reason for each in run_episodes(env, policy, [0])] == [StopReason.CONTEXT]
     server.otherwise = status(401, {"error": {"message": "no such key"}})
     (failed,) = run_episodes(env, policy, [0])
-    assert (failed.reason, failed.error) == (StopReason.API_ERROR, "HTTP 401: no such key")
+    assert (failed.stop_reason, failed.error) == (StopReason.API_ERROR, "HTTP 401: no such key")
 
 
 def test_no_thread_stays_behind(server: Any) -> None:

@@ -87,7 +87,7 @@ def test_a_key_is_sent_and_shown_nowhere(
     monkeypatch.setenv("MY_KEY", f"{key}\n")
     for options in ({"api_key": key}, {"api_key_env": "MY_KEY"}):
         generate = generator(server, **options)
-        assert only(generate).error == "api_error: HTTP 401: Incorrect API key: ***"
+        assert only(generate).error == "HTTP 401: Incorrect API key: ***"
         for before in (480, 490):
             server.script = [status(401, {"error": {"message": "x" * before + key}})]
             assert "sk-" not in only(generate).error

@@ -130,14 +130,14 @@ def test_tokens_and_logprobs_where_the_server_gives_them() -> None:
     more = {"logprobs": {"content": listed}, "token_ids": [5, 6]}
     reply = read("ab", **more)
     assert (reply.token_ids, reply.logprobs) == ((5, 6), (-0.5, -1.0))
-    assert (reply.n_tokens, reply.prompt_tokens) == (3, 7)
+    assert (reply.generated_tokens, reply.prompt_tokens) == (3, 7)
     beyond = read("<answer>x</answer>b", **more)
-    assert (beyond.token_ids, beyond.logprobs, beyond.n_tokens) == ((), (), 3)
+    assert (beyond.token_ids, beyond.logprobs, beyond.generated_tokens) == ((), (), 3)
     infinite = [{"logprob": -1.0}, {"logprob": float("-inf")}]
     assert read("ab", logprobs={"content": infinite}).logprobs == ()
     bare = json.loads(chat("ab", **more))
     del bare["usage"]
-    assert completion_of(json.dumps(bare).encode(), ()).n_tokens == 2
+    assert completion_of(json.dumps(bare).encode(), ()).generated_tokens == 2
 
 
 @pytest.mark.parametrize("told", [math.inf, math.nan, -5, 1e300, "7", True, None, [3], {}])
@@ -148,7 +148,7 @@ def test_odd_figures_do_not_spoil_a_reply(told: Any) -> None:
     reply = completion_of(json.dumps(odd).encode(), ())
     n_logprobs = len(reply.logprobs)
     assert (reply.text, reply.token_ids, reply.prompt_tokens) == ("ab", (), 0)
-    assert (reply.n_tokens, n_logprobs) == ((1, 1) if told in (-5, 1e300) else (0, 0))
+    assert (reply.generated_tokens, n_logprobs) == ((1, 1) if told in (-5, 1e300) else (0, 0))
     for key in ("usage", "logprobs", "token_ids"):
         odd = json.loads(chat("ab"))
         (odd if key == "usage" else odd["choices"][0])[key] = told

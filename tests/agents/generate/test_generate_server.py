@@ -149,7 +149,7 @@ def test_tokens_are_counted_as_the_tokenizer_counts_them(
         list(asked().messages), add_generation_prompt=True, return_dict=True
     )
     assert (reply.finish_reason, reply.error) == ("length", "")
-    assert (reply.n_tokens, reply.prompt_tokens) == (5, len(prompt["input_ids"]))
+    assert (reply.generated_tokens, reply.prompt_tokens) == (5, len(prompt["input_ids"]))
 
 
 def test_a_stop_text_ends_the_completion_and_stays(url: str, folder: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_stop_text_ends_the_completion_and_stays(url: str, folder: Path) -> No
     (cut,) = generator(url, folder, temperature=0.0, stop=(stop,))([asked()])
     assert cut.text == whole.text[: whole.text.index(stop) + len(stop)]
     assert cut.finish_reason == "stop"
-    assert cut.n_tokens < whole.n_tokens
+    assert cut.generated_tokens < whole.generated_tokens
 
 
 def test_samples_differ_and_repeat(url: str, folder: Path) -> None:
@@ -179,7 +179,8 @@ def test_a_batch_comes_back_in_order(url: str, folder: Path) -> None:
 def test_what_the_server_refuses_is_told_at_once(url: str, folder: Path) -> None:
     generate = OpenAIGenerator(str(folder), url, retries=5, backoff=60.0, extra={"top_q": 1})
     (reply,) = generate([asked()])
-    assert reply.error.startswith("api_error: HTTP 422: Unexpected fields")
+    assert reply.error.startswith("HTTP 422: Unexpected fields")
+    assert reply.error_reason is StopReason.API_ERROR
     assert "top_q" in reply.error
 
 
@@ -194,8 +195,12 @@ def test_episodes_are_played_to_their_end(
     played = list(run_episodes(env, policy, range(4), slots=4))
     assert len(played) == 4
     for trajectory in played:
-        assert trajectory.reason in (StopReason.BUDGET, StopReason.MALFORMED, StopReason.ANSWER)
+        assert trajectory.stop_reason in (
+            StopReason.BUDGET,
+            StopReason.MALFORMED,
+            StopReason.ANSWER,
+        )
         completions = [step.completion for step in trajectory.steps]
-        assert all(each and 0 < each.n_tokens <= 24 for each in completions)
+        assert all(each and 0 < each.generated_tokens <= 24 for each in completions)
         sizes = [each.prompt_tokens for each in completions if each]
         assert sizes == sorted(set(sizes))

@@ -12,7 +12,7 @@ import pytest
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
 from hopgym.rollout import run_episodes
-from hopgym.trajectory import StopReason
+from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.cache import Kept, StateCache
 from tests.support.paths import ROOT
@@ -54,8 +54,8 @@ def test_a_completion_ends_behind_a_stop_text(local: Callable[..., Any]) -> None
     for whole, cut in zip(free, ended, strict=True):
         end = min(whole.text.find(stop) + len(stop) for stop in stops if stop in whole.text)
         assert (cut.text, cut.finish_reason) == (whole.text[:end], "stop")
-        assert cut.token_ids == whole.token_ids[: cut.n_tokens]
-        assert len(cut.logprobs) == cut.n_tokens < whole.n_tokens
+        assert cut.token_ids == whole.token_ids[: cut.generated_tokens]
+        assert len(cut.logprobs) == cut.generated_tokens < whole.generated_tokens
 
 
 def test_a_completion_ends_with_the_turn_or_at_its_length(local: Callable[..., Any]) -> None:
@@ -67,7 +67,7 @@ def test_a_completion_ends_with_the_turn_or_at_its_length(local: Callable[..., A
         assert (reply.token_ids[-1] == end) == (reply.finish_reason == "stop")
         assert end not in reply.token_ids[:-1]
         assert "<|im_end|>" not in reply.text
-        assert reply.finish_reason == "stop" or reply.n_tokens == 60
+        assert reply.finish_reason == "stop" or reply.generated_tokens == 60
 
 
 def test_the_context_bounds_prompt_and_completion(local: Callable[..., Any]) -> None:
@@ -77,7 +77,7 @@ def test_the_context_bounds_prompt_and_completion(local: Callable[..., Any]) -> 
     rooms = [min(10, max(0, lengths[2] + 3 - length)) for length in lengths]
     assert rooms[0] == 10 > rooms[2] == 3 > rooms[-1] == 0
     for reply, room, length in zip(tight, rooms, lengths, strict=True):
-        assert (reply.n_tokens, reply.prompt_tokens) == (room, length)
+        assert (reply.generated_tokens, reply.prompt_tokens) == (room, length)
         assert reply.finish_reason == ("length" if room else "context")
     assert local().max_context == 8_192
 
@@ -142,7 +142,8 @@ def test_what_fails_together_is_tried_in_halves(
     monkeypatch.setattr(Qwen3ForCausalLM, "forward", forward)
     long = ask("Who? " * 100)
     replies = local(sampling)([*ASKED[:3], long, *ASKED[3:]])
-    assert replies.pop(3).error == "agent_error: ValueError: too long"
+    error = Completion("", error="ValueError: too long", error_reason=StopReason.AGENT_ERROR)
+    assert replies.pop(3) == error
     assert [reply.token_ids for reply in replies] == reference
     assert failed
 
@@ -150,8 +151,8 @@ def test_what_fails_together_is_tried_in_halves(
 def test_a_request_that_cannot_be_written_fails_alone(local: Callable[..., Any]) -> None:
     bad = Request(({"role": "user", "content": None},))
     good, failed = local(Sampling(max_tokens=3))([ASKED[0], bad])
-    assert good.n_tokens == 3 and not good.error
-    assert failed.error.startswith("agent_error: ")
+    assert good.generated_tokens == 3 and not good.error
+    assert failed.error and failed.error_reason is StopReason.AGENT_ERROR
 
 
 def test_a_model_gone_wrong_is_told(local: Callable[..., Any]) -> None:
@@ -161,9 +162,8 @@ def test_a_model_gone_wrong_is_told(local: Callable[..., Any]) -> None:
     with torch.no_grad():
         generator._decoder._model.model.norm.weight.fill_(float("nan"))
     (reply,) = generator(ASKED[:1])
-    assert (
-        reply.error == "agent_error: HopgymError: expected finite numbers from the model, got nan"
-    )
+    assert reply.error == "HopgymError: expected finite numbers from the model, got nan"
+    assert reply.error_reason is StopReason.AGENT_ERROR
 
 
 def test_states_are_kept_up_to_a_bound_and_used_last_stay_longest() -> None:
@@ -198,7 +198,7 @@ def test_a_policy_plays_the_same_with_and_without_kept_states(
         assert len(runs[-1]) == 8
     assert runs[0] == runs[1] == runs[2]
     short = LLMPolicy(local(sampling, max_context=300))
-    reasons = {each.reason for each in run_episodes(env, short, range(4))}
+    reasons = {each.stop_reason for each in run_episodes(env, short, range(4))}
     assert reasons == {StopReason.CONTEXT}
 
 

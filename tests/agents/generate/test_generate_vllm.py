@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hopgym.errors import HopgymError
+from hopgym.trajectory import StopReason
 from hopgym_agents.generate import Request, Sampling, Turn
 from hopgym_agents.generate.vllm import VLLMGenerator
 
@@ -147,7 +148,7 @@ def test_completions_have_ids_and_the_sampled_tokens_logprobs() -> None:
     (reply,) = VLLMGenerator("m")([asked("ab")])
     assert (reply.text, reply.token_ids, reply.finish_reason) == ("ab", (97, 98), "stop")
     assert reply.logprobs == (-0.97, -0.98)
-    assert (reply.n_tokens, reply.prompt_tokens) == (2, 2)
+    assert (reply.generated_tokens, reply.prompt_tokens) == (2, 2)
     long, empty = VLLMGenerator("m")([asked("long"), asked("")])
     assert (long.finish_reason, empty.finish_reason) == ("length", "empty")
 
@@ -175,7 +176,8 @@ def test_a_request_that_fails_spoils_no_other() -> None:
     good, long, bad, other = VLLMGenerator("m")(requests)
     assert (good.text, other.text) == ("a", "b")
     assert (long.finish_reason, "maximum model length" in long.error) == ("context", True)
-    assert bad.error.startswith("agent_error: ArgumentError: the chat template of")
+    assert bad.error.startswith("ArgumentError: the chat template of")
+    assert bad.error_reason is StopReason.AGENT_ERROR
     assert "this template knows no such role" in bad.error
 
 

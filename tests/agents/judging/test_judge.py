@@ -262,7 +262,7 @@ def test_given_steps_and_failed_episodes_are_not_judged(source: Any) -> None:
     env.step("<answer>baker</answer>")
     episode = env.trajectory()
     assert [len(prefix.steps) for prefix in step_prefixes(episode)] == [2]
-    assert not list(step_prefixes(replace(episode, reason=StopReason.API_ERROR)))
+    assert not list(step_prefixes(replace(episode, stop_reason=StopReason.API_ERROR)))
 
 
 def test_threads_judge_the_same_within_their_number(played: list[Trajectory]) -> None:

@@ -18,7 +18,7 @@ from hopgym.errors import DataError, RunFileError
 from hopgym.policies import GreedySearchPolicy
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
-from hopgym.trajectory import Completion
+from hopgym.trajectory import Completion, StopReason
 from hopgym.verdicts import GOOD_VERDICTS
 from hopgym_agents.generate import Request
 from hopgym_agents.judging.run import judge_run
@@ -49,9 +49,9 @@ class Judge:
 
     def _reply(self, key: tuple[int, int, int]) -> Completion:
         if key[0] in self.failing:
-            return Completion("", error="api_error: 500")
+            return Completion("", error="500", error_reason=StopReason.API_ERROR)
         text = "So: GOOD" if self.verdicts[key] else "So: BAD"
-        return Completion(text, n_tokens=3, prompt_tokens=100)
+        return Completion(text, generated_tokens=3, prompt_tokens=100)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_what_failed_is_judged_again(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "judged.jsonl"
     broken = judge_run(Judge(file, failing=(2, 3)), file, out)
     of_them = sum(len(each.steps) for each in read_trajectories(file) if each.index in (2, 3))
-    assert (broken.errors, broken.first_error) == (of_them, "api_error: 500")
+    assert (broken.errors, broken.first_error) == (of_them, "500")
     assert broken.audits["all"].steps == steps_in(file) - of_them
     then = Judge(file)
     assert judge_run(then, file, out).errors == 0
@@ -126,7 +126,10 @@ def test_half_a_line_is_cut_and_judged_again(file: Path, tmp_path: Path) -> None
     lines = whole.splitlines(keepends=True)
     out.write_bytes(b"".join([lines[0], b"{}\n", *lines[1:]]))
     with pytest.raises(DataError, match="line 2: expected a judgement"):
+        list(read_judgements(out))
+    with pytest.warns(UserWarning, match="dropped .*line 2: expected a judgement"):
         judge_run(Judge(file), file, out)
+    assert out.read_bytes() == whole
 
 
 def test_one_writer_at_a_time(file: Path, tmp_path: Path) -> None:
@@ -248,7 +251,7 @@ def test_a_judge_that_only_fails_says_so(run: Path, file: Path, tmp_path: Path) 
     assert result.exit_code == 1
     assert "0 steps of 2 tasks judged." in result.stdout and "verdicts" not in result.stdout
     failed = f"the judge failed on {steps_in(file, 2)} steps, 0 are judged. The first error is"
-    assert f"{failed} api_error: {url}: connection refused" in result.stderr
+    assert f"{failed} {url}: connection refused" in result.stderr
 
 
 @pytest.mark.parametrize(

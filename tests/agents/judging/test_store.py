@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hopgym.errors import RunFileError
-from hopgym.runs.trajectory_file import Header
+from hopgym.errors import DataError, RunFileError
+from hopgym.runs.trajectory_file import Header, RunEnvironment
 from hopgym_agents.judging.judge import Judgement, Rating
 from hopgym_agents.judging.store import (
     JudgementWriter,
@@ -16,7 +16,8 @@ from hopgym_agents.judging.store import (
     read_texts,
 )
 
-RUN = Header.of({"policy": "greedy"}, "tasks")
+OTHERS = (RunEnvironment("others"),)
+RUN = Header.of({"policy": "greedy"}, [RunEnvironment("tasks")])
 NAMED = "openai m at h, Sampling(temperature=0.0, max_tokens={}, stop=(), seed=0)"
 
 
@@ -36,7 +37,7 @@ def path(tmp_path: Path) -> Path:
         (RUN, NAMED.format(512), "another judge: then max_tokens=64, now max_tokens=512; give"),
         (RUN, f"{NAMED.format(64)} {{}}", "another judge: then nothing more, now {}; give the old"),
         (replace(RUN, config="0" * 64), NAMED.format(64), "got those of another run; give the old"),
-        (replace(RUN, source="others"), NAMED.format(64), "got those of another run; give the old"),
+        (replace(RUN, environments=OTHERS), NAMED.format(64), "got those of another run; give the"),
     ],
 )
 def test_what_differs_is_named(path: Path, run: Header, judge: str, told: str) -> None:
@@ -61,3 +62,19 @@ def test_texts_come_back_by_key(path: Path) -> None:
     kept = list(read_judgements(path))
     assert [each.text for each in kept] == ["text 0", "text 1"]
     assert read_texts(path, {kept[1].key}) == ["text 1"] and read_texts(path, ()) == []
+
+
+@pytest.mark.parametrize("line", [2, 3])
+def test_a_damaged_judgement_is_named_and_dropped_on_resume(path: Path, line: int) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[line - 1] = lines[line - 1].replace(b"text", b"next")
+    path.write_bytes(b"".join(lines))
+    named = rf"judged\.jsonl, line {line}: expected a judgement"
+    with pytest.raises(DataError, match=named):
+        list(read_judgements(path))
+    with (
+        pytest.warns(UserWarning, match=rf"a damaged judgement is dropped .*{named}"),
+        JudgementWriter(path, judgements_header(RUN, NAMED.format(64))) as writer,
+    ):
+        assert len(writer.kept) == 1
+    assert len(list(read_judgements(path))) == 1

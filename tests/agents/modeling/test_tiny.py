@@ -169,7 +169,7 @@ def test_the_local_generator_plays_it(folder: str) -> None:
 
     generator = LocalGenerator(folder, Sampling(max_tokens=8), threads=1)
     for each in episodes(lambda source: LLMPolicy(generator), n=4, max_steps=2):
-        assert each.reason and all(step.completion.n_tokens for step in each.steps)
+        assert each.stop_reason and all(step.completion.generated_tokens for step in each.steps)
 
 
 @pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")

@@ -73,4 +73,6 @@ def test_it_is_served_and_plays(folder: str, url: str) -> None:
     kwargs = {**DEMO, "max_steps": 2}
     (played,) = run_episodes(DEMO_ID, policy, [0], env_kwargs=kwargs)
     assert not played.error
-    assert [step.completion.n_tokens > 0 for step in played.steps if step.completion] == [True] * 2
+    assert [step.completion.generated_tokens > 0 for step in played.steps if step.completion] == [
+        True
+    ] * 2

@@ -11,7 +11,7 @@ import pytest
 from hopgym.errors import ArgumentError, DataError, HopgymError, RunFileError
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
 from hopgym.trajectory import Completion, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS as GOOD
 from hopgym.wrappers import hop_env
@@ -44,7 +44,7 @@ def episodes() -> list[Trajectory]:
 
 @pytest.fixture
 def run(episodes: list[Trajectory], tmp_path: Path) -> str:
-    with TrajectoryWriter(tmp_path / "run.jsonl", Header.of({}, "tasks")) as file:
+    with TrajectoryWriter(tmp_path / "run.jsonl", Header.of({}, [RunEnvironment("tasks")])) as file:
         for each in episodes:
             file.write(each)
     return str(tmp_path / "run.jsonl")
@@ -208,7 +208,7 @@ def test_what_is_not_there_to_learn_from(
 ) -> None:
     failed = [each for each in episodes if not each.is_success]
     file = tmp_path / "failed.jsonl"
-    with TrajectoryWriter(file, Header.of({}, "tasks")) as writer:
+    with TrajectoryWriter(file, Header.of({}, [RunEnvironment("tasks")])) as writer:
         for each in failed:
             writer.write(each)
     given = ("sft", "--model", blank, "--out", str(tmp_path / "out"))

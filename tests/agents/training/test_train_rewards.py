@@ -10,7 +10,7 @@ import pytest
 from hopgym.errors import HopgymError
 from hopgym.policies import OraclePolicy, RandomPolicy
 from hopgym.rollout import run_episodes
-from hopgym.trajectory import Completion, Step, Trajectory
+from hopgym.trajectory import Completion, Step, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Shown, Verdict
 from hopgym_agents.data.decomposition import decompose
 from hopgym_agents.generate import Request
@@ -165,6 +165,6 @@ def test_a_judge_that_says_neither_pays_nothing(episodes: list[Trajectory]) -> N
 
 
 def test_a_judge_that_cannot_answer_ends_the_run(episodes: list[Trajectory]) -> None:
-    broken = Judge(lambda asked: Completion("", error="api_error: gone"))
+    broken = Judge(lambda asked: Completion("", error="gone", error_reason=StopReason.API_ERROR))
     with pytest.raises(HopgymError, match="gone"):
         judged(broken, [Part(episodes[0], (0,))])

@@ -93,7 +93,7 @@ def test_a_loss_is_put_on_drawn_tokens_alone(
     assert (strange > 0) == wild
     spent = rollouts.books.meter.spent
     steps = [step for episode in rollouts.played for step in episode.steps]
-    assert spent.generated_tokens == sum(step.completion.n_tokens for step in steps)
+    assert spent.generated_tokens == sum(step.completion.generated_tokens for step in steps)
     assert spent.gradient_tokens == sum(map(sum, found["env_mask"]))
     assert spent.environment_steps == len(steps)
     assert spent.distinct_worlds == 4
@@ -122,7 +122,9 @@ def test_actions_are_single_and_judged_where_they_are_taken(
     assert found["reward_good"] == [float(each.is_good) for each in outcomes]
     assert found["reward_process"] == [each.process_reward for each in outcomes]
     before = rollouts.books.meter.spent
-    rounds = sum(step.completion.n_tokens for each in rollouts.played for step in each.steps)
+    rounds = sum(
+        step.completion.generated_tokens for each in rollouts.played for step in each.steps
+    )
     assert before.generated_tokens == rounds + sum(map(len, found["completion_ids"]))
     assert before.gradient_tokens == sum(map(len, found["completion_ids"]))
     # The next states are others of the round, and no task is played for them.

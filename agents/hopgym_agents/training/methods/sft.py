@@ -60,14 +60,14 @@ class Kept:
     @property
     def states(self) -> int:
         """How many states they went through."""
-        return sum(not step.given for each in self.episodes for step in each.steps)
+        return sum(not step.from_prefix for each in self.episodes for step in each.steps)
 
     @property
     def digest(self) -> str:
         """16 hex digits that tell the episodes from others, in their order."""
         digest = hashlib.sha256()
         for each in self.episodes:
-            steps = [(s.text, s.observation, s.verdict, s.given) for s in each.steps]
+            steps = [(s.text, s.observation, s.verdict, s.from_prefix) for s in each.steps]
             told = (each.env_id, each.env_kwargs, each.index, each.prompt, steps)
             digest.update(json.dumps(told, sort_keys=True, default=str).encode())
         return digest.hexdigest()[:16]

@@ -134,9 +134,9 @@ class _Actions:
         worths = judge_actions([sub.state for sub in subs], [each.text for each in made])
         taken = [_taken(*each) for each in zip(subs, made, worths, strict=True)]
         for episode in taken:
-            before = sum(not step.given for step in episode.steps[:-1])
+            before = sum(not step.from_prefix for step in episode.steps[:-1])
             self._books.diagnosis.add_action(before, episode.steps[-1])
-        counts = {"generated_tokens": sum(each.n_tokens for each in made)}
+        counts = {"generated_tokens": sum(each.generated_tokens for each in made)}
         counts["environment_steps"] = len(made)
         self._books.meter.add(**summed(self.trainer, counts))
         rewards = self._where.rewards.values([_last(episode) for episode in taken])

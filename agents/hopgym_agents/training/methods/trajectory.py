@@ -122,7 +122,7 @@ class _Episodes:
 
 
 def _own(episode: Trajectory) -> tuple[int, ...]:
-    return tuple(at for at, step in enumerate(episode.steps) if not step.given)
+    return tuple(at for at, step in enumerate(episode.steps) if not step.from_prefix)
 
 
 def _in_order(tasks: Sequence[int], played: Sequence[Trajectory]) -> list[Trajectory]:
