@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hopgym import HopEnv, HopgymError, evaluate, run_episodes
-from hopgym.benchmarks.detection import benchmark_of
+from hopgym.benchmarks.detection import detect_benchmark
 from hopgym.benchmarks.records import read_content
 from hopgym.evaluation import Evaluation
 from hopgym.policies.registry import policy_named
@@ -43,7 +43,7 @@ def files_in(folder: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
         if path.name.startswith(NOT_OFFICIAL):
             continue
         try:
-            found = benchmark_of(read_content(str(path)))
+            found = detect_benchmark(read_content(str(path)))
             if found and found.dataset.env_id:
                 arguments = {"path": str(path), **_variant(found, path)}
                 make(found.dataset.env_id, arguments)

@@ -1,7 +1,6 @@
-"""The benchmarks' data: what each is, where it comes from, and under which licence.
+"""The catalogue of benchmarks: names, environment ids, files, pinned revisions and licences.
 
-Data only, for the readers and for ``hopgym data``. Sizes, names and licences are those of the
-official pages and dataset cards.
+Names and licences are those of the official pages and dataset cards.
 """
 
 from collections.abc import Mapping
@@ -12,52 +11,52 @@ from hopgym.errors import ArgumentError, did_you_mean
 
 @dataclass(frozen=True)
 class HubForm:
-    """A form of a benchmark on the Hub, at one revision."""
+    """One form of a benchmark on the Hub, at a pinned revision."""
 
     repo: str
     revision: str
-    """Commit that is read; never a branch, which moves."""
+    """The commit to read; never a branch, because branches move."""
     splits: Mapping[str, str]
-    """Split to its name there, or to its file."""
+    """The name of each split on the Hub, or its file."""
     config: str | None = None
     files: bool = False
-    """Whether ``splits`` names files, for a repository that only a script of its own loads."""
+    """Whether ``splits`` names files, for a repository that only its own script can load."""
 
     def __hash__(self) -> int:
         return hash((self.repo, self.revision, self.config))
 
     @property
     def url(self) -> str:
-        """The address of the dataset."""
+        """The web address of the dataset."""
         return f"https://huggingface.co/datasets/{self.repo}"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A benchmark's data."""
+    """The catalogue entry of a benchmark."""
 
     name: str
-    """As the verbs and `hopgym.tasks.TaskSource.name` call it."""
+    """The name on the command line and of `hopgym.tasks.TaskSource.name`."""
     title: str
     env_id: str
-    """Empty where it is scored only."""
+    """The environment id; empty for a benchmark that is scored only."""
     source: str
-    """``module:class`` of its source, or of what scores it."""
+    """``module:Class`` of the source; ``module:function`` if the benchmark is scored only."""
     licence: str
     origin: str
-    """The official page."""
+    """The web address of the official page."""
     files: Mapping[str, tuple[str, ...]]
-    """Split to the names that official files of it have."""
+    """The names of the official files, by split."""
     split: str
-    """The split that is read from a folder or the Hub where none is named."""
+    """The default split of a folder or the Hub."""
     hub: Mapping[str, HubForm] = field(default_factory=dict)
-    """By variant; the first is the default."""
+    """The forms on the Hub by variant, the default first."""
     note: str = ""
-    """What one has to know to use it."""
+    """What users need to know, in one sentence."""
     searchable: bool = True
     """Whether records have paragraphs, so that the environment takes the argument ``corpus``."""
     summary: str = ""
-    """One line for the environment's documentation, of which the following are sections."""
+    """First line of the environment's documentation; the next fields are its sections."""
     description: str = ""
     arguments: str = ""
     """The arguments that only this benchmark has."""
@@ -65,7 +64,7 @@ class Dataset:
 
     @property
     def by_hand(self) -> str:
-        """How to get the data without the Hub."""
+        """How to get the data without the Hub, as the end of an error message."""
         names = " or ".join(self.files.get(self.split, ())[:2]) or "the records"
         return f"get {names} from {self.origin} and give its path"
 
@@ -305,29 +304,31 @@ DATASETS = (
 )  # fmt: skip
 
 
-def dataset_named(name: str) -> "Dataset":
-    """Return the benchmark of a name, an id or a title, in any case.
+def find_dataset(name: str) -> Dataset:
+    """Return the benchmark with a name, id or title, ignoring case.
 
     Raises:
-        ArgumentError: When there is none.
+        ArgumentError: If there is none; the message names the closest one.
     """
     known = {
-        _folded(spelled): dataset
+        normalize_dataset_name(alias): dataset
         for dataset in DATASETS
-        for spelled in (dataset.title, dataset.env_id, dataset.name)
-        if spelled
+        for alias in (dataset.title, dataset.env_id, dataset.name)
+        if alias
     }
-    if _folded(name) not in known:
+    key = normalize_dataset_name(name)
+    if key not in known:
         names = [dataset.name for dataset in DATASETS]
-        close = did_you_mean(_folded(name), known)
-        for spelled, dataset in known.items():
-            close = close.replace(repr(spelled), repr(dataset.name))
+        hint = did_you_mean(key, known)
+        for alias, dataset in known.items():
+            hint = hint.replace(repr(alias), repr(dataset.name))
         raise ArgumentError(
-            f"a benchmark must be one of {', '.join(names)}, got {name!r}{close}; "
+            f"a benchmark must be one of {', '.join(names)}, got {name!r}{hint}; "
             "hopgym data list describes them"
         )
-    return known[_folded(name)]
+    return known[key]
 
 
-def _folded(name: str) -> str:
+def normalize_dataset_name(name: str) -> str:
+    """Return a name in lower case, without the namespace and version of an environment id."""
     return name.strip().lower().removeprefix("hopgym/").removesuffix("-v0")

@@ -1,31 +1,30 @@
 """CofCA: multi-hop questions over counterfactual passages, with their sub-questions.
 
-In: a file of the authors' archive (a JSON list). Out: tasks, scored by the metrics of Wu et al.
-2025 (arXiv 2402.11924). There is no official script: exact match and F1 are HotpotQA's, and the
-paper's reasoning chain is combined as follows.
+Reads a file of the authors' archive (a JSON list; Wu et al. 2025, arXiv 2402.11924). There is no
+official script: exact match and F1 are HotpotQA's, and the joint metrics of the paper's reasoning
+chain are defined as follows.
 
-* Joint precision, recall and exact match of a record are the products of those of its final
-  question and of all its sub-questions; joint F1 is the harmonic mean of the two products.
-* ``joint_f1_rc`` and ``joint_em_rc`` are the paper's Joint F1_RC and EM_RC, negative logarithms to
-  base 2, so that larger is worse.
+* Joint precision, recall and exact match of a record are the products over its final question and
+  all its sub-questions; joint F1 is the harmonic mean of joint precision and recall.
+* ``joint_f1_rc`` and ``joint_em_rc`` are the paper's Joint F1_RC and EM_RC: negative logarithms to
+  base 2, so larger is worse.
 
-The paper does not tell whether the logarithm is taken before or after averaging, nor what becomes
-of 0, whose logarithm is infinite. Here it is taken of the average, and left out where that is 0.
-The paper's partial match is judged by a language model, and is not among the metrics.
+The paper does not say whether the logarithm is taken before or after averaging, nor how it treats
+0, whose logarithm is infinite. Here it is the logarithm of the average, and absent if that is 0.
+The paper's partial match needs a language model as a judge and is not among the metrics.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.base import BenchmarkSource, GoldRecords
+from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import COFCA
 from hopgym.benchmarks.hotpotqa import answer_metrics, joint_metrics
-from hopgym.benchmarks.passages import Asked, PassageRecords
-from hopgym.benchmarks.predictions import NO_METRICS, Entry, Metrics, mean_of
+from hopgym.benchmarks.passages import AnnotatedQuestion, PassageRecords
+from hopgym.benchmarks.predictions import NO_METRICS, Metrics, PredictionEntry, mean_of
 from hopgym.benchmarks.records import Record, decode
 from hopgym.documents import Document
 from hopgym.scoring import AnswerKind, normalize_answer
@@ -33,14 +32,14 @@ from hopgym.tasks import Hop, Question
 
 _SUB_QUESTION = "sub-question"
 _CHAINED = ("joint_f1", "joint_em")
-_MEND = (
+_FIX = (
     "records must have _id, type, question, answer, context, sub_questions and sub_answers, as in "
     "the authors' archive"
 )
 _PREDICTIONS = 'a prediction file is {"answer": {id: text}} or {id: text}'
 
 
-class _Row(msgspec.Struct):
+class _CofCARow(msgspec.Struct):
     id: str = msgspec.field(name="_id")
     type: str | list[str]
     question: str
@@ -54,51 +53,55 @@ class _Row(msgspec.Struct):
         return self.type if isinstance(self.type, str) else "-".join(self.type)
 
 
-_ROWS = msgspec.json.Decoder(_Row)
+_ROWS = msgspec.json.Decoder(_CofCARow)
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANSWERS = msgspec.json.Decoder(dict[str, str])
 
 
 class _CofCARecords(PassageRecords):
-    def asked_of(self, record: Record, number: int) -> Asked:
-        return self._read(record, number)[0]
+    def read_question(self, record: Record, number: int) -> AnnotatedQuestion:
+        return self._read_chain(record, number)[0]
 
-    def tasks_of(self, record: Record, number: int) -> Sequence[Asked]:
-        asked = self._read(record, number)
-        return asked if self.options.variant == "all" else asked[:1]
+    def read_questions(self, record: Record, number: int) -> Sequence[AnnotatedQuestion]:
+        questions = self._read_chain(record, number)
+        return questions if self.options.variant == "all" else questions[:1]
 
-    def _read(self, record: Record, number: int) -> list[Asked]:
-        """Return what a record asks, the final question first."""
-        row = decode(record, _ROWS, _MEND)
+    def _read_chain(self, record: Record, number: int) -> list[AnnotatedQuestion]:
+        """Return the final question of a record, then its sub-questions."""
+        row = decode(record, _ROWS, _FIX)
         _check(record, row)
-        # The same _id stands at the questions of 2, 3 and 4 hops over one passage.
+        # The questions of 2, 3 and 4 hops over one passage share their _id.
         task_id = f"{row.id}__{row.kind}__{number}"
         chain = list(zip(row.sub_questions, row.sub_answers, strict=True))
         hops = tuple(Hop(text, (answer,)) for text, answer in chain)
         pages = tuple(
-            Document(str(i), title, tuple(each)) for i, (title, each) in enumerate(row.context)
+            Document(str(i), title, tuple(sentences))
+            for i, (title, sentences) in enumerate(row.context)
         )
         questions = [_question(task_id, row.question, row.answer, row.kind, hops)]
         for i, (text, answer) in enumerate(chain, start=1):
             questions.append(_question(f"{task_id}/{i}", text, answer, _SUB_QUESTION))
-        return [Asked(each, pages, (), Entry(each.answers[0])) for each in questions]
+        return [
+            AnnotatedQuestion(question, pages, (), PredictionEntry(question.answers[0]))
+            for question in questions
+        ]
 
 
 def _question(
     task_id: str, text: str, answer: str, kind: str, hops: tuple[Hop, ...] = ()
 ) -> Question:
-    yes_or_no = normalize_answer(answer) in ("yes", "no")
-    answer_kind: AnswerKind = "yesno" if yes_or_no else "text"
+    is_yes_no = normalize_answer(answer) in ("yes", "no")
+    answer_kind: AnswerKind = "yesno" if is_yes_no else "text"
     return Question(task_id, text, (answer,), answer_kind, hops, kind, source=CofCASource.name)
 
 
-def _check(record: Record, row: _Row) -> None:
+def _check(record: Record, row: _CofCARow) -> None:
     if not row.id.strip():
-        raise record.error(f"expected an '_id', got an empty one; {_MEND}")
+        raise record.error(f"expected an '_id', got an empty one; {_FIX}")
     if len(row.sub_questions) != len(row.sub_answers):
         raise record.error(
             f"expected as many 'sub_answers' as 'sub_questions', got {len(row.sub_answers)} "
-            f"and {len(row.sub_questions)}; {_MEND}"
+            f"and {len(row.sub_questions)}; {_FIX}"
         )
     for place, text in enumerate((row.answer, *row.sub_answers)):
         if not text.strip():
@@ -109,15 +112,15 @@ def _check(record: Record, row: _Row) -> None:
 class CofCASource(BenchmarkSource[_CofCARecords]):
     """The questions of a CofCA file; the sub-questions are the hops.
 
-    No supporting facts are annotated, so that no step is judged. Ids are made of the record's id,
-    its types and its place in the file, as the id alone repeats. Arguments: see `BenchmarkSource`;
-    ``questions="all"`` makes the sub-questions tasks of their own as well, right behind their
-    question, and ``limit`` then counts records.
+    No supporting facts are annotated, so steps are not judged. Task ids combine the record's id,
+    its types and its position in the file, because the id alone is not unique. For the arguments,
+    see `BenchmarkSource`. With ``questions="all"`` every question is followed by its
+    sub-questions as separate tasks, and ``limit`` counts records.
     """
 
     name = "cofca"
     dataset = COFCA
-    records_type: ClassVar[type[GoldRecords]] = _CofCARecords
+    records_type = _CofCARecords
     evidence_source = "none"
     variant_argument = "questions"
     variants = ("final", "all")
@@ -125,39 +128,40 @@ class CofCASource(BenchmarkSource[_CofCARecords]):
     notes = "The answer is a short phrase from the pages, or yes or no."
     answer_notes = "The answer is a short phrase, or yes or no."
 
-    def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
-        """Return HotpotQA's metrics of one answer, be it to a final or to a sub-question."""
+    def metrics_of(self, index: int, entry: PredictionEntry) -> dict[str, float]:
+        """Return HotpotQA's metrics of an answer to a final question or a sub-question."""
         if entry.answer is None:
-            return NO_METRICS.named()
-        return answer_metrics(entry.answer, self._records.gold[index].answer or "").named()
+            return NO_METRICS.by_name()
+        return answer_metrics(entry.answer, self._records.gold[index].answer or "").by_name()
 
     def combine(
         self, indices: Sequence[int], rows: Sequence[Mapping[str, float]]
     ) -> dict[str, float]:
-        """Return the means over final questions, over sub-questions (``sub_``), and joint ones.
+        """Return the means over final questions and over sub-questions (``sub_``), and the joint.
 
-        The joint ones are over those records of which the final question and all sub-questions are
-        among the indices. All are in [0, 1] but for ``joint_f1_rc`` and ``joint_em_rc``, which are
-        0 or more. Metrics of nothing are left out.
+        The joint metrics are over the records whose final question and sub-questions are all
+        among the indices. Metrics are in [0, 1], except ``joint_f1_rc`` and ``joint_em_rc``, which
+        are at least 0. Metrics over no records are absent.
         """
         records: defaultdict[int, dict[int, Metrics]] = defaultdict(dict)
         sizes: dict[int, int] = {}
         for index, row in zip(indices, rows, strict=True):
-            number, part = self._records.places[index]
+            number, part = self._records.parts[index]
             records[number][part] = Metrics(**row)
             if part == 0:
                 sizes[number] = 1 + len(self._records.questions[index].hops)
-        scored = [(part, each) for record in records.values() for part, each in record.items()]
+        finals = [record[0] for record in records.values() if 0 in record]
+        subs = [m for record in records.values() for part, m in record.items() if part > 0]
         joint = mean_of(
             [
-                joint_metrics(*record.values()).named("joint_")
+                joint_metrics(*record.values()).by_name("joint_")
                 for number, record in records.items()
                 if len(record) > 1 and len(record) == sizes.get(number)
             ]
         )
         return (
-            mean_of([each.named() for part, each in scored if part == 0])
-            | mean_of([each.named("sub_") for part, each in scored if part > 0])
+            mean_of([metrics.by_name() for metrics in finals])
+            | mean_of([metrics.by_name("sub_") for metrics in subs])
             | joint
             | {f"{name}_rc": 0.0 - math.log2(joint[name]) for name in _CHAINED if joint.get(name)}
         )

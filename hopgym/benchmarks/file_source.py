@@ -1,7 +1,4 @@
-"""What the sources that read one file have in common: arguments, cache, ids, pickling.
-
-A `Records` is the checked content of a file; all sources over the same content share one.
-"""
+"""Sources over one file: arguments, the records that sources share, ids and pickling."""
 
 import hashlib
 import os
@@ -25,20 +22,23 @@ _SETTLED_NS = 2_000_000_000
 _NO_SEARCH_TERMS = re.compile(r"[\s<>#\0]+")
 
 
-class Records(ABC):
-    """The checked records of one file, shared by every source over that content.
+class FileRecords(ABC):
+    """The checked records of one file, shared by every source over the same content.
 
     Args:
         content: The file.
-        limit: The most questions to read; None reads all.
-        options: How the file is read; a benchmark declares its own.
+        limit: Maximum number of questions to read; None reads all.
+        options: How to read the file; benchmarks use `hopgym.benchmarks.base.ReadOptions`.
+
+    Raises:
+        DataError: If the file cannot be used.
     """
 
     def __init__(self, content: Content, limit: int | None, options: Any = None) -> None:
         self.digest = content.digest
         self.options = options
         self.index: dict[str, int] = {}
-        """From task id to 0-based index."""
+        """0-based index by task id."""
         self.unjudged = 0
         self._recent: dict[int, Task] = {}
         self._lock = Lock()
@@ -46,14 +46,18 @@ class Records(ABC):
 
     @abstractmethod
     def load(self, content: Content, limit: int | None) -> None:
-        """Check every record and note its id; `DataError` for what cannot be used."""
+        """Check every record and register its id with `add`.
+
+        Raises:
+            DataError: If a record cannot be used.
+        """
 
     @abstractmethod
     def build(self, index: int) -> Task:
-        """Return a new task of a 0-based index."""
+        """Return a new task for a 0-based index."""
 
     def task(self, index: int) -> Task:
-        """Return the task of an index: while among the latest, the same object again."""
+        """Return the task of a 0-based index; recently used tasks are cached."""
         with self._lock:
             task = self._recent.pop(index, None) or self.build(index)
             self._recent[index] = task
@@ -62,10 +66,10 @@ class Records(ABC):
         return task
 
     def add(self, record: Record, task_id: str, text: str) -> None:
-        """Note the next question after checking its id and its text.
+        """Register the next question under its id.
 
         Raises:
-            DataError: When the id is empty or taken, or the text empty or too long.
+            DataError: If the id is empty or in use, or if the text is empty or too long.
         """
         if not task_id.strip():
             raise record.error("expected an id for the question, got an empty one; give it one")
@@ -85,41 +89,41 @@ class Records(ABC):
         self.index[task_id] = len(self.index)
 
     def count_unjudged(self) -> int:
-        """Return the number of questions whose evidence is not known."""
+        """Return the number of questions whose evidence is unknown."""
         return self.unjudged
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """The task ids in order."""
+        """The task ids, in order."""
         return tuple(self.index)
 
 
-R = TypeVar("R", bound=Records)
+RecordsT = TypeVar("RecordsT", bound=FileRecords)
 
 
-class FileSource(TaskSource, Generic[R]):
-    """A source over one file. Copies share its records; a pickle reads the file again.
+class FileSource(TaskSource, Generic[RecordsT]):
+    """A source over one file. Copies share its records; unpickling reads the file again.
 
     Args:
         path: The file; ``~`` is expanded.
-        limit: The most questions to take, from the first, at least 1; None takes all.
+        limit: Maximum number of questions, from the first, at least 1; None takes all.
 
     Raises:
-        ArgumentError: When an argument is of the wrong type or out of range.
-        DataError: When the file cannot be used as it is.
+        ArgumentError: If an argument has the wrong type or is out of range.
+        DataError: If the file cannot be used.
     """
 
-    records_type: ClassVar[type[Records]]
+    records_type: ClassVar[type[FileRecords]]
 
     def __init__(self, path: str | os.PathLike[str], limit: int | None = None) -> None:
-        self.path = checked_path("path", path)
-        self.limit = checked_limit(limit)
+        self.path = check_path("path", path)
+        self.limit = check_limit(limit)
         self._arguments: dict[str, Any] = {"path": os.path.abspath(self.path), "limit": limit}
-        self._records: R = shared_records(self.records_type, self.path, limit)  # type: ignore[assignment]
+        self._records: RecordsT = shared_records(self.records_type, self.path, limit)  # type: ignore[assignment]
 
     @property
     def unjudged(self) -> int:
-        """Number of tasks whose steps cannot be judged, as their evidence is not known."""
+        """Number of tasks whose steps cannot be judged because their evidence is unknown."""
         return self._records.count_unjudged()
 
     def __len__(self) -> int:
@@ -133,7 +137,7 @@ class FileSource(TaskSource, Generic[R]):
         return self._records.ids[index]
 
     def index_of(self, task_id: str) -> int:
-        """Return the index of a task id; `ArgumentError` for an unknown one."""
+        """Return the index of a task id; `ArgumentError` if it is unknown."""
         known = self._records.index
         if not isinstance(task_id, str) or task_id not in known:
             hint = did_you_mean(str(task_id), known)
@@ -144,34 +148,20 @@ class FileSource(TaskSource, Generic[R]):
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of the content and of how much of it is taken, wherever the file lies."""
+        """Hex digest of the content and the number of questions; independent of the path."""
         decisive = f"{self.name}:{len(self)}:{self._records.digest}"
         return hashlib.sha256(decisive.encode()).hexdigest()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "FileSource[R]":
-        """Return the source itself: it never changes."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FileSource[RecordsT]":
+        """Return the source itself, which is immutable."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return the arguments to make it again with, in whatever working directory."""
-        return _reloaded, (type(self), self._arguments, self.fingerprint)
+        """Pickle the arguments, which do not depend on the working directory."""
+        return _reload, (type(self), self._arguments, self.fingerprint)
 
 
-def checked_path(name: str, path: object) -> str:
-    """Return a path as text, ``~`` expanded; `ArgumentError` for what is none."""
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    require(isinstance(text, str) and text != "", name, "the path of a file", path)
-    return os.path.expanduser(str(text))
-
-
-def checked_limit(limit: object) -> int | None:
-    """Return a limit; `ArgumentError` for what is none."""
-    whole = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
-    require(limit is None or whole, "limit", "a whole number from 1, or None", limit)
-    return limit  # type: ignore[return-value]
-
-
-def _reloaded(
+def _reload(
     kind: type[FileSource[Any]], arguments: dict[str, Any], fingerprint: str
 ) -> FileSource[Any]:
     source = kind(**arguments)
@@ -183,16 +173,31 @@ def _reloaded(
     return source
 
 
-# Sources in use share their records; the latest stay for the next one even when none is in use.
+def check_path(name: str, path: object) -> str:
+    """Return a path as text with ``~`` expanded; `ArgumentError` if it is not a path."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    require(isinstance(text, str) and text != "", name, "the path of a file", path)
+    return os.path.expanduser(str(text))
+
+
+def check_limit(limit: object) -> int | None:
+    """Return the limit; `ArgumentError` unless it is None or an integer of at least 1."""
+    valid = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
+    require(limit is None or valid, "limit", "a whole number from 1, or None", limit)
+    return limit  # type: ignore[return-value]
+
+
+# Records live as long as a source uses them. The latest stay longer, so that a source that is
+# made again right after another was dropped does not read the file a second time.
 _digests: dict[tuple[str, int, int, int], str] = {}
-_in_use: WeakValueDictionary[tuple[Any, ...], Records] = WeakValueDictionary()
-_latest: deque[Records] = deque(maxlen=_LATEST_FILES)
+_in_use: WeakValueDictionary[tuple[Any, ...], FileRecords] = WeakValueDictionary()
+_latest: deque[FileRecords] = deque(maxlen=_LATEST_FILES)
 
 
 def shared_records(
-    kind: type[Records], file: str | Content, limit: int | None, options: Hashable = None
-) -> Records:
-    """Return the records of a file, or of content read already; the same ones are read once."""
+    kind: type[FileRecords], file: str | Content, limit: int | None, options: Hashable = None
+) -> FileRecords:
+    """Return the records of a path or of loaded content; the same content is read only once."""
     content = None if isinstance(file, str) else file
     digest = content.digest if content else _known_digest(str(file))
     records = _in_use.get((kind, digest, limit, options)) if digest else None
@@ -213,7 +218,7 @@ def _known_digest(path: str) -> str | None:
 def _read(path: str) -> Content:
     key = _file_key(path)
     content = read_content(path)
-    # Time stamps are coarse: a file just written may change without a new one.
+    # Time stamps are coarse: a file that was just written may change again under the same one.
     if time.time_ns() - key[-1] > _SETTLED_NS:
         _digests[key] = content.digest
     return content
@@ -225,10 +230,11 @@ def _file_key(path: str) -> tuple[str, int, int, int]:
 
 
 def question_search(text: str) -> tuple[str, str] | None:
-    """Return the call that searches for a question's own words; None where it has none.
+    """Return the call that searches for the words of a question; None if it has no words.
 
-    It is built from what is shown at reset, so that no knowledge of the gold pages is in it.
-    What no search term holds and calls are written with is left out.
+    The call is built from the text that is visible at reset, so it reveals nothing about the
+    gold pages. White space, markup characters and NUL bytes, which a search term cannot contain,
+    become single spaces.
     """
-    words = _NO_SEARCH_TERMS.sub(" ", text).strip()
-    return ("search", words) if words else None
+    terms = _NO_SEARCH_TERMS.sub(" ", text).strip()
+    return ("search", terms) if terms else None

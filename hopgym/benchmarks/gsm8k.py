@@ -1,8 +1,12 @@
-"""GSM8K: word problems of grade school, with worked solutions.
+"""GSM8K: grade-school word problems with worked solutions.
 
-In: ``{train,test}[_socratic].jsonl``, or the rows of ``openai/gsm8k`` on the Hub. Out: tasks,
-scored as ``grade_school_math/dataset.py`` of github.com/openai/grade-school-math scores (Cobbe et
-al. 2021, arXiv 2110.14168).
+Reads ``{train,test}[_socratic].jsonl`` or the rows of ``openai/gsm8k`` on the Hub (Cobbe et al.
+2021, arXiv 2110.14168). The metrics are those of ``grade_school_math/dataset.py`` in
+github.com/openai/grade-school-math.
+
+The ``<<48/2=24>>`` annotations of a worked solution are the evidence, and a `CalculationRule`
+decides which calculations of an agent hold it. Other calculations may lead to the answer as well,
+so the verdicts are heuristic.
 """
 
 import math
@@ -10,21 +14,20 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import ClassVar
 
 import msgspec
 
-from hopgym.benchmarks.base import BenchmarkSource, GoldRecords, Reading
+from hopgym.benchmarks.base import BenchmarkRecords, BenchmarkSource, ReadOptions
 from hopgym.benchmarks.catalogue import GSM8K
-from hopgym.benchmarks.predictions import Entry, How
+from hopgym.benchmarks.predictions import PredictionEntry, SupportSource
 from hopgym.benchmarks.records import Content, Record, decode, split_records
 from hopgym.documents import Corpus, PageList, fold
 from hopgym.scoring import Score, parse_number
 from hopgym.tasks import Evidence, Hop, Prediction, Question, Task
 from hopgym.tools.calculator import calculate, numbers_in, with_number
 
-MOST_FREE = 100.0
-"""The largest number that a calculation may use although nothing gave it."""
+MAX_FREE_NUMBER = 100.0
+"""Calculations may use any number up to this one, whether or not the question has it."""
 
 _TOOL = "calculate"
 _ANNOTATION = re.compile(r"<<([^<>]*)>>")
@@ -34,66 +37,66 @@ _FROM_TWO = (
     "sixteen seventeen eighteen nineteen twenty"
 )
 _TENS = "thirty forty fifty sixty seventy eighty ninety"
-_SHARES = {
+_FRACTIONS = {
     2.0: "half halves twice double doubled couple pair pairs both",
     3.0: "third thirds thrice triple tripled",
     4.0: "quarter quarters fourth fourths",
     5.0: "fifth fifths",
 }
-_WORDS = {word: float(number) for number, word in enumerate(_FROM_TWO.split(), start=2)}
-_WORDS |= {word: 10.0 * tens for tens, word in enumerate(_TENS.split(), start=3)}
-_WORDS |= {word: number for number, words in _SHARES.items() for word in words.split()}
+_NUMBER_WORDS = {word: float(number) for number, word in enumerate(_FROM_TWO.split(), start=2)}
+_NUMBER_WORDS |= {word: 10.0 * tens for tens, word in enumerate(_TENS.split(), start=3)}
+_NUMBER_WORDS |= {word: number for number, names in _FRACTIONS.items() for word in names.split()}
 _SCALES = {"%": 0.01, "percent": 0.01, "dozen": 12.0, "hundred": 100.0, "thousand": 1e3}
 _SCALES |= {"million": 1e6, "billion": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class AnnotatedValue:
     """An annotated value that a calculation can hold."""
 
     evidence: Evidence
     numbers: tuple[float, float]
-    """As annotated, which may be rounded, and as the calculator works it out."""
-    made_from: tuple[int, ...]
-    """Positions of the earlier values that its annotation uses."""
+    """The annotated number, which may be rounded, and the result of the calculator."""
+    operand_values: tuple[int, ...]
+    """Positions of the earlier values that its expression uses."""
 
     def is_reached_by(self, number: float) -> bool:
         """Return whether a number is this value."""
-        return any(_equal(number, each) for each in self.numbers)
+        return any(_equal(number, known) for known in self.numbers)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a calculation of known numbers came to."""
+class CalculationResult:
+    """The result of a calculation with known numbers."""
 
     number: float
     anchored: bool
-    """Whether it depends on a number of the question, not on free ones alone."""
+    """Whether it depends on a number of the question, not only on free numbers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Workings:
+class CalculationRule:
     """The annotated values of a question, and the rule by which calculations hold them.
 
-    A calculation holds a value that it gives if it has an operator, none of its numbers is the
-    result, and each is known: from the question, from an earlier calculation of known numbers, or
-    at most `MOST_FREE`. It must depend on one that is no free number, so that no sum of guesses
-    holds anything, nor one behind ``16*0``. Holding a value holds those that it was made from.
-    Signs of numbers are left out.
+    A calculation holds the value that it results in if it has an operator, if none of its operands
+    equals the result, and if each operand is known: from the question, from an earlier calculation
+    with known numbers, or because it is at most `MAX_FREE_NUMBER` (a free number). The result must
+    depend on an operand that is not free, so that neither a sum of guesses nor ``16*0+...`` holds
+    anything. Holding a value also holds the values that it was computed from. Signs are ignored.
     """
 
-    given: frozenset[float]
+    question_numbers: frozenset[float]
     """The numbers of the question."""
-    values: tuple[Value, ...] = ()
-    """In the order of the annotations; no number twice."""
-    results: tuple[Result, ...] = ()
-    """What is known of the calculations so far; no number twice."""
+    values: tuple[AnnotatedValue, ...] = ()
+    """The annotated values in order, without repeated numbers."""
+    results: tuple[CalculationResult, ...] = ()
+    """The results of the calculations so far, without repeated numbers."""
     reached: frozenset[int] = frozenset()
     """Positions of the values held."""
 
     @property
     def proof(self) -> tuple[Evidence, ...]:
-        """The evidence, in the order in which its calls can be made."""
+        """The evidence of all values, in an order in which the calls can be made."""
         return tuple(value.evidence for value in self.values)
 
     @property
@@ -101,150 +104,158 @@ class Workings:
         """All evidence held by the calculations so far."""
         return [self.values[position].evidence for position in sorted(self.reached)]
 
-    def after(self, call: tuple[str, str], /) -> "Workings":
-        """Return the workings after one more (tool, argument)."""
+    def after(self, call: tuple[str, str], /) -> "CalculationRule":
+        """Return the rule after one more call, a (tool, argument) pair."""
         tool, expression = call
         result = self.result_of(expression) if tool == _TOOL else None
         if result is None:
             return self
-        reached, results = self.reached, [result]
+        reached = self.reached
+        results = [result]
         if self.may_hold(expression, result):
             reached |= self._closed(result.number)
             numbers = (n for position in reached for n in self.values[position].numbers)
-            results += (Result(number, anchored=True) for number in numbers)
-        known: dict[float, Result] = {}
-        for each in (*self.results, *results):
-            if each.anchored or each.number not in known:
-                known[each.number] = each
+            results += (CalculationResult(number, anchored=True) for number in numbers)
+        known: dict[float, CalculationResult] = {}
+        for item in (*self.results, *results):
+            if item.anchored or item.number not in known:
+                known[item.number] = item
         return replace(self, results=tuple(known.values()), reached=reached)
 
-    def result_of(self, expression: str) -> Result | None:
-        """Return the result of a calculation with an operator on known numbers, else None."""
-        number, operands = worked_out(expression)
+    def result_of(self, expression: str) -> CalculationResult | None:
+        """Return the result of a calculation with known operands and an operator, or None."""
+        number, operands = evaluate_expression(expression)
         if number is None or len(operands) < 2 or not all(map(self._is_known, operands)):
             return None
-        anchors = [each for each in dict.fromkeys(operands) if self._is_anchored(each)]
-        return Result(number, any(_depends(expression, number, each) for each in anchors))
+        anchors = [operand for operand in dict.fromkeys(operands) if self._is_anchored(operand)]
+        anchored = any(_depends(expression, number, operand) for operand in anchors)
+        return CalculationResult(number, anchored)
 
-    def may_hold(self, expression: str, result: Result) -> bool:
-        """Return whether a calculation may hold the value that it gives."""
-        operands = worked_out(expression)[1]
-        return result.anchored and not any(_equal(each, abs(result.number)) for each in operands)
+    def may_hold(self, expression: str, result: CalculationResult) -> bool:
+        """Return whether a calculation may hold the value that it results in."""
+        if not result.anchored:
+            return False
+        operands = evaluate_expression(expression)[1]
+        return not any(_equal(operand, abs(result.number)) for operand in operands)
 
     def _closed(self, number: float) -> frozenset[int]:
-        """Return the positions of the values of a number, and of all that they were made from."""
-        found = {i for i, value in enumerate(self.values) if value.is_reached_by(number)}
-        # Values are made from earlier ones alone.
+        """Return the positions of the values of a number and of all values they depend on."""
+        positions = {i for i, value in enumerate(self.values) if value.is_reached_by(number)}
+        # A value depends only on earlier ones, so one pass from the end finds them all.
         for position in reversed(range(len(self.values))):
-            if position in found:
-                found.update(self.values[position].made_from)
-        return frozenset(found)
+            if position in positions:
+                positions.update(self.values[position].operand_values)
+        return frozenset(positions)
 
     def _is_known(self, operand: float) -> bool:
-        free = operand <= MOST_FREE
-        return free or self._is_anchored(operand) or _among(operand, self.results)
+        is_free = operand <= MAX_FREE_NUMBER
+        return is_free or self._is_anchored(operand) or _among(operand, self.results)
 
     def _is_anchored(self, operand: float) -> bool:
-        given = any(_equal(operand, number) for number in self.given)
-        return given or _among(operand, [each for each in self.results if each.anchored])
+        if any(_equal(operand, number) for number in self.question_numbers):
+            return True
+        return _among(operand, [result for result in self.results if result.anchored])
 
 
-def read_workings(question: str, answer: str) -> Workings:
-    """Return the annotated values of a worked solution that can be held by their own calculation.
+def read_rule(question: str, solution: str) -> CalculationRule:
+    """Return the rule of a worked solution, with the values that their own calculations can hold.
 
-    Left out are annotations that `Workings` would not accept from an agent, that the calculator
-    cannot work out or works out to another value (unless the annotated one is rounded), and those
-    whose value an earlier one has.
+    An annotation is skipped if the rule would not accept its calculation from an agent, if the
+    calculator fails on it or results in another value (unless the annotated one is rounded), or
+    if an earlier annotation has the same value.
     """
-    workings = Workings(frozenset(numbers_of(question)))
-    for expression, text in annotations(answer):
-        if value := _value_of(expression, text, workings):
-            longer = replace(workings, values=(*workings.values, value))
-            workings = longer.after((_TOOL, expression))
-    return Workings(workings.given, workings.values)
+    rule = CalculationRule(frozenset(numbers_of(question)))
+    for expression, text in annotations(solution):
+        if value := _value_of(expression, text, rule):
+            rule = replace(rule, values=(*rule.values, value)).after((_TOOL, expression))
+    return CalculationRule(rule.question_numbers, rule.values)
 
 
 def annotations(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the annotated calculations of a text, each as its expression and its value."""
+    """Yield the (expression, value) texts of the annotated calculations of a text."""
     for annotation in _ANNOTATION.findall(text):
         expression, _, value = annotation.rpartition("=")
         yield expression.strip(), value.strip()
 
 
 def without_annotations(text: str) -> str:
-    """Return a text without its annotations, trimmed."""
+    """Return a text without annotations and surrounding white space."""
     return _ANNOTATION.sub("", text).strip()
 
 
 def numbers_of(question: str) -> Iterator[float]:
-    """Yield the numbers of a question from 2, and its fractions, in digits and in common words.
+    """Yield the numbers of a question, in digits and in common words, except 0 and 1.
 
-    A number before a word such as ``thousand`` or ``%`` gives both itself and the product. 0 and
-    1 are left out, as adding or multiplying them takes no reading.
+    A number before a word such as ``thousand`` or ``%`` yields both itself and the product. 0 and
+    1 are left out because adding 0 or multiplying by 1 proves no reading.
     """
-    before: float | None = None
+    previous: float | None = None
     for token in _TOKEN.findall(fold(question)):
         number: float | None = None
         if token[-1].isdigit():
             number = float(token.replace(",", ""))
         elif token in _SCALES:
-            number = (1.0 if before is None else before) * _SCALES[token]
-        elif token in _WORDS:
-            number = _WORDS[token]
-            if before is not None and 20 <= before < 100 and before % 10 == 0 and number < 10:
-                number += before
-        before = number
+            number = (1.0 if previous is None else previous) * _SCALES[token]
+        elif token in _NUMBER_WORDS:
+            number = _NUMBER_WORDS[token]
+            # "twenty five" is 25.
+            is_tens = previous is not None and 20 <= previous < 100 and previous % 10 == 0
+            if previous is not None and is_tens and number < 10:
+                number += previous
+        previous = number
         if number is not None and number not in (0.0, 1.0):
             yield number
 
 
 @lru_cache(maxsize=4096)
-def worked_out(expression: str) -> tuple[float | None, tuple[float, ...]]:
-    """Return the value that the calculator gives, None for none, and the numbers it is made of."""
+def evaluate_expression(expression: str) -> tuple[float | None, tuple[float, ...]]:
+    """Return the result of the calculator, None if it fails, and the operands."""
     try:
         return float(calculate(expression)), numbers_in(expression)
     except ValueError:
         return None, ()
 
 
-def _value_of(expression: str, text: str, workings: Workings) -> Value | None:
-    """Return an annotated value that its own calculation holds now, unless it is held already."""
-    annotated, (number, operands) = parse_number(text), worked_out(expression)
+def _value_of(expression: str, text: str, rule: CalculationRule) -> AnnotatedValue | None:
+    """Return the value of an annotation if its own calculation can hold it and it is new."""
+    annotated = parse_number(text)
+    number, operands = evaluate_expression(expression)
     if annotated is None or number is None:
         return None
     half_a_place = 0.5 * 10.0 ** -len(text.rstrip(".").partition(".")[2])
     if not _equal(annotated, number) and abs(annotated - number) > half_a_place * (1 + 1e-9):
         return None
-    result = workings.result_of(expression)
-    if result is None or not workings.may_hold(expression, result):
+    result = rule.result_of(expression)
+    if result is None or not rule.may_hold(expression, result):
         return None
-    if any(value.is_reached_by(number) for value in workings.values):
+    if any(value.is_reached_by(number) for value in rule.values):
         return None
-    # What the question gives need not come from an earlier value.
-    bound = [each for each in operands if not any(_equal(each, g) for g in workings.given)]
-    made_from = tuple(
+    # An operand that is in the question need not come from an earlier value.
+    computed = [o for o in operands if not any(_equal(o, n) for n in rule.question_numbers)]
+    operand_values = tuple(
         position
-        for position, value in enumerate(workings.values)
-        if any(_stands_for(operand, each) for operand in bound for each in value.numbers)
+        for position, value in enumerate(rule.values)
+        if any(_stands_for(operand, known) for operand in computed for known in value.numbers)
     )
     evidence = Evidence(f"{expression} = {text}", (), (_TOOL, expression))
-    return Value(evidence, (annotated, number), made_from)
+    return AnnotatedValue(evidence, (annotated, number), operand_values)
 
 
 def _depends(expression: str, result: float, operand: float) -> bool:
-    """Return whether a calculation comes to something else with another number for an operand."""
-    other = worked_out(with_number(expression, operand, 1.37 * operand + 1.0))[0]
+    """Return whether the result changes if another number replaces the operand."""
+    other = evaluate_expression(with_number(expression, operand, 1.37 * operand + 1.0))[0]
     return other is None or not _equal(other, result)
 
 
-def _among(operand: float, results: Sequence[Result]) -> bool:
+def _among(operand: float, results: Sequence[CalculationResult]) -> bool:
     return any(_stands_for(operand, result.number) for result in results)
 
 
 def _stands_for(operand: float, number: float) -> bool:
-    """Return whether an operand is a number without its sign, or is it rounded to cents or finer.
+    """Return whether an operand is the absolute value of a number, or that rounded.
 
-    The calculator prints up to 10 digits, which people do not copy.
+    Rounding to two or more decimals is accepted, because agents do not copy all of the up to 10
+    digits that the calculator prints.
     """
     number = abs(number)
     if _equal(operand, number):
@@ -258,27 +269,27 @@ def _equal(one: float, other: float) -> bool:
 
 
 INVALID = "[invalid]"
-"""What stands for the answer of a text without one."""
+"""The official placeholder for the answer of a text without one."""
 
 _ANSWER = re.compile(r"#### (-?[0-9.,]+)")
 _BARE_NUMBER = re.compile(r"-?[0-9.,]+")
 _DIGITS = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
-_MEND = 'records must be as in test.jsonl: {"question", "answer"}, the answer ending in "#### 72"'
+_FIX = 'records must be as in test.jsonl: {"question", "answer"}, the answer ending in "#### 72"'
 _SUB_QUESTION = " ** "
 _NO_CORPUS = Corpus(PageList(()), "none")
 
 
 def extract_answer(text: str) -> str:
-    """Return what the official script takes for the answer of a text (``extract_answer``).
+    """Return the answer that the official script extracts from a text (``extract_answer``).
 
-    That is what follows the first ``#### ``, as written but without commas; `INVALID` for none.
+    It is the number after the first ``#### ``, without commas; `INVALID` if there is none.
     """
     match = _ANSWER.search(text)
     return match[1].strip().replace(",", "") if match else INVALID
 
 
 def same_number(text: str, gold: str) -> bool:
-    """Return whether a text gives a gold number: behind its first ``#### ``, or as a whole."""
+    """Return whether the number after the first ``#### ``, or the full text, equals the gold."""
     extracted = extract_answer(text)
     if extracted == gold:
         return True
@@ -287,36 +298,37 @@ def same_number(text: str, gold: str) -> bool:
 
 
 def as_official(answer: str) -> str:
-    """Return an agent's answer in the official form: a bare number behind ``#### ``.
+    """Return an agent's answer in the official form: ``#### `` before a bare number.
 
-    All else stays as it is, and is right where it holds that form itself.
+    Other texts are returned unchanged; they may contain the official form themselves.
     """
     bare = answer.strip()
     return f"#### {bare}" if _BARE_NUMBER.fullmatch(bare) else answer
 
 
-class _Row(msgspec.Struct):
+class _GSM8KRow(msgspec.Struct):
     question: str
     answer: str
 
 
-_ROWS = msgspec.json.Decoder(_Row)
+_ROWS = msgspec.json.Decoder(_GSM8KRow)
 
 
-class _GSM8KRecords(GoldRecords):
-    options: Reading
+class _GSM8KRecords(BenchmarkRecords):
+    options: ReadOptions
 
     def load(self, content: Content, limit: int | None) -> None:
-        """Check every record; its id is its place from 0."""
+        """Check every record; the id of a record is its position, from 0."""
         records = split_records(content, limit)
         if not records:
             raise Record(content.path, b"").error("expected records, got none; fetch it again")
         self._solutions: list[str] = []
         for number, record in enumerate(records):
-            with self.reading(record):
-                row = decode(record, _ROWS, _MEND)
+            with self.errors_of(record):
+                row = decode(record, _ROWS, _FIX)
                 question = _question(record, row, str(number), self.options.variant)
-                self.add_asked(record, question, Entry(as_official(question.answers[0])))
+                gold = PredictionEntry(as_official(question.answers[0]))
+                self.add_question(record, question, gold)
                 self._solutions.append(row.answer)
         if self.options.variant == "socratic" and not any(map(_is_socratic, self._solutions)):
             raise Record(content.path, b"").error(
@@ -325,14 +337,14 @@ class _GSM8KRecords(GoldRecords):
             )
 
     def build(self, index: int) -> Task:
-        """Return a new task of a 0-based index."""
+        """Return a new task for a 0-based index."""
         question = self.questions[index]
-        workings = read_workings(question.text, self._solutions[index])
-        proofs = (workings.proof,) if workings.proof else ()
-        return Task(replace(question, proofs=proofs), _NO_CORPUS, rule=workings)
+        rule = read_rule(question.text, self._solutions[index])
+        proofs = (rule.proof,) if rule.proof else ()
+        return Task(replace(question, proofs=proofs), _NO_CORPUS, rule=rule)
 
     def count_unjudged(self) -> int:
-        """Return the number of records without an annotation that a calculation can hold."""
+        """Return the number of records without a value that a calculation can hold."""
         return self._unjudged
 
     @cached_property
@@ -343,16 +355,16 @@ class _GSM8KRecords(GoldRecords):
 class GSM8KSource(BenchmarkSource[_GSM8KRecords]):
     """The questions of a GSM8K file; the annotated values of the worked solution are the proof.
 
-    Values come to be held by calculations as `Workings` says, and annotations that it would not
-    accept are left out. Where none is left, the steps of that question are not judged, and it
-    counts in ``unjudged``. Task ids are the places of the records from 0. ``hops`` are the lines
-    with an annotation, in the socratic form their sub-questions. There are no pages. Arguments:
-    see `BenchmarkSource`; ``config`` names the form of the file, ``main`` or ``socratic``.
+    Calculations hold values by the `CalculationRule`, which skips some annotations. If none is
+    left, the steps of that question are not judged, and it counts in ``unjudged``. Task ids are
+    the positions of the records, from 0. ``hops`` are the lines with an annotation, or their
+    sub-questions in the socratic form. There are no pages. For the arguments, see
+    `BenchmarkSource`; ``config`` is the form of the file, ``main`` or ``socratic``.
     """
 
     name = "gsm8k"
     dataset = GSM8K
-    records_type: ClassVar[type[GoldRecords]] = _GSM8KRecords
+    records_type = _GSM8KRecords
     tools = ("calculate", "answer")
     evidence_source = "heuristic"
     corpora = ("record",)
@@ -361,37 +373,41 @@ class GSM8KSource(BenchmarkSource[_GSM8KRecords]):
     script = "grade_school_math/dataset.py"
     notes = answer_notes = "The answer is one number, written in digits alone, without a unit."
 
-    def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
+    def metrics_of(self, index: int, entry: PredictionEntry) -> dict[str, float]:
         """Return the official ``accuracy``, and ``numeric_accuracy``, which compares numbers.
 
-        The official one is strict: a number without ``#### `` before it is wrong.
+        The official metric is strict: a number without ``#### `` before it is wrong.
         """
-        text, gold = entry.answer or "", self._records.questions[index].answers[0]
+        text = entry.answer or ""
+        gold = self._records.questions[index].answers[0]
         return {
             "accuracy": float(extract_answer(text) == gold),
             "numeric_accuracy": float(same_number(text, gold)),
         }
 
-    def entry_of(self, index: int, prediction: Prediction, how: How) -> Entry:
-        """Return the entry of an attempt, its answer in the official form."""
-        return Entry(None if prediction.answer is None else as_official(prediction.answer))
+    def entry_of(
+        self, index: int, prediction: Prediction, support_source: SupportSource
+    ) -> PredictionEntry:
+        """Return the entry of an attempt, with the answer in the official form."""
+        answer = prediction.answer
+        return PredictionEntry(None if answer is None else as_official(answer))
 
     def score(self, task: Task, answer: str) -> Score:
-        """Return the official accuracy of an answer in the official form."""
-        entry = Entry(as_official(answer))
+        """Return the official accuracy of an answer, as exact match and as F1."""
+        entry = PredictionEntry(as_official(answer))
         accuracy = self.metrics_of(self.index_of(task.question.id), entry)["accuracy"]
         return Score(accuracy, accuracy)
 
     def guess(self, task: Task) -> str:
-        """Return the last number of the question, or 1 where it has none."""
+        """Return the last number of the question, or 1 if it has none."""
         return next(reversed(_DIGITS.findall(task.question.text)), "1")
 
 
-def _question(record: Record, row: _Row, task_id: str, variant: str) -> Question:
+def _question(record: Record, row: _GSM8KRow, task_id: str, variant: str) -> Question:
     number = extract_answer(row.answer)
     if number == INVALID:
-        raise record.error(f"expected '#### ' and a number in 'answer', got none; {_MEND}")
-    # The form is known by the lines, so that nobody has to name it.
+        raise record.error(f"expected '#### ' and a number in 'answer', got none; {_FIX}")
+    # The lines show the form, so config need not be passed.
     kind = "socratic" if _is_socratic(row.answer) else variant
     return Question(
         id=task_id,
@@ -410,9 +426,10 @@ def _is_socratic(solution: str) -> bool:
 
 
 def _hops(solution: str, socratic: bool) -> Iterator[Hop]:
-    """Yield a hop for each line with an annotation: what it asks or says, and its values."""
+    """Yield a hop for each line with an annotation: its question or text, and its values."""
     for line in solution.split("\n"):
         values = tuple(value for _, value in annotations(line))
         if values:
-            asked, found, _ = line.partition(_SUB_QUESTION)
-            yield Hop(asked.strip() if socratic and found else without_annotations(line), values)
+            question, separator, _ = line.partition(_SUB_QUESTION)
+            has_question = socratic and bool(separator)
+            yield Hop(question.strip() if has_question else without_annotations(line), values)

@@ -1,8 +1,7 @@
-"""Rows from the Hub: a dataset at a pinned revision in, the content of a JSONL file out.
+"""Load the rows of a dataset on the Hub, at a pinned revision, as the content of a JSONL file.
 
-So that a benchmark reads one kind of thing: the Hub's rows differ from official files in their
-layout alone, which every reader knows. Needs the extra ``data``, and the network unless the rows
-are in the cache of ``datasets`` already.
+Every reader accepts the layout of the Hub's rows, so benchmarks read them like official files.
+This needs the extra ``data``, and the network unless ``datasets`` has cached the rows.
 """
 
 import hashlib
@@ -20,10 +19,10 @@ _INSTALL = "expected the package datasets, got none; install it with: pip instal
 
 
 def hub_form(dataset: Dataset, variant: str) -> HubForm:
-    """Return where a variant of a dataset lies on the Hub.
+    """Return the form of a variant on the Hub.
 
     Raises:
-        ArgumentError: When it is not there.
+        ArgumentError: If the Hub does not have it.
     """
     form = dataset.hub.get(variant)
     if form is None:
@@ -38,8 +37,8 @@ def hub_content(form: HubForm, split: str) -> Content:
     """Return the rows of a split as the content of a JSONL file.
 
     Raises:
-        ArgumentError: When there is no such split.
-        DataError: When ``datasets`` is missing, the Hub cannot be reached, or refuses.
+        ArgumentError: If there is no such split.
+        DataError: If ``datasets`` is missing, or if the Hub cannot be reached or refuses.
     """
     if split not in form.splits:
         raise ArgumentError(f"split must be one of {', '.join(form.splits)}, got {split!r}")
@@ -47,7 +46,11 @@ def hub_content(form: HubForm, split: str) -> Content:
 
 
 def load_rows(form: HubForm, split: str) -> Iterable[Mapping[str, Any]]:
-    """Return the rows of a split through ``datasets``; errors as in `hub_content`."""
+    """Load the rows of a split with ``datasets``.
+
+    Raises:
+        DataError: If ``datasets`` is missing, or if the Hub cannot be reached or refuses.
+    """
     try:
         import datasets
     except ImportError as error:
@@ -61,17 +64,17 @@ def load_rows(form: HubForm, split: str) -> Iterable[Mapping[str, Any]]:
             rows = datasets.load_dataset(
                 form.repo, form.config, split=form.splits[split], revision=form.revision
             )
-    except Exception as error:  # Its errors are of many libraries: HTTP, files, its own.
-        told = " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception as error:  # datasets raises errors of many libraries.
+        message = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(
-            f"{form.url}: expected to read it at revision {form.revision}, got {told[:300]}; "
+            f"{form.url}: expected to read it at revision {form.revision}, got {message[:300]}; "
             "without a network, place the official file by hand"
         ) from error
     return rows  # type: ignore[no-any-return]
 
 
 def rows_content(rows: Iterable[Mapping[str, Any]], label: str) -> Content:
-    """Return rows as the content of a JSONL file; ``label`` stands for its path in messages."""
+    """Return rows as the content of a JSONL file; error messages call it ``label``."""
     data = b"".join(msgspec.json.encode(row, enc_hook=str) + b"\n" for row in rows)
     if not data:
         raise DataError(f"{label}: expected rows, got none; take another split")

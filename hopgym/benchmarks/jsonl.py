@@ -1,7 +1,7 @@
-r"""A user's own questions and documents, from one JSONL file.
+r"""Your own questions and documents, from one JSONL file.
 
-One JSON object a line, in any order; a line with ``title`` is a document, a line with
-``question`` is a question::
+The file has one JSON object per line, in any order. A line with ``title`` is a document, and a
+line with ``question`` is a question::
 
     {"title": "Ada Brook", "text": "Ada Brook was born in 1950. Her mother is Cleo Dunn."}
     {"title": "Cleo Dunn", "sentences": ["Cleo Dunn works as a baker.", "She lives in Elmstead."]}
@@ -9,31 +9,31 @@ One JSON object a line, in any order; a line with ``title`` is a document, a lin
      "hops": [{"text": "mother of Ada Brook", "answers": ["Cleo Dunn"]}],
      "evidence": [{"shown_by": [["Ada Brook", 1]]}, {"shown_by": [["Cleo Dunn", 0]]}]}
 
-(the question stands on one line in the file). The fields, all of them checked on loading:
+(the question is on one line in the file). These are the fields; all are checked on loading:
 
-* document: ``title``; ``text`` or ``sentences``; optionally ``id``, by default the title.
-* question: ``question``; ``id``; ``answer`` or ``answers``, all of them for a set, else aliases;
-  optionally ``answer_kind`` (``text`` by default, ``set``, ``number``, ``yesno``); ``hops``;
-  ``kind``; ``metadata``, any object; ``documents``, a list of the question's own documents, which
-  then replace those of the file; ``evidence``, one list of all the facts that prove the answer,
-  or ``proofs``, 1 to 8 such lists of which any one suffices. Without either, or with more, steps
-  are not judged and the question counts in `JsonlSource.unjudged`.
-* evidence: ``shown_by``, pairs of a document id and the 0-based index of a sentence (null: all
-  sentences of that document) of which any one shows the fact; optionally ``fact`` in words, by
-  default the sentence; ``call``, the search that finds it, by default ``["search", question]``.
-* hop: ``text``; ``answers``, the intermediate answers, empty where there is none.
+* document: ``title``; ``text`` or ``sentences``; optional ``id``, by default the title.
+* question: ``question``; ``id``; ``answer`` or ``answers`` (all members of a set, otherwise
+  aliases). Optional: ``answer_kind`` (``text`` by default, ``set``, ``number``, ``yesno``);
+  ``hops``; ``kind``; ``metadata``, any object; ``documents``, a list of documents that replace
+  those of the file for this question; ``evidence``, a list of all facts that prove the answer, or
+  ``proofs``, 1 to 8 such lists of which any one suffices. Without proofs, or with more than 8,
+  steps are not judged, and the question counts in `JsonlSource.unjudged`.
+* evidence: ``shown_by``, pairs of a document id and a 0-based sentence index (null: all sentences
+  of that document), any one of which shows the fact. Optional: ``fact`` in words, by default the
+  sentence; ``call``, the search that finds it, by default ``["search", question]``.
+* hop: ``text``; ``answers``, the intermediate answers, which may be empty.
 
-A ``text`` is cut into sentences at line breaks and behind each ``.``, ``!`` or ``?`` (closing
-quotes and brackets included) that white space follows; abbreviations are cut too, so give
+A ``text`` is cut into sentences at line breaks and after each ``.``, ``!`` or ``?`` (with closing
+quotes and brackets) that is followed by white space. Abbreviations are cut too, so use
 ``sentences`` where they matter.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
-from hopgym.benchmarks.file_source import FileSource, Records, question_search
+from hopgym.benchmarks.file_source import FileRecords, FileSource, question_search
 from hopgym.benchmarks.records import Content, Record, decode, split_lines
 from hopgym.documents import Corpus, Document, PageList, split_sentences
 from hopgym.errors import did_you_mean
@@ -41,54 +41,54 @@ from hopgym.scoring import ANSWER_KINDS, normalize_answer, parse_number
 from hopgym.tasks import MAX_PROOFS, Evidence, Hop, Question, Task
 
 _CALL_TOOLS = ("search", "lookup")
-_MEND = "hopgym list hopgym/Jsonl-v0 shows the format"
+_FIX = "hopgym list hopgym/Jsonl-v0 shows the format"
 
 
-class _Document(msgspec.Struct, forbid_unknown_fields=True):
+class _JsonlDocument(msgspec.Struct, forbid_unknown_fields=True):
     title: str
     text: str | None = None
     sentences: list[str] | None = None
     id: str | None = None
 
 
-class _Evidence(msgspec.Struct, forbid_unknown_fields=True):
+class _JsonlEvidence(msgspec.Struct, forbid_unknown_fields=True):
     shown_by: list[tuple[str, int | None]]
     fact: str = ""
     call: tuple[str, str] | None = None
 
 
-class _Hop(msgspec.Struct, forbid_unknown_fields=True):
+class _JsonlHop(msgspec.Struct, forbid_unknown_fields=True):
     text: str
     answers: list[str]
 
 
-class _Question(msgspec.Struct, forbid_unknown_fields=True):
+class _JsonlQuestion(msgspec.Struct, forbid_unknown_fields=True):
     question: str
     id: str
     answer: str | None = None
     answers: list[str] | None = None
     answer_kind: str = "text"
-    hops: list[_Hop] = []
+    hops: list[_JsonlHop] = []
     kind: str = ""
     metadata: dict[str, Any] = {}
-    documents: list[_Document] | None = None
-    evidence: list[_Evidence] | None = None
-    proofs: list[list[_Evidence]] | None = None
+    documents: list[_JsonlDocument] | None = None
+    evidence: list[_JsonlEvidence] | None = None
+    proofs: list[list[_JsonlEvidence]] | None = None
 
 
 _KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_DOCUMENTS = msgspec.json.Decoder(_Document)
-_QUESTIONS = msgspec.json.Decoder(_Question)
+_DOCUMENTS = msgspec.json.Decoder(_JsonlDocument)
+_QUESTIONS = msgspec.json.Decoder(_JsonlQuestion)
 _FIELDS = tuple(
     dict.fromkeys(
         name
-        for struct in (_Question, _Document, _Evidence, _Hop)
+        for struct in (_JsonlQuestion, _JsonlDocument, _JsonlEvidence, _JsonlHop)
         for name in struct.__struct_fields__
     )
 )
 
 
-class _JsonlRecords(Records):
+class _JsonlRecords(FileRecords):
     def load(self, content: Content, limit: int | None) -> None:
         documents: dict[str, Document] = {}
         questions: list[Record] = []
@@ -96,13 +96,13 @@ class _JsonlRecords(Records):
             if _is_question(record):
                 questions.append(record)
             else:
-                _add_document(documents, record, decode(record, _DOCUMENTS, _MEND, _FIELDS))
+                _add_document(documents, record, decode(record, _DOCUMENTS, _FIX, _FIELDS))
         if not questions:
-            raise Record(content.path, b"").error(f"expected a question, got none; {_MEND}")
+            raise Record(content.path, b"").error(f"expected a question, got none; {_FIX}")
         self._shared = Corpus(PageList(tuple(documents.values())), "file")
         self._records = questions if limit is None else questions[:limit]
         for record in self._records:
-            row = decode(record, _QUESTIONS, _MEND, _FIELDS)
+            row = decode(record, _QUESTIONS, _FIX, _FIELDS)
             self.add(record, row.id, row.question)
             self.unjudged += not _task(record, row, self._shared).question.proofs
 
@@ -114,24 +114,24 @@ class _JsonlRecords(Records):
 class JsonlSource(FileSource[_JsonlRecords]):
     """Questions and documents from one JSONL file, in the format of this module's docstring.
 
-    Everything is checked on loading. ``info["corpus"]`` says ``"record"`` for a question with
-    documents of its own and ``"file"`` where it is asked over those of the file.
+    The full file is checked on loading. ``info["corpus"]`` is ``"record"`` for a question with its
+    own documents, and ``"file"`` for one that is asked over the documents of the file.
 
     Args:
-        path: The file; ``.gz`` is read too.
-        limit: The most questions to take, from the first, at least 1; None takes all.
+        path: The file; may be gzipped.
+        limit: Maximum number of questions, from the first, at least 1; None takes all.
 
     Raises:
-        ArgumentError: When an argument is of the wrong type or out of range.
-        DataError: When a line cannot be used as it is; the message names it.
+        ArgumentError: If an argument has the wrong type or is out of range.
+        DataError: If a line cannot be used; the message names it.
     """
 
     name = "jsonl"
-    records_type: ClassVar[type[Records]] = _JsonlRecords
+    records_type = _JsonlRecords
 
 
 def _is_question(record: Record) -> bool:
-    keys = decode(record, _KEYS, _MEND)
+    keys = decode(record, _KEYS, _FIX)
     if "question" in keys:
         return True
     if "title" in keys:
@@ -140,11 +140,11 @@ def _is_question(record: Record) -> bool:
     hint = next((hint for hint in hints if hint), "")
     raise record.error(
         "expected a question (with the field 'question') or a document (with the field 'title'), "
-        f"got the fields {', '.join(map(repr, keys)) or 'none'}{hint}; {_MEND}"
+        f"got the fields {', '.join(map(repr, keys)) or 'none'}{hint}; {_FIX}"
     )
 
 
-def _add_document(documents: dict[str, Document], record: Record, row: _Document) -> None:
+def _add_document(documents: dict[str, Document], record: Record, row: _JsonlDocument) -> None:
     title = row.title.strip()
     document_id = title if row.id is None else row.id
     if not title or not document_id.strip():
@@ -169,7 +169,7 @@ def _add_document(documents: dict[str, Document], record: Record, row: _Document
     documents[document_id] = Document(document_id, title, sentences)
 
 
-def _task(record: Record, row: _Question, shared: Corpus) -> Task:
+def _task(record: Record, row: _JsonlQuestion, shared: Corpus) -> Task:
     corpus = shared
     if row.documents is not None:
         documents: dict[str, Document] = {}
@@ -195,7 +195,7 @@ def _task(record: Record, row: _Question, shared: Corpus) -> Task:
     return Task(question, corpus)
 
 
-def _answers(record: Record, row: _Question) -> tuple[str, ...]:
+def _answers(record: Record, row: _JsonlQuestion) -> tuple[str, ...]:
     if (row.answer is None) == (row.answers is None):
         got = "both" if row.answer is not None else "neither"
         raise record.error(f"expected 'answer' or 'answers', got {got}; give one of them")
@@ -204,12 +204,12 @@ def _answers(record: Record, row: _Question) -> tuple[str, ...]:
         raise record.error(f"expected at least one answer and none empty, got {list(answers)}")
     for answer in answers:
         if problem := _misfit(answer, row.answer_kind):
-            raise record.error(f"{problem}, got {answer!r}; mend it or change the answer_kind")
+            raise record.error(f"{problem}, got {answer!r}; fix it or change the answer_kind")
     return answers
 
 
 def _misfit(answer: str, kind: str) -> str:
-    """Return what is expected of an answer of this kind where it is something else."""
+    """Return what was expected if an answer is not of this kind, else an empty text."""
     if kind == "number" and parse_number(answer) is None:
         return "expected a number such as '1,234.5'"
     if kind == "yesno" and normalize_answer(answer) not in ("yes", "no"):
@@ -219,26 +219,28 @@ def _misfit(answer: str, kind: str) -> str:
     return ""
 
 
-def _proofs(record: Record, row: _Question, corpus: Corpus) -> tuple[tuple[Evidence, ...], ...]:
+def _proofs(
+    record: Record, row: _JsonlQuestion, corpus: Corpus
+) -> tuple[tuple[Evidence, ...], ...]:
     if row.evidence is not None and row.proofs is not None:
         raise record.error("expected 'evidence' or 'proofs', got both; give one of them")
     rows = row.proofs if row.proofs is not None else [row.evidence] if row.evidence else []
     if not all(rows):
         raise record.error("expected at least one evidence in every proof, got an empty proof")
-    found = question_search(row.question)
+    default_call = question_search(row.question)
     proofs = tuple(
-        tuple(_evidence(record, fact, corpus, found) for fact in proof) for proof in rows
+        tuple(_evidence(record, fact, corpus, default_call) for fact in proof) for proof in rows
     )
     return proofs if len(proofs) <= MAX_PROOFS else ()
 
 
 def _evidence(
-    record: Record, row: _Evidence, corpus: Corpus, found: tuple[str, str] | None
+    record: Record, row: _JsonlEvidence, corpus: Corpus, default_call: tuple[str, str] | None
 ) -> Evidence:
     if not row.shown_by:
         raise record.error("expected at least one pair in 'shown_by', got none")
-    facts = [_place(record, corpus, document, index) for document, index in row.shown_by]
-    call = row.call or found
+    facts = [_text_at(record, corpus, document, index) for document, index in row.shown_by]
+    call = row.call or default_call
     if call and (call[0] not in _CALL_TOOLS or not call[1].strip()):
         raise record.error(
             f"expected 'call' to name {' or '.join(_CALL_TOOLS)} and what for, got {list(call)}"
@@ -247,8 +249,8 @@ def _evidence(
     return Evidence(fact, tuple(row.shown_by), call and (call[0], call[1].strip()))
 
 
-def _place(record: Record, corpus: Corpus, document_id: str, index: int | None) -> str:
-    """Return what stands at a place of a document after checking that there is one."""
+def _text_at(record: Record, corpus: Corpus, document_id: str, index: int | None) -> str:
+    """Return the sentence of a document, or a description of the page if the index is None."""
     try:
         document = corpus.document(document_id)
     except KeyError:

@@ -1,4 +1,7 @@
-"""The class or function that reads and scores a benchmark, and the arguments that it takes."""
+"""The class or function that scores a benchmark, and the arguments that it takes.
+
+Importing this module loads no benchmark.
+"""
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -11,36 +14,36 @@ if TYPE_CHECKING:
     from hopgym.benchmarks.base import BenchmarkSource
 
 
-def source_class(dataset: "Dataset") -> "type[BenchmarkSource[Any]]":
-    """Return the class that reads and scores a benchmark.
-
-    Args:
-        dataset: One with an environment.
-    """
-    loaded: type[BenchmarkSource[Any]] = scorer(dataset)
+def source_class(dataset: Dataset) -> "type[BenchmarkSource[Any]]":
+    """Return the class that reads and scores a benchmark that has an environment."""
+    loaded: type[BenchmarkSource[Any]] = load_scorer(dataset)
     return loaded
 
 
-def scorer(dataset: "Dataset") -> Any:
-    """Return what scores a benchmark: a class, or a function where it is scored only."""
+def load_scorer(dataset: Dataset) -> Any:
+    """Return the source class of a benchmark, or the function of one that is scored only."""
     module, _, name = dataset.source.partition(":")
     return getattr(import_module(module), name)
 
 
-def own_names(dataset: "Dataset") -> tuple[str, ...]:
-    """Return the names of the arguments that say how a benchmark's file is read and scored.
+def reader_arguments(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of the arguments that decide how a file is read and scored.
 
-    The one that chooses its form comes first, where there is one.
+    The argument that chooses the form of the benchmark comes first, if there is one.
     """
     if not dataset.env_id:
         return ("version",) if dataset.name == "squad" else ()
     source = source_class(dataset)
-    return (*filter(None, (source.variant_argument, source.further_argument)), "limit")
+    return (*filter(None, (source.variant_argument, source.second_file_argument)), "limit")
 
 
-def check_own(dataset: "Dataset", arguments: Iterable[str]) -> None:
-    """Raise an `ArgumentError` for an argument that is not among `own_names`."""
-    names = own_names(dataset)
+def check_reader_arguments(dataset: Dataset, arguments: Iterable[str]) -> None:
+    """Check that all arguments are among `reader_arguments`.
+
+    Raises:
+        ArgumentError: If one is not; the message names the closest known one.
+    """
+    names = reader_arguments(dataset)
     for name in arguments:
         if name not in names:
             expected = f"among {', '.join(names)}" if names else "none"
@@ -50,6 +53,6 @@ def check_own(dataset: "Dataset", arguments: Iterable[str]) -> None:
             )
 
 
-def as_given(arguments: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return those of some arguments that have a name and a value."""
+def select_arguments(arguments: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the arguments with one of the names and a value other than None."""
     return {name: arguments[name] for name in names if arguments.get(name) is not None}

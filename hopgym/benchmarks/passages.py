@@ -1,8 +1,9 @@
-"""Questions that come with paragraphs: over which corpus they are asked, and what proves them.
+"""Questions that come with paragraphs, and where a corpus shows their gold facts.
 
-In: records as a benchmark reads them, each with its own paragraphs and gold facts. Out: tasks over
-those paragraphs (``record``), over all paragraphs of the file (``split``), or over a corpus from
-elsewhere (``external``), with the gold facts found in it as evidence.
+A benchmark reads each record as an `AnnotatedQuestion`: a question with its own paragraphs and
+gold facts. Its task is then asked over those paragraphs (``record``), over the paragraphs of the
+whole file (``split``) or over an external corpus (``external``), with the gold facts that this
+corpus shows as evidence.
 """
 
 import html
@@ -10,94 +11,104 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import accumulate
 
-from hopgym.benchmarks.base import GoldRecords, Reading
+from hopgym.benchmarks.base import BenchmarkRecords, ReadOptions
 from hopgym.benchmarks.file_source import question_search
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content, Record, split_records
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.tasks import Evidence, Question, Task
 
-if TYPE_CHECKING:
-    pass
-
-
 Place = tuple[str, int | None]
+"""Document id and 0-based sentence index; None stands for the whole page."""
 Call = tuple[str, str] | None
+"""Tool and argument."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """A gold fact as a record annotates it."""
+class GoldFact:
+    """A gold fact, as a record annotates it."""
 
     title: str
-    """Of the page that shows it."""
+    """Title of the page that shows it."""
     index: int | None
-    """0-based sentence; None stands for the whole paragraph."""
+    """0-based sentence index; None stands for the whole paragraph."""
     text: str = ""
-    """The sentence, or the paragraph; empty where the record's own paragraphs lack it."""
-    own: tuple[tuple[int, int | None], ...] = ()
-    """(position among the record's paragraphs, sentence) pairs of which any one shows it."""
-    elsewhere: bool = False
-    """Whether the record has no page of that title, so that another one may show the fact."""
+    """The sentence or paragraph; empty if the record's own paragraphs lack it."""
+    positions: tuple[tuple[int, int | None], ...] = ()
+    """(position among the record's paragraphs, sentence index) pairs; any one shows the fact."""
+    title_missing: bool = False
+    """Whether the record has no page of that title, so that a page of another record may show
+    the fact."""
 
 
 def sentence_facts(
     facts: Iterable[tuple[str, int]], paragraphs: Sequence[Document]
-) -> tuple[Fact, ...]:
-    """Return gold sentences, given by title and 0-based index, with where a record shows them.
+) -> tuple[GoldFact, ...]:
+    """Return gold sentences with their positions in the record's own paragraphs.
 
-    Titles are compared as official scripts do, by character. A page without a title cannot be
-    looked up, and a sentence out of range is shown nowhere.
+    Titles are compared character by character, as in official scripts. A page without a title
+    cannot be looked up, and a sentence that is out of range is not shown anywhere.
+
+    Args:
+        facts: Titles and 0-based sentence indices.
+        paragraphs: The record's own paragraphs.
     """
-    found: list[Fact] = []
+    gold_facts: list[GoldFact] = []
     for title, index in facts:
-        named = [i for i, page in enumerate(paragraphs) if page.title == title and title.strip()]
-        own = tuple((i, index) for i in named if 0 <= index < len(paragraphs[i].sentences))
-        text = paragraphs[own[0][0]].sentences[index].strip() if own else ""
-        found.append(Fact(title, index, text, own, elsewhere=not named and bool(title.strip())))
-    return tuple(found)
+        pages = [i for i, page in enumerate(paragraphs) if page.title == title and title.strip()]
+        positions = tuple((i, index) for i in pages if 0 <= index < len(paragraphs[i].sentences))
+        text = paragraphs[positions[0][0]].sentences[index].strip() if positions else ""
+        title_missing = not pages and bool(title.strip())
+        gold_facts.append(GoldFact(title, index, text, positions, title_missing))
+    return tuple(gold_facts)
 
 
-def in_record(fact: Fact, call: Call) -> list[Evidence]:
-    """Return a fact as evidence in the record's own paragraphs; nothing where they lack it."""
-    return _evidence(fact, tuple((str(position), index) for position, index in fact.own), call)
+def record_evidence(fact: GoldFact, call: Call) -> list[Evidence]:
+    """Return a fact as evidence in the record's own paragraphs; empty if they do not show it."""
+    return _evidence(
+        fact, tuple((str(position), index) for position, index in fact.positions), call
+    )
 
 
-def in_split(fact: Fact, places: Sequence[str], corpus: Corpus, call: Call) -> list[Evidence]:
-    """Return a fact as evidence in the paragraphs of the whole file.
+def split_evidence(
+    fact: GoldFact, document_ids: Sequence[str], corpus: Corpus, call: Call
+) -> list[Evidence]:
+    """Return a fact as evidence in the paragraphs of the whole file; empty if not shown.
 
     Args:
         fact: The fact.
-        places: The document ids of the record's own paragraphs.
-        corpus: The paragraphs. Those of other records are looked at only where the record has no
-            page of the fact's title.
-        call: The search that is declared for it.
+        document_ids: Document ids of the record's own paragraphs.
+        corpus: The paragraphs. Those of other records count only if the record has no page of
+            the fact's title.
+        call: The search that finds the evidence.
     """
-    own = tuple(dict.fromkeys((places[position], index) for position, index in fact.own))
-    if own or not fact.elsewhere:
-        return _evidence(fact, own, call)
+    places = tuple(
+        dict.fromkeys((document_ids[position], index) for position, index in fact.positions)
+    )
+    if places or not fact.title_missing:
+        return _evidence(fact, places, call)
     pages = [corpus[position] for position in corpus.lookup(fact.title)]
     least = 0 if fact.index is None else fact.index
-    right = [page for page in pages if page.title == fact.title and least < len(page.sentences)]
-    return _evidence(fact, tuple((page.id, fact.index) for page in right if least >= 0), call)
+    pages = [page for page in pages if page.title == fact.title and least < len(page.sentences)]
+    return _evidence(fact, tuple((page.id, fact.index) for page in pages if least >= 0), call)
 
 
-def in_external(fact: Fact, corpus: Corpus, call: Call) -> list[Evidence]:
-    """Return a fact as evidence in a corpus with sentences of its own.
+def external_evidence(fact: GoldFact, corpus: Corpus, call: Call) -> list[Evidence]:
+    """Return a fact as evidence in a corpus with its own segmentation; empty if not shown.
 
-    That are the sentences of a page of its title in which its text stands; for a paragraph, and
-    where the record lacks the text, the whole page. Titles are compared with their HTML entities
-    resolved, as corpora write them so and HotpotQA does not.
+    The evidence is the sentences of a page of the fact's title that contain its text. For a
+    paragraph, or if the record lacks the text, it is the whole page. Titles are compared after
+    resolving HTML entities, which corpora contain and HotpotQA does not.
     """
     title = html.unescape(fact.title)
-    found = [*corpus.lookup(fact.title), *corpus.lookup(title)]
-    pages = [corpus[position] for position in dict.fromkeys(found)]
-    right = [each for each in pages if html.unescape(each.title) == title and each.sentences]
-    if fact.elsewhere:
-        return _evidence(fact, tuple((page.id, None) for page in right), call)
-    spans = ((page, _span(fact.text, page.sentences)) for page in right)
+    positions = dict.fromkeys([*corpus.lookup(fact.title), *corpus.lookup(title)])
+    pages = [corpus[position] for position in positions]
+    pages = [page for page in pages if html.unescape(page.title) == title and page.sentences]
+    if fact.title_missing:
+        return _evidence(fact, tuple((page.id, None) for page in pages), call)
+    spans = ((page, _span(fact.text, page.sentences)) for page in pages)
     page, span = next(((page, span) for page, span in spans if span), (None, ()))
     if page is None:
         return []
@@ -106,169 +117,182 @@ def in_external(fact: Fact, corpus: Corpus, call: Call) -> list[Evidence]:
     return [Evidence(page.sentences[i].strip(), ((page.id, i),), call) for i in span]
 
 
-def _evidence(fact: Fact, shown_by: tuple[Place, ...], call: Call) -> list[Evidence]:
+def _evidence(fact: GoldFact, shown_by: tuple[Place, ...], call: Call) -> list[Evidence]:
     return [Evidence(fact.text.strip() or fact.title, shown_by, call)] if shown_by else []
 
 
 def _span(text: str, sentences: Sequence[str]) -> Sequence[int]:
-    """Return the indices of the sentences over which a text runs, white space apart."""
-    wanted, start = "".join(text.split()), 0
-    ends = []
-    for sentence in sentences:
-        start += len("".join(sentence.split()))
-        ends.append(start)
-    begin = "".join("".join(each.split()) for each in sentences).find(wanted) if wanted else -1
-    if begin < 0:
+    """Return the indices of the sentences that contain a text, ignoring white space."""
+    target = "".join(text.split())
+    compact = ["".join(sentence.split()) for sentence in sentences]
+    start = "".join(compact).find(target) if target else -1
+    if start < 0:
         return ()
-    first = next(i for i, end in enumerate(ends) if begin < end)
-    last = next(i for i, end in enumerate(ends) if begin + len(wanted) <= end)
+    ends = list(accumulate(map(len, compact)))
+    first = next(i for i, end in enumerate(ends) if start < end)
+    last = next(i for i, end in enumerate(ends) if start + len(target) <= end)
     return range(first, last + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitCorpus:
-    """All paragraphs of a file."""
+    """The paragraphs of a whole file."""
 
     corpus: Corpus
-    places: tuple[tuple[str, ...], ...]
-    """By record, the document id of each of its paragraphs."""
+    document_ids: tuple[tuple[str, ...], ...]
+    """The document ids of each record's paragraphs, by record number."""
 
     @classmethod
     def of(
         cls, records: Iterable[Sequence[Document]], further: Iterable[Document]
     ) -> "SplitCorpus":
-        """Return the paragraphs of all records, then further ones; equal title and text once."""
+        """Merge the paragraphs of all records and further ones by title and text."""
         documents: dict[tuple[str, tuple[str, ...]], Document] = {}
 
-        def place(paragraph: Document) -> str:
+        def add(paragraph: Document) -> str:
             key = (paragraph.title, paragraph.sentences)
             if key not in documents:
                 documents[key] = replace(paragraph, id=str(len(documents)))
             return documents[key].id
 
-        places = tuple(tuple(map(place, paragraphs)) for paragraphs in records)
+        document_ids = tuple(tuple(map(add, paragraphs)) for paragraphs in records)
         for document in further:
-            place(document)
-        return cls(Corpus(PageList(tuple(documents.values())), "split"), places)
+            add(document)
+        return cls(Corpus(PageList(tuple(documents.values())), "split"), document_ids)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnnotatedQuestion:
     """A question with its own paragraphs and gold facts."""
 
     question: Question
-    """Without proofs."""
+    """The question, without proofs."""
     paragraphs: tuple[Document, ...]
-    """Their ids are their positions."""
-    facts: tuple[Fact, ...]
-    """All needed; empty where nothing is annotated."""
-    gold: Entry
-    """What the official scorer compares with."""
+    """The record's own paragraphs; their ids are their positions."""
+    facts: tuple[GoldFact, ...]
+    """The gold facts, all of which are needed; empty if there is no annotation."""
+    gold: PredictionEntry
+    """The annotation that the official scorer compares with."""
 
 
-class PassageRecords(GoldRecords):
-    """Records with paragraphs. A benchmark gives `asked_of`."""
+class PassageRecords(BenchmarkRecords):
+    """Records with paragraphs. A benchmark implements `read_question`."""
 
-    options: Reading
+    options: ReadOptions
 
     @abstractmethod
-    def asked_of(self, record: Record, number: int) -> Asked:
-        """Return what a record asks after checking it; ``number`` is its place from 0.
+    def read_question(self, record: Record, number: int) -> AnnotatedQuestion:
+        """Check a record and return its question.
+
+        Args:
+            record: The record, still encoded.
+            number: 0-based position in the file.
 
         Raises:
-            DataError: When the record cannot be used as it is.
+            DataError: If the record cannot be used.
         """
 
-    def tasks_of(self, record: Record, number: int) -> Sequence[Asked]:
-        """Return what the tasks of a record ask: one task, unless a benchmark says otherwise."""
-        return (self.asked_of(record, number),)
+    def read_questions(self, record: Record, number: int) -> Sequence[AnnotatedQuestion]:
+        """Return the questions of a record: one, unless a benchmark overrides this."""
+        return (self.read_question(record, number),)
 
-    def records_of(self, content: Content, limit: int | None) -> list[Record]:
-        """Return at least the first ``limit`` records of a file, undecoded."""
+    def split_content(self, content: Content, limit: int | None) -> list[Record]:
+        """Return at least the first ``limit`` records of a file, still encoded."""
         return split_records(content, limit)
 
     def further_documents(self) -> Iterable[Document]:
-        """Yield documents of the split corpus that belong to no record."""
+        """Return documents of the ``split`` corpus that belong to no record."""
         return ()
 
     def load(self, content: Content, limit: int | None) -> None:
-        """Check every record and note its id."""
-        whole = self.options.corpus == "split"
-        self._all = self.records_of(content, None if whole else limit)
+        """Check every record and register its questions."""
+        needs_all = self.options.corpus == "split"
+        self._all = self.split_content(content, None if needs_all else limit)
         if not self._all:
             raise Record(content.path, b"").error(
                 "expected records, got an empty list; fetch it again"
             )
         self._records = self._all if limit is None else self._all[:limit]
-        self.places: list[tuple[int, int]] = []
-        """By task: the number of its record, and which of that record's tasks it is, from 0."""
+        self.parts: list[tuple[int, int]] = []
+        """For each task: the number of its record, and its position among that record's tasks."""
         for number, record in enumerate(self._all):
-            with self.reading(record):
-                for part, asked in enumerate(self.tasks_of(record, number)):
+            with self.errors_of(record):
+                for part, item in enumerate(self.read_questions(record, number)):
                     if number < len(self._records):
-                        self.add_asked(record, asked.question, asked.gold)
-                        self.places.append((number, part))
+                        self.add_question(record, item.question, item.gold)
+                        self.parts.append((number, part))
 
-    def asked(self, index: int) -> Asked:
-        """Return what the task of a 0-based index asks."""
-        number, part = self.places[index]
-        return self.tasks_of(self._records[number], number)[part]
+    def annotated_question(self, index: int) -> AnnotatedQuestion:
+        """Return the annotated question of a 0-based task index."""
+        number, part = self.parts[index]
+        return self.read_questions(self._records[number], number)[part]
 
     def build(self, index: int) -> Task:
-        """Return a new task of a 0-based index."""
-        asked = self.asked(index)
-        gold = {position for fact in asked.facts for position, _ in fact.own}
-        ranked = sorted(range(len(asked.paragraphs)), key=lambda position: position not in gold)
-        corpus = self._corpus(asked)
-        question = replace(asked.question, proofs=self._proofs(index, asked, corpus))
-        return Task(question, corpus, tuple(asked.paragraphs[position] for position in ranked))
+        """Return a new task for a 0-based index."""
+        item = self.annotated_question(index)
+        gold = {position for fact in item.facts for position, _ in fact.positions}
+        # The sort is stable: gold paragraphs first, otherwise the order of the record.
+        ranked = sorted(range(len(item.paragraphs)), key=lambda position: position not in gold)
+        corpus = self._corpus(item)
+        question = replace(item.question, proofs=self._proofs(index, item, corpus))
+        return Task(question, corpus, tuple(item.paragraphs[position] for position in ranked))
 
     def count_unjudged(self) -> int:
-        """Return the number of tasks whose gold facts the corpus does not all show."""
+        """Return the number of tasks with gold facts that the corpus does not show."""
         return self._unjudged
 
-    def own_position(self, index: int, document_id: str) -> int | None:
-        """Return where a document of the task's corpus stands in its record, from 0, or None."""
+    def position_in_record(self, index: int, document_id: str) -> int | None:
+        """Return the position of a document among the record's own paragraphs, or None.
+
+        Args:
+            index: 0-based task index.
+            document_id: Id of a document of the task's corpus.
+        """
         if self.options.corpus == "record":
             return int(document_id)
         if self.options.corpus == "external":
             return None
-        places = self._split.places[self.places[index][0]]
-        return places.index(document_id) if document_id in places else None
+        document_ids = self._split.document_ids[self.parts[index][0]]
+        return document_ids.index(document_id) if document_id in document_ids else None
 
     @cached_property
     def _unjudged(self) -> int:
         count = 0
-        for index in range(len(self.places)):
-            asked = self.asked(index)
-            count += not self._proofs(index, asked, self._corpus(asked))
+        for index in range(len(self.parts)):
+            item = self.annotated_question(index)
+            count += not self._proofs(index, item, self._corpus(item))
         return count
 
-    def _corpus(self, asked: Asked) -> Corpus:
+    def _corpus(self, item: AnnotatedQuestion) -> Corpus:
         if self.options.corpus == "split":
             return self._split.corpus
-        return self.options.external or Corpus(PageList(asked.paragraphs), "record")
+        return self.options.external or Corpus(PageList(item.paragraphs), "record")
 
     @cached_property
     def _split(self) -> SplitCorpus:
-        paragraphs = (self.asked_of(each, i).paragraphs for i, each in enumerate(self._all))
+        paragraphs = (
+            self.read_question(record, i).paragraphs for i, record in enumerate(self._all)
+        )
         return SplitCorpus.of(paragraphs, self.further_documents())
 
-    def _proofs(self, index: int, asked: Asked, corpus: Corpus) -> tuple[tuple[Evidence, ...], ...]:
-        """Return the facts as the one proof; none where the corpus does not show them all."""
-        call = question_search(asked.question.text)
+    def _proofs(
+        self, index: int, item: AnnotatedQuestion, corpus: Corpus
+    ) -> tuple[tuple[Evidence, ...], ...]:
+        """Return the facts as a single proof, or no proof if the corpus does not show them all."""
+        call = question_search(item.question.text)
         proof: list[Evidence] = []
-        for fact in asked.facts:
+        for fact in item.facts:
             evidence = self._evidence(index, fact, corpus, call)
             if not evidence:
                 return ()
             proof += evidence
-        # Two gold sentences may be one in another segmentation.
+        # Two gold sentences may be a single one in another segmentation.
         return (tuple(dict.fromkeys(proof)),) if proof else ()
 
-    def _evidence(self, index: int, fact: Fact, corpus: Corpus, call: Call) -> list[Evidence]:
+    def _evidence(self, index: int, fact: GoldFact, corpus: Corpus, call: Call) -> list[Evidence]:
         if self.options.corpus == "external":
-            return in_external(fact, corpus, call)
+            return external_evidence(fact, corpus, call)
         if self.options.corpus == "split":
-            return in_split(fact, self._split.places[self.places[index][0]], corpus, call)
-        return in_record(fact, call)
+            document_ids = self._split.document_ids[self.parts[index][0]]
+            return split_evidence(fact, document_ids, corpus, call)
+        return record_evidence(fact, call)

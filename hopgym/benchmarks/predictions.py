@@ -1,7 +1,4 @@
-"""Entries: what prediction files say of a record, and how answers name their support.
-
-In: prediction files and the text of a support. Out: `Entry`, which is also what gold files say.
-"""
+"""Prediction files: their entries, the support that answers name, and common metrics."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +9,9 @@ import msgspec
 
 from hopgym.benchmarks.records import Content, Record, decode
 
+SupportSource = Literal["read", "named"]
+"""Where the predicted support comes from: the sentences shown, or those that the answer named."""
+
 _FACT = re.compile(r"(.*\S)\s*#\s*(\d{1,6})", re.DOTALL)
 _TRIPLE_PARTS = 3
 _LAYOUT = 'a prediction file is {id: text} or {"answer": {id: text}}'
@@ -20,8 +20,12 @@ _ANSWERS = msgspec.json.Decoder(dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What a file says of one record: a prediction, or the gold. None is what it does not say."""
+class PredictionEntry:
+    """The entry of one record in a prediction file.
+
+    Gold annotations have the same form: they are the entry of a perfect prediction. A field is
+    None if the file does not have it.
+    """
 
     answer: str | None = None
     facts: tuple[tuple[str, int], ...] | None = None
@@ -31,26 +35,26 @@ class Entry:
     paragraphs: tuple[int, ...] | None = None
     """Supporting paragraphs by their number in the record."""
     answerable: bool = True
-    """Whether the question is taken to have an answer in its paragraphs."""
+    """Whether the paragraphs are said to answer the question."""
 
     @property
     def support(self) -> str:
-        """The facts and triples as an answer names them; empty where there are none."""
+        """The facts and triples in the form in which answers name them; may be empty."""
         return write_support(self.facts or (), self.triples or ())
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """What an answer's ``support`` names."""
+class SupportItems:
+    """The items that the ``support`` of an answer names."""
 
     facts: tuple[tuple[str, int | None], ...] = ()
-    """Title and 0-based index; None where only a title stands."""
+    """Title and 0-based index; the index is None for a title alone."""
     triples: tuple[tuple[str, str, str], ...] = ()
     """Subject, relation and object, written with `` > `` between them."""
 
 
-def read_support(text: str) -> Named:
-    """Return what a support names: ``title#1 | title#0 | subject > relation > object``."""
+def read_support(text: str) -> SupportItems:
+    """Parse a support such as ``title#1 | title#0 | subject > relation > object``."""
     facts: list[tuple[str, int | None]] = []
     triples: list[tuple[str, str, str]] = []
     for item in filter(None, map(str.strip, text.split("|"))):
@@ -62,65 +66,65 @@ def read_support(text: str) -> Named:
             facts.append((fact[1], int(fact[2])))
         else:
             facts.append((item, None))
-    return Named(tuple(facts), tuple(triples))
+    return SupportItems(tuple(facts), tuple(triples))
 
 
 def write_support(
     facts: Iterable[tuple[str, int]], triples: Iterable[tuple[str, str, str]] = ()
 ) -> str:
-    """Return the text that `read_support` reads."""
-    named = [f"{title}#{index}" for title, index in facts]
-    return " | ".join([*named, *(" > ".join(triple) for triple in triples)])
+    """Return facts and triples as the text that `read_support` parses."""
+    items = [f"{title}#{index}" for title, index in facts]
+    return " | ".join([*items, *(" > ".join(triple) for triple in triples)])
 
 
-def read_answers(content: Content) -> dict[str, Entry]:
-    """Return the entries of a prediction file of answers alone, by task id.
+def read_answers(content: Content) -> dict[str, PredictionEntry]:
+    """Read a prediction file that holds only answers.
+
+    Returns:
+        The entries by task id.
 
     Raises:
-        DataError: When it is none.
+        DataError: If the file has another layout.
     """
     record = Record(content.path, content.data)
     fields = decode(record, _FIELDS, _LAYOUT)
     nested = fields.get("answer")
-    # Beside texts, "answer" is an id like theirs; beside other fields it is one of the layout's.
-    texts = any(bytes(value).startswith(b'"') for value in fields.values())
-    if nested is not None and not texts and bytes(nested).startswith(b"{"):
+    # "answer" is the layout's own field unless texts beside it show that it is a task id.
+    has_texts = any(bytes(value).startswith(b'"') for value in fields.values())
+    if nested is not None and not has_texts and bytes(nested).startswith(b"{"):
         record = Record(f"{content.path}, 'answer'", nested)
     answers = decode(record, _ANSWERS, _LAYOUT)
-    return {task_id: Entry(answer) for task_id, answer in answers.items()}
+    return {task_id: PredictionEntry(answer) for task_id, answer in answers.items()}
 
 
-def write_answers(entries: Mapping[str, Entry]) -> bytes:
-    """Return the layout ``{"answer": {id: text}}``; entries without an answer are left out."""
-    answers = {i: each.answer for i, each in entries.items() if each.answer is not None}
+def write_answers(entries: Mapping[str, PredictionEntry]) -> bytes:
+    """Return the file ``{"answer": {id: text}}``, without entries that have no answer."""
+    answers = {i: entry.answer for i, entry in entries.items() if entry.answer is not None}
     return msgspec.json.encode({"answer": answers})
-
-
-How = Literal["read", "named"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Exact match, F1, precision and recall of one prediction; each in [0, 1]."""
+    """Exact match, F1, precision and recall of one prediction, each in [0, 1]."""
 
     em: float
     f1: float
     prec: float
     recall: float
 
-    def named(self, prefix: str = "") -> dict[str, float]:
-        """Return the four by name behind a prefix: ``sp_em``, ``sp_f1``, ..."""
+    def by_name(self, prefix: str = "") -> dict[str, float]:
+        """Return the four metrics by prefixed name: ``sp_em``, ``sp_f1``, ..."""
         return {f"{prefix}{name}": getattr(self, name) for name in self.__slots__}
 
 
 METRIC_NAMES = {part: tuple(f"{part}_{n}" for n in Metrics.__slots__) for part in ("sp", "joint")}
-"""The names of the four metrics of supporting facts, and of the joint ones."""
+"""The names of the four metrics of supporting facts, and of the joint metrics."""
 
 NO_METRICS = Metrics(0.0, 0.0, 0.0, 0.0)
 
 
 def mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the mean of each metric over the rows that hold it, in order of first occurrence."""
+    """Return the mean of each metric over the rows that have it, in order of first occurrence."""
     names = dict.fromkeys(name for row in rows for name in row)
-    kept = {name: [row[name] for row in rows if name in row] for name in names}
-    return {name: sum(values) / len(values) for name, values in kept.items()}
+    columns = {name: [row[name] for row in rows if name in row] for name in names}
+    return {name: sum(values) / len(values) for name, values in columns.items()}

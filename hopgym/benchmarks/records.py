@@ -1,7 +1,7 @@
-"""Data files: a path in, checked bytes and decoded records out.
+"""Read data files: JSON and JSONL, plain or gzipped, in UTF-8.
 
-JSON and JSONL, plain or gzipped, in UTF-8. Whatever is wrong with a file is a `DataError` that
-names the file and the place: a line of JSONL (from 1), a record of a JSON list (from 0).
+Every problem with a file is a `DataError` that names the file and the place: the line of a JSONL
+file (from 1) or the record of a JSON list (from 0).
 """
 
 import codecs
@@ -25,7 +25,7 @@ T = TypeVar("T")
 _GZIP_MARK = b"\x1f\x8b"
 _CHUNK = 1 << 20
 MAX_LINE = 512 << 20
-"""Longest line read, in bytes; a JSON list may stand on one of any length."""
+"""Longest line of a JSONL file, in bytes; a JSON list may be one line of any length."""
 MAX_RECORD = 64 << 20
 """Longest record, in bytes."""
 _BLANKS = b" \t\r\n" + codecs.BOM_UTF8
@@ -35,7 +35,7 @@ _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file as read: UTF-8 without NUL bytes."""
+    """The content of a file: UTF-8 without NUL bytes."""
 
     path: str
     data: bytes
@@ -46,22 +46,22 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record, still encoded, and where it stands."""
+    """One record of a file, still encoded."""
 
     place: str
-    """File and line or record number, as error messages begin."""
+    """File and line or record number; error messages start with it."""
     data: bytes | msgspec.Raw
 
     def error(self, problem: str) -> DataError:
-        """Return the error of a problem with this record."""
+        """Return the error that reports a problem with this record."""
         return DataError(f"{self.place}: {problem}")
 
 
 def file_state(path: str) -> os.stat_result:
-    """Return what the system tells of a regular file.
+    """Return the `os.stat` result of a regular file.
 
     Raises:
-        DataError: When there is no such file, or it is a directory or a device.
+        DataError: If the file does not exist, or is a directory or a device.
     """
     try:
         state = os.stat(path)
@@ -72,30 +72,30 @@ def file_state(path: str) -> os.stat_result:
         ) from error
     if stat.S_ISDIR(state.st_mode):
         raise DataError(
-            f"{path!r}: expected a file, got a directory{inside(path)}; name a file in it"
+            f"{path!r}: expected a file, got a directory{describe_folder(path)}; name a file in it"
         )
     if not stat.S_ISREG(state.st_mode):
         raise DataError(f"{path!r}: expected a regular file, which can be read twice; copy it")
     return state
 
 
-def inside(folder: str) -> str:
-    """Return what a message says of the JSON files in a folder; nothing where it has none."""
+def describe_folder(folder: str) -> str:
+    """Return a note for error messages on the JSON files in a folder; empty if it has none."""
     names = sorted(name for name in os.listdir(folder) if ".json" in name)[:3]
     return f" (it holds {', '.join(names)})" if names else ""
 
 
 def read_content(path: str) -> Content:
-    """Return the checked content of a file, decompressed where it is gzipped.
+    """Read a file, decompress it if it is gzipped, and check that it is text.
 
     Raises:
-        DataError: When it cannot be read, is empty, cut off, binary, or not in UTF-8.
+        DataError: If the file cannot be read, is empty, truncated, binary, or not UTF-8.
     """
     file_state(path)
     try:
         with open(path, "rb") as file:
-            packed = file.peek(2)[:2] == _GZIP_MARK
-            with gzip.GzipFile(fileobj=file) if packed else nullcontext(file) as stream:
+            is_gzip = file.peek(2)[:2] == _GZIP_MARK
+            with gzip.GzipFile(fileobj=file) if is_gzip else nullcontext(file) as stream:
                 data = _read_lines(path, stream)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
@@ -111,9 +111,11 @@ def read_content(path: str) -> Content:
 
 
 def _read_lines(path: str, stream: IO[bytes] | gzip.GzipFile) -> bytes:
-    """Return all that a stream gives, as long as its lines are of a length that can be meant."""
+    """Return all bytes of a stream; refuse a line that is too long to be one record."""
     chunks: list[bytes] = []
-    line, length, is_list = 1, 0, False
+    line = 1
+    length = 0
+    is_list = False
     while chunk := stream.read(_CHUNK):
         is_list = is_list or (not chunks and chunk.lstrip(_BLANKS).startswith(b"["))
         chunks.append(chunk)
@@ -129,10 +131,10 @@ def _read_lines(path: str, stream: IO[bytes] | gzip.GzipFile) -> bytes:
 
 
 def _check_text(path: str, data: bytes) -> None:
-    mend = "save it as UTF-8, or fetch it again"
-    # A NUL byte is valid UTF-8, and what UTF-16, other binary files and broken downloads hold.
+    fix = "save it as UTF-8, or fetch it again"
+    # NUL is valid UTF-8, but only UTF-16, binary files and broken downloads contain it.
     if (nul := data.find(b"\0")) >= 0:
-        raise DataError(f"{path!r}: expected UTF-8 text, got a NUL byte at byte {nul}; {mend}")
+        raise DataError(f"{path!r}: expected UTF-8 text, got a NUL byte at byte {nul}; {fix}")
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(data), _CHUNK):
         pending = len(decoder.getstate()[0])
@@ -141,21 +143,21 @@ def _check_text(path: str, data: bytes) -> None:
         except UnicodeDecodeError as error:
             place = start - pending + error.start
             raise DataError(
-                f"{path!r}: expected UTF-8 text, got {error.reason} at byte {place}; {mend}"
+                f"{path!r}: expected UTF-8 text, got {error.reason} at byte {place}; {fix}"
             ) from error
 
 
 def split_lines(content: Content) -> list[Record]:
-    """Return the records of a JSONL file, one a line; blank lines are skipped."""
+    """Return the records of a JSONL file, one per line, without blank lines."""
     return [
-        sized(Record(f"{content.path}, line {number}", line), len(line))
+        check_size(Record(f"{content.path}, line {number}", line), len(line))
         for number, line in enumerate(content.data.split(b"\n"), start=1)
         if line.strip()
     ]
 
 
-def sized(record: Record, size: int) -> Record:
-    """Return a record of at most `MAX_RECORD` bytes; `DataError` for a longer one."""
+def check_size(record: Record, size: int) -> Record:
+    """Return the record; `DataError` if it has more than `MAX_RECORD` bytes."""
     if size > MAX_RECORD:
         raise record.error(
             f"expected a record of at most {MAX_RECORD:,} bytes, got {size:,}; split it, or fetch "
@@ -165,14 +167,14 @@ def sized(record: Record, size: int) -> Record:
 
 
 def split_records(content: Content, limit: int | None = None) -> list[Record]:
-    """Return the records of a JSON list, or of a JSONL file, told apart by the first character.
+    """Return the records of a JSON list or a JSONL file; the first character tells which.
 
     Args:
         content: The file.
-        limit: The most records to return; None gives all.
+        limit: Maximum number of records; None returns all.
 
     Raises:
-        DataError: When the list is no valid JSON, for example because the file is cut off.
+        DataError: If the list is not valid JSON, for example because the file is truncated.
     """
     if not content.data.lstrip().startswith(b"["):
         return split_lines(content)[:limit]
@@ -184,37 +186,40 @@ def split_records(content: Content, limit: int | None = None) -> list[Record]:
             "the file may be cut off: fetch it again"
         ) from error
     if limit is not None and limit < len(raws):
-        # Copies let go of the whole file's bytes.
+        # Raw values are views of the file's bytes; copies let go of them.
         raws = [raw.copy() for raw in raws[:limit]]
     return [
-        sized(Record(f"{content.path}, record {i}", raw), len(memoryview(raw)))
+        check_size(Record(f"{content.path}, record {i}", raw), len(memoryview(raw)))
         for i, raw in enumerate(raws)
     ]
 
 
 def decode(
-    record: Record, decoder: msgspec.json.Decoder[T], mend: str, fields: Iterable[str] = ()
+    record: Record, decoder: msgspec.json.Decoder[T], fix: str, fields: Iterable[str] = ()
 ) -> T:
-    """Return a record as the decoder's type.
+    """Decode a record and check its type.
 
     Args:
         record: The record.
-        decoder: Decodes and checks it.
-        mend: What the error message tells to do.
-        fields: Known field names, for a hint on an unknown one.
+        decoder: Decoder of the expected type.
+        fix: How to fix the file; the end of the error message.
+        fields: Known field names, from which a hint on an unknown one is chosen.
+
+    Returns:
+        The record as the decoder's type.
 
     Raises:
-        DataError: When the record is not valid JSON of that type.
+        DataError: If the record is not valid JSON of that type.
     """
     try:
         return decoder.decode(record.data)
     except _FAULTS as error:
         problem = str(error)
         unknown = _UNKNOWN_FIELD.search(problem)
-        # A field known elsewhere may be unknown here: it is no hint on itself.
+        # A field that is known in another struct may be unknown here: never suggest itself.
         hint = (
             did_you_mean(unknown[1], [name for name in fields if name != unknown[1]])
             if unknown
             else ""
         )
-        raise record.error(f"{problem}{hint}; {mend}") from error
+        raise record.error(f"{problem}{hint}; {fix}") from error

@@ -1,9 +1,12 @@
-"""SynthWorlds: multi-hop questions over one set of documents, with real or with made-up names.
+"""SynthWorlds: multi-hop questions over one set of documents, with real or with invented names.
 
-In: the rows of the configs ``qa-rm`` or ``qa-sm`` of ``kenqgu/SynthWorlds`` (a JSON list or JSONL,
-or from the Hub), and of ``qa-rm-docs`` or ``qa-sm-docs`` for the documents that all questions
-share. Out: tasks, scored as `hopgym.benchmarks.synthworlds` says (Gu et al. 2025, arXiv
-2510.24427).
+Reads the rows of the configs ``qa-rm`` or ``qa-sm`` of ``kenqgu/SynthWorlds`` (a JSON list, JSONL,
+or from the Hub), and those of ``qa-rm-docs`` or ``qa-sm-docs`` for the documents that all questions
+share (Gu et al. 2025, arXiv 2510.24427).
+
+The metrics are those of github.com/behavioral-data/synthworlds as its public copy in
+github.com/DeanLight/dolores implements them. The two differ only in exact match, and both rules
+are reported. Unlike there, no answer is extracted from a longer text: the full text is compared.
 """
 
 import re
@@ -13,14 +16,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
+from dateutil import parser
 
-from hopgym.benchmarks.base import BenchmarkSource, GoldRecords
+from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import SYNTHWORLDS
-from hopgym.benchmarks.passages import Asked, Fact, PassageRecords
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.passages import AnnotatedQuestion, GoldFact, PassageRecords
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content, Record, decode, split_records
 from hopgym.documents import Document, cut_title, split_sentences
 from hopgym.scoring import f1_of
@@ -29,7 +33,7 @@ from hopgym.tasks import Question
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _DROPPED_WORDS = re.compile(r"\b(?:a|an|the|is)\b")
 _COMMANDS = ("boxed", "text", "mathrm", "mathbf", "mathit", "mathcal", "mathbb")
-_LONGEST_WHOLE_WORD = 8
+_MAX_UNCUT_CHARS = 8
 
 _ERAS = (("BCE", "BCE"), ("CE", "CE"), ("(year)", "CE"))
 _ISO_MONTH = re.compile(r"(\d{4})-(\d{1,2})")
@@ -40,10 +44,11 @@ _MONTHS = (
     *("October", "November", "December"),
 )
 
-_FIRST_OLD_YEAR = 76
-# What a text leaves out is filled in from each: equal in both is what it gives. Neither is in a
-# leap year, both months have 31 days, and a weekday moves neither day as far as the other.
-_FILLED_FROM = (datetime(2025, 1, 1), datetime(2026, 3, 10))
+_FIRST_YEAR_OF_1900S = 76
+# A text is parsed with each of these defaults, and the fields that are equal in both results are
+# those that the text states. Neither date is in a leap year, both months have 31 days, and a
+# weekday in the text cannot move the two to the same day.
+_DEFAULT_DATES = (datetime(2025, 1, 1), datetime(2026, 3, 10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,10 @@ class SynthWorldsScore:
     """The scores of an answer, each in [0, 1]."""
 
     em: float
-    """Whether it equals a gold: the public copy's rule."""
+    """Whether the answer equals a gold: the rule of the public copy."""
     f1: float
     em_substring: float
-    """Whether a gold contains it: the rule of the authors, which an empty answer always meets."""
+    """Whether a gold contains the answer: the authors' rule. An empty answer always scores."""
 
 
 NO_SCORE = SynthWorldsScore(0.0, 0.0, 0.0)
@@ -63,24 +68,26 @@ NO_SCORE = SynthWorldsScore(0.0, 0.0, 0.0)
 def normalize_synthworlds(text: str) -> str:
     r"""Return text as the official script compares it (``normalize_answer``).
 
-    Lower case, no ASCII punctuation, the names of LaTeX commands cut from the front of words of
-    more than 8 characters and kept as words, then no ``a``, ``an``, ``the``, ``is``, and single
-    spaces: ``\boxed{Paris}`` gives ``boxed paris``.
+    The text is lower-cased and loses its ASCII punctuation. The name of a LaTeX command at the
+    start of a word of more than 8 characters becomes a word of its own. The words ``a``, ``an``,
+    ``the`` and ``is`` are removed, and white space becomes single spaces: ``\boxed{Paris}`` becomes
+    ``boxed paris``.
     """
-    words = map(_cut_command, text.lower().translate(_PUNCTUATION).split())
-    return " ".join(_DROPPED_WORDS.sub(" ", " ".join(words)).split())
+    tokens = map(_split_command, text.lower().translate(_PUNCTUATION).split())
+    return " ".join(_DROPPED_WORDS.sub(" ", " ".join(tokens)).split())
 
 
 def date_of(text: str) -> str | None:
-    """Return the date of a text as the official script writes dates, or None where it has none.
+    """Return the date of a text in the format of the official script, or None if it has none.
 
-    Up to the year 1000 it is the year with its era (``44 BCE``, ``850 CE``); later ``1896``,
-    ``July, 1896`` or ``July 28, 1896``; the year is ``None`` where only a month or a day is
-    given. Read are what ``dateutil`` knows, a year with ``BCE``, ``CE`` or ``(year)``, and ISO.
+    Up to the year 1000 it is the year with its era (``44 BCE``, ``850 CE``), later ``1896``,
+    ``July, 1896`` or ``July 28, 1896``. The year is ``None`` if the text states only a month or a
+    day. Accepted are all formats of ``dateutil``, years with ``BCE``, ``CE`` or ``(year)``, and ISO
+    dates.
 
-    The official script depends on the day that it runs on; here a year of two digits lies in 1976
-    to 2075, as in any run of 2026, 29 February needs a year, and a lone 31 is a day. Nor does the
-    machine's time zone matter. A month above 12, which stops the official script, is no date.
+    The results of the official script depend on the date and the time zone of the machine. Here a
+    two-digit year is in 1976 to 2075, as in any run during 2026, 29 February needs a year, and a
+    lone 31 is a day. A month above 12, which crashes the official script, is not a date.
     """
     parts = _read_freely(text) or _read_strictly(text.strip())
     if parts is None:
@@ -100,106 +107,110 @@ def date_of(text: str) -> str | None:
 def answer_score(prediction: str, golds: Sequence[str], is_time: bool) -> SynthWorldsScore:
     """Return the official scores of an answer (``score_instance`` of the public copy).
 
-    The best over the golds counts. Where a time is asked for, the answer is compared as a date
-    too; equal dates match exactly, and an exact match has an F1 of 1.
+    Each score is the best over the golds. If the question asks for a time, the answer is also
+    compared as a date; equal dates match exactly, and an exact match has an F1 of 1.
 
     Args:
         prediction: The answer.
-        golds: At least one.
+        golds: At least one gold answer.
         is_time: Whether the question asks for a time (``expected_output_is_time``).
     """
-    predicted, wanted = normalize_synthworlds(prediction), [*map(normalize_synthworlds, golds)]
+    predicted = normalize_synthworlds(prediction)
+    normalized_golds = [normalize_synthworlds(gold) for gold in golds]
     date = date_of(prediction) if is_time else None
-    dates = [found for gold in golds if (found := date_of(gold))] if date else []
-    same_date = date in dates
-    em = float(same_date or predicted in wanted)
-    f1s = [_token_f1(predicted, gold) for gold in wanted]
+    gold_dates = [gold_date for gold in golds if (gold_date := date_of(gold))] if date else []
+    same_date = date in gold_dates
+    em = float(same_date or predicted in normalized_golds)
+    f1s = [_token_f1(predicted, gold) for gold in normalized_golds]
     if date:
-        f1s += [_token_f1(*map(normalize_synthworlds, (date, gold))) for gold in dates]
-    contained = same_date or any(predicted in gold for gold in wanted)
+        normalized_date = normalize_synthworlds(date)
+        f1s += [_token_f1(normalized_date, normalize_synthworlds(gold)) for gold in gold_dates]
+    contained = same_date or any(predicted in gold for gold in normalized_golds)
     return SynthWorldsScore(em, max(em, *f1s), float(contained))
 
 
 def _token_f1(predicted: str, gold: str) -> float:
-    given, due = predicted.split(), gold.split()
-    return f1_of((Counter(given) & Counter(due)).total(), len(given), len(due))
+    predicted_tokens = predicted.split()
+    gold_tokens = gold.split()
+    same = (Counter(predicted_tokens) & Counter(gold_tokens)).total()
+    return f1_of(same, len(predicted_tokens), len(gold_tokens))
 
 
-def _cut_command(word: str) -> str:
-    """Return a long word with the first LaTeX command that it begins with cut off by a space."""
-    if len(word) <= _LONGEST_WHOLE_WORD:
+def _split_command(word: str) -> str:
+    """Separate a leading LaTeX command from the rest of a long word by a space."""
+    if len(word) <= _MAX_UNCUT_CHARS:
         return word
-    # One that stands in the word again is left, and the next is tried.
-    found = (each for each in _COMMANDS if word.startswith(each) and word.count(each) == 1)
-    command = next(found, "")
+    # A command that occurs in the word again is skipped, as in the official script.
+    commands = (name for name in _COMMANDS if word.startswith(name) and word.count(name) == 1)
+    command = next(commands, "")
     return f"{command} {word.removeprefix(command)}"
 
 
-Parts = tuple[int | None, int | None, int | None, str]
+DateParts = tuple[int | None, int | None, int | None, str]
+"""Year, month, day and era."""
 
 
-def _read_freely(text: str) -> Parts | None:
-    """Return year, month, day and era as ``dateutil`` reads them; None where it does not."""
+def _read_freely(text: str) -> DateParts | None:
+    """Return the parts that ``dateutil`` reads, or None if it fails."""
     parse = _date_parser().parse
     try:
-        first, second = (parse(text, default=each, tzinfos=_mark_zone) for each in _FILLED_FROM)
-    except Exception:  # Of many kinds, and all mean the same to the official script.
+        first, second = (parse(text, default=date, tzinfos=_mark_zone) for date in _DEFAULT_DATES)
+    except Exception:  # dateutil raises many types; the official script treats all of them alike.
         return None
     fields = [(getattr(first, name), getattr(second, name)) for name in ("year", "month", "day")]
     year, month, day = (a if a == b else None for a, b in fields)
-    # A time with a zone, and a time alone, are none to the official script either.
-    nothing = year is month is day is None
-    return None if nothing or first.tzinfo else (year, month, day, "CE")
+    # The official script does not accept a time with a zone or a time alone either.
+    is_empty = year is month is day is None
+    return None if is_empty or first.tzinfo else (year, month, day, "CE")
 
 
-def _read_strictly(text: str) -> Parts | None:
-    """Return year, month, day and era of a year with its era or of an ISO date, or None."""
+def _read_strictly(text: str) -> DateParts | None:
+    """Return the parts of a year with its era or of an ISO date, or None for another text."""
     for mark, era in _ERAS:
         if mark in text:
             try:
                 return int(text.replace(mark, "").strip()), None, None, era
             except ValueError:
                 return None
-    found = _ISO_MONTH.fullmatch(text) or _ISO_DAY.fullmatch(text)
-    if not found:
+    match = _ISO_MONTH.fullmatch(text) or _ISO_DAY.fullmatch(text)
+    if not match:
         return None
-    year, month, *day = map(int, found.groups())
+    year, month, *day = map(int, match.groups())
     return year, month, day[0] if day else None, "CE"
 
 
 def _mark_zone(name: str | None, offset: int | None) -> tzinfo | None:
-    """Return a time zone where a text gives one with its offset, whatever it is."""
+    """Return any time zone if a text states an offset: only its presence matters."""
     return None if offset is None else UTC
+
+
+class _FixedCentury(parser.parserinfo):  # type: ignore[misc]
+    """Resolves two-digit years without the clock."""
+
+    def convertyear(self, year: int, century_specified: bool = False) -> int:
+        """Return a two-digit year as one in 1976 to 2075; other years unchanged."""
+        if year >= 100 or century_specified:
+            return year
+        return year + (2000 if year < _FIRST_YEAR_OF_1900S else 1900)
 
 
 @cache
 def _date_parser() -> Any:
-    from dateutil import parser
-
-    class FixedCentury(parser.parserinfo):  # type: ignore[misc]
-        """What the parser knows, without its clock."""
-
-        def convertyear(self, year: int, century_specified: bool = False) -> int:
-            """Return a year of two digits in 1976 to 2075; others as they are."""
-            if year >= 100 or century_specified:
-                return year
-            return year + (2000 if year < _FIRST_OLD_YEAR else 1900)
-
-    return parser.parser(FixedCentury())
+    return parser.parser(_FixedCentury())
 
 
-_MEND = "records must be as in the configs qa-rm and qa-sm of the Hub's kenqgu/SynthWorlds"
+_FIX = "records must be as in the configs qa-rm and qa-sm of the Hub's kenqgu/SynthWorlds"
 _DOCUMENTS = "documents must be as in the configs qa-rm-docs and qa-sm-docs of the same dataset"
 _PREDICTIONS = 'a prediction file is {id: text} or {"answer": {id: text}}'
 
 
 def document_of(text: str, document_id: str) -> Document:
-    """Return a document from its one text, by `cut_title`."""
+    """Return a document from a text that starts with its title (`cut_title`)."""
     title, rest = cut_title(text)
     return Document(document_id, title, split_sentences(rest))
 
 
-class _Row(msgspec.Struct):
+class _SynthWorldsRow(msgspec.Struct):
     instance_id: str
     query: str
     gold_answers: list[str]
@@ -209,33 +220,33 @@ class _Row(msgspec.Struct):
     gold_qids: list[str] | None = None
 
 
-class _Shared(msgspec.Struct):
+class _SharedDocument(msgspec.Struct):
     qid: str
     doc: str
 
 
-_ROWS = msgspec.json.Decoder(_Row)
-_SHARED = msgspec.json.Decoder(_Shared)
+_ROWS = msgspec.json.Decoder(_SynthWorldsRow)
+_SHARED_DOCUMENTS = msgspec.json.Decoder(_SharedDocument)
 _PREDICTED = msgspec.json.Decoder(dict[str, str | dict[str, str]])
 
 
 class _SynthWorldsRecords(PassageRecords):
     def load(self, content: Content, limit: int | None) -> None:
-        # Whatever is wrong with the second file shows at once, not at the first search.
-        self._shared = tuple(_shared_documents(self.options.further))
+        # Read the second file now, so that its errors do not first appear during a search.
+        self._shared = tuple(_shared_documents(self.options.second_file))
         super().load(content, limit)
 
     def further_documents(self) -> Iterable[Document]:
         return self._shared
 
-    def asked_of(self, record: Record, number: int) -> Asked:
-        row = decode(record, _ROWS, _MEND)
-        # The oracle gives the first answer, so a blank one, which counts as gold, comes last.
+    def read_question(self, record: Record, number: int) -> AnnotatedQuestion:
+        row = decode(record, _ROWS, _FIX)
+        # The oracle answers with the first gold, so blank golds are moved to the end.
         answers = tuple(sorted(row.gold_answers, key=lambda answer: not answer.strip()))
         if not answers or not answers[0].strip():
             raise record.error(
                 f"expected an answer among the 'gold_answers' of {row.instance_id!r}, "
-                f"got {row.gold_answers}; {_MEND}"
+                f"got {row.gold_answers}; {_FIX}"
             )
         paragraphs = tuple(document_of(text, str(i)) for i, text in enumerate(row.gold_docs))
         question = Question(
@@ -250,42 +261,43 @@ class _SynthWorldsRecords(PassageRecords):
                 "gold_qids": row.gold_qids or [],
             },
         )
-        return Asked(question, paragraphs, _facts(paragraphs), Entry(answers[0]))
+        gold = PredictionEntry(answers[0])
+        return AnnotatedQuestion(question, paragraphs, _facts(paragraphs), gold)
 
 
 class SynthWorldsSource(BenchmarkSource[_SynthWorldsRecords]):
-    """The questions of a SynthWorlds file; the gold documents, whole, are the one proof.
+    """The questions of a SynthWorlds file; together, the gold documents are the only proof.
 
-    Arguments: see `BenchmarkSource`. ``variant`` is ``rm`` (real names) or ``sm`` (made-up ones);
-    ``documents`` is the path of the documents of the same variant, which join the corpus
-    ``split``: without it that holds the gold documents of all questions alone. ``hub=True`` reads
-    them as well. SynthWorlds gives no intermediate answers: ``hops`` is empty.
+    For the arguments, see `BenchmarkSource`. ``variant`` is ``rm`` (real names) or ``sm`` (invented
+    names). ``documents`` is the path of the documents of the same variant, which join the corpus
+    ``split``; without it, that corpus has only the gold documents of all questions. ``hub=True``
+    reads them too. SynthWorlds has no intermediate answers: ``hops`` is empty.
 
     The metrics are ``em`` and ``f1``, by which tasks are scored, and ``em_substring``, the looser
-    rule of the authors' own script. The steps of a question without gold documents, or with an
-    empty one, are not judged, and it counts in ``unjudged``.
+    rule of the authors' script. The steps of a question without gold documents, or with an empty
+    one, are not judged, and it counts in ``unjudged``.
     """
 
     name = "synthworlds"
     script = "the public copy of SynthWorlds' eval_utils.py"
     dataset = SYNTHWORLDS
-    records_type: ClassVar[type[GoldRecords]] = _SynthWorldsRecords
+    records_type = _SynthWorldsRecords
     corpora = ("split", "record")
     variant_argument = "variant"
     variants = ("rm", "sm")
-    further_argument = "documents"
-    further_config = "qa-{}-docs"
+    second_file_argument = "documents"
+    second_file_config = "qa-{}-docs"
     notes = "The answer is a short phrase from the pages, such as a name or a date."
     answer_notes = "The answer is a short phrase, such as a name or a date."
 
-    def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
-        """Return the official metrics; an entry without an answer earns nothing."""
-        found = NO_SCORE
+    def metrics_of(self, index: int, entry: PredictionEntry) -> dict[str, float]:
+        """Return the official metrics; a missing answer scores 0."""
+        score = NO_SCORE
         if entry.answer is not None:
             question = self._records.questions[index]
             is_time = question.metadata["expected_output_is_time"]
-            found = answer_score(entry.answer, question.answers, is_time)
-        return {name: getattr(found, name) for name in SynthWorldsScore.__slots__}
+            score = answer_score(entry.answer, question.answers, is_time)
+        return {name: getattr(score, name) for name in SynthWorldsScore.__slots__}
 
 
 def _shared_documents(content: Content | None) -> Iterable[Document]:
@@ -295,16 +307,16 @@ def _shared_documents(content: Content | None) -> Iterable[Document]:
     if not rows:
         raise Record(content.path, b"").error(f"expected documents, got none; {_DOCUMENTS}")
     for record in rows:
-        row = decode(record, _SHARED, _DOCUMENTS)
+        row = decode(record, _SHARED_DOCUMENTS, _DOCUMENTS)
         yield document_of(row.doc, row.qid)
 
 
-def _facts(paragraphs: tuple[Document, ...]) -> tuple[Fact, ...]:
-    """Return each paragraph as a fact, one that stands there twice once; an empty one nowhere."""
+def _facts(paragraphs: tuple[Document, ...]) -> tuple[GoldFact, ...]:
+    """Return each different paragraph as a fact; an empty one is not shown anywhere."""
     facts = []
     for page in paragraphs:
         content = (page.title, page.sentences)
-        same = (each.id for each in paragraphs if (each.title, each.sentences) == content)
-        own = tuple((int(position), None) for position in same) if page.sentences else ()
-        facts.append(Fact(page.title, None, " ".join(page.sentences), own))
+        equal = (p.id for p in paragraphs if (p.title, p.sentences) == content)
+        positions = tuple((int(position), None) for position in equal) if page.sentences else ()
+        facts.append(GoldFact(page.title, None, " ".join(page.sentences), positions))
     return tuple(dict.fromkeys(facts))

@@ -1,8 +1,9 @@
 """2WikiMultihopQA: questions of two to four hops over Wikipedia, with facts and evidence triples.
 
-In: ``{train,dev}.json`` of any release (a JSON list), or the rows of its copies on the Hub, and if
-wanted ``id_aliases.json``. Out: tasks, scored as ``2wikimultihop_evaluate_v1.1.py`` of
-github.com/Alab-NII/2wikimultihop scores (Ho et al. 2020, arXiv 2011.01060).
+Reads ``{train,dev}.json`` of any release (a JSON list) or the rows of its copies on the Hub, and
+optionally ``id_aliases.json`` (Ho et al. 2020, arXiv 2011.01060). The metrics are those of
+``2wikimultihop_evaluate_v1.1.py`` in github.com/Alab-NII/2wikimultihop. Without aliases they equal
+those of ``2wikimultihop_evaluate.py``, except for repeated gold triples.
 """
 
 import os
@@ -13,16 +14,16 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from hopgym.benchmarks.base import BenchmarkSource, GoldRecords
+from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import TWOWIKI
 from hopgym.benchmarks.hotpotqa import answer_metrics, joint_metrics
-from hopgym.benchmarks.passages import Asked, PassageRecords, sentence_facts
+from hopgym.benchmarks.passages import AnnotatedQuestion, PassageRecords, sentence_facts
 from hopgym.benchmarks.predictions import (
     METRIC_NAMES,
     NO_METRICS,
-    Entry,
-    How,
     Metrics,
+    PredictionEntry,
+    SupportSource,
     read_support,
 )
 from hopgym.benchmarks.records import Content, Record, decode, split_lines
@@ -33,7 +34,8 @@ from hopgym.tasks import Hop, Prediction, Question, read_predictions
 Triple = tuple[str, str, str]
 """Subject, relation, object."""
 Ids = tuple[str | None, str, str | None]
-"""The same, its ends as Wikidata ids; None or no id where an end has none, such as a date."""
+"""Wikidata id of the subject, relation, Wikidata id of the object; the id is None or not an id
+for a subject or object without one, such as a date."""
 
 _ALIASES = 'a file of aliases has lines {"Q_id": id, "aliases": [text], "demonyms": [text]}'
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -41,14 +43,14 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True, slots=True)
 class GoldTriple:
-    """An evidence triple with all the names that its ends go by, normalised."""
+    """A gold evidence triple with all names of its subject and object, normalized."""
 
     subjects: frozenset[str]
     relation: str
     objects: frozenset[str]
 
     def matches(self, triple: Triple) -> bool:
-        """Return whether a normalised triple says the same."""
+        """Return whether a normalized triple is this one under any of its names."""
         subject, relation, object_ = triple
         return relation == self.relation and subject in self.subjects and object_ in self.objects
 
@@ -65,17 +67,17 @@ _LINES = msgspec.json.Decoder(_AliasLine)
 def read_aliases(content: Content) -> dict[str, tuple[str, ...]]:
     """Return the aliases and demonyms of ``id_aliases.json`` by Wikidata id.
 
-    A later line of the same id replaces an earlier one, as in the official script.
+    A later line with the same id replaces an earlier one, as in the official script.
 
     Raises:
-        DataError: When a line is not of that file.
+        DataError: If a line has another layout.
     """
     lines = (decode(record, _LINES, _ALIASES) for record in split_lines(content))
     return {line.id: (*line.aliases, *line.demonyms) for line in lines}
 
 
 def normalize_name(text: str) -> str:
-    """Return text lower-cased, without ASCII punctuation and extra white space; articles stay."""
+    """Return text in lower case without ASCII punctuation and extra white space; articles stay."""
     return " ".join(text.lower().translate(_PUNCTUATION).split())
 
 
@@ -85,31 +87,34 @@ def gold_triples(
     """Return gold triples with all their names.
 
     Args:
-        triples: As annotated.
-        ids: As many, or none where none are known; then no aliases count.
+        triples: The annotated triples.
+        ids: One per triple, or empty if they are unknown; then there are no aliases.
         aliases: Further names by id.
     """
-    ends = [(subject or "", object_ or "") for subject, _, object_ in ids]
-    return [
-        GoldTriple(
-            frozenset(map(normalize_name, (subject, *aliases.get(first, ())))),
-            normalize_name(relation),
-            frozenset(map(normalize_name, (object_, *aliases.get(last, ())))),
+    id_pairs = [(subject or "", object_ or "") for subject, _, object_ in ids]
+    id_pairs = id_pairs or [("", "")] * len(triples)
+    named_triples = []
+    for (subject, relation, object_), id_pair in zip(triples, id_pairs, strict=True):
+        subjects = (subject, *aliases.get(id_pair[0], ()))
+        objects = (object_, *aliases.get(id_pair[1], ()))
+        named_triples.append(
+            GoldTriple(
+                frozenset(map(normalize_name, subjects)),
+                normalize_name(relation),
+                frozenset(map(normalize_name, objects)),
+            )
         )
-        for (subject, relation, object_), (first, last) in zip(
-            triples, ends or [("", "")] * len(triples), strict=True
-        )
-    ]
+    return named_triples
 
 
 def best_answer_metrics(prediction: str, golds: Sequence[str]) -> Metrics:
     """Return the best of each metric over the answer and its aliases (``update_answer``).
 
-    Precision and recall may come from different golds, and HotpotQA's rule for yes and no holds
-    for each gold alone.
+    Precision and recall may come from different golds. HotpotQA's rule for yes and no applies to
+    each gold separately.
     """
-    each = [answer_metrics(prediction, gold) for gold in golds]
-    best = (max(getattr(one, name) for one in each) for name in Metrics.__slots__)
+    candidates = [answer_metrics(prediction, gold) for gold in golds]
+    best = (max(getattr(metrics, name) for metrics in candidates) for name in Metrics.__slots__)
     return Metrics(*best)
 
 
@@ -118,72 +123,79 @@ def fact_metrics(
 ) -> Metrics:
     """Return the metrics of supporting facts (``update_sp``).
 
-    Titles are lower-cased after equal facts were merged, so that facts that differ in case alone
-    count one by one.
+    Titles are lower-cased after equal facts were merged, so facts that differ only in case count
+    separately.
     """
-    given = [(title.lower(), index) for title, index in set(predicted)]
-    due = [(title.lower(), index) for title, index in set(gold)]
-    known, named = set(due), set(given)
-    same = sum(fact in known for fact in given)
-    missed = sum(fact not in named for fact in due)
+    predicted_facts = [(title.lower(), index) for title, index in set(predicted)]
+    gold_facts = [(title.lower(), index) for title, index in set(gold)]
+    predicted_set = set(predicted_facts)
+    gold_set = set(gold_facts)
+    same = sum(fact in gold_set for fact in predicted_facts)
+    missed = sum(fact not in predicted_set for fact in gold_facts)
     if not same:
-        return Metrics(float(not given and not due), 0.0, 0.0, 0.0)
-    found = same + missed
-    em = float(same == len(given) and not missed)
-    return Metrics(em, f1_of(same, len(given), found), same / len(given), same / found)
+        return Metrics(float(not predicted_facts and not gold_facts), 0.0, 0.0, 0.0)
+    em = float(same == len(predicted_facts) and not missed)
+    f1 = f1_of(same, len(predicted_facts), same + missed)
+    return Metrics(em, f1, same / len(predicted_facts), same / (same + missed))
 
 
 def triple_metrics(predicted: Collection[Triple], gold: Sequence[GoldTriple]) -> Metrics:
     """Return the metrics of evidence triples (``update_evi``).
 
-    Every predicted triple that a gold one goes by counts as a match, so that with two names of
-    one gold triple recall and F1 can exceed 1. Equal gold triples are not merged.
+    Every predicted triple that is a gold triple under some name counts as a match, so recall and
+    F1 can exceed 1 if two names of one gold triple are predicted. Equal gold triples are not
+    merged.
     """
-    given = {(normalize_name(s), normalize_name(r), normalize_name(o)) for s, r, o in predicted}
-    same = sum(any(each.matches(triple) for each in gold) for triple in given)
-    em = float(same == len(given) == len(gold))
+    normalized = {
+        (normalize_name(s), normalize_name(r), normalize_name(o)) for s, r, o in predicted
+    }
+    count = len(normalized)
+    same = sum(any(fact.matches(triple) for fact in gold) for triple in normalized)
+    em = float(same == count == len(gold))
     if not same:
         return Metrics(em, 0.0, 0.0, 0.0)
-    return Metrics(em, f1_of(same, len(given), len(gold)), same / len(given), same / len(gold))
+    return Metrics(em, f1_of(same, count, len(gold)), same / count, same / len(gold))
 
 
 T = TypeVar("T")
 
-_MEND = "records must be as in dev.json of 2WikiMultihopQA or in its copies on the Hub"
+_FIX = "records must be as in dev.json of 2WikiMultihopQA or in its copies on the Hub"
 _PREDICTIONS = (
     'a prediction file is {"answer": {id: text}, "sp": {id: [[title, sentence index]]}, '
     '"evidence": {id: [[subject, relation, object]]}}'
 )
-_TRIPLES = tuple(NO_METRICS.named("evi_"))
+_TRIPLES = tuple(NO_METRICS.by_name("evi_"))
 _NULL = msgspec.Raw(b"null")
 
 
-class _Field(Generic[T]):
-    """A field that official files hold as rows, and copies also as structs, columns or JSON text.
+class _FlexibleField(Generic[T]):
+    """A field that is a list of rows in official files; copies have structs, columns or JSON text.
 
     Args:
-        name: The field.
+        name: Name of the field.
         rows: Its type in official files, a list or None.
-        columns: By column, the names that copies give it.
+        columns: For each column, the names that copies use for it.
     """
 
     def __init__(self, name: str, rows: Any, *columns: tuple[str, ...]) -> None:
-        self._name, self._rows, self._columns = name, rows, columns
+        self._name = name
+        self._rows = rows
+        self._columns = columns
         self._official: msgspec.json.Decoder[T] = msgspec.json.Decoder(rows)
 
     def read(self, record: Record, raw: msgspec.Raw | bytes) -> T:
-        """Return the rows; `DataError` for what is none of the layouts."""
+        """Return the rows; `DataError` if the field has none of the layouts."""
         try:
             return self._official.decode(raw)
         except msgspec.MsgspecError:
-            pass  # Another layout, or a fault that is named below.
+            pass  # Another layout, or an error that is reported below.
         try:
             value = msgspec.json.decode(raw)
             if isinstance(value, str):
                 return self.read(record, value.encode())
             rows: T = msgspec.convert(self._as_rows(value), self._rows)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise record.error(f"{self._name!r}: {error}; {_MEND}") from error
+            raise record.error(f"{self._name!r}: {error}; {_FIX}") from error
         return rows
 
     def _as_rows(self, value: Any) -> Any:
@@ -197,24 +209,30 @@ class _Field(Generic[T]):
         return value
 
     def _values(self, struct: dict[str, Any]) -> list[Any]:
-        known = [next((name for name in names if name in struct), "") for names in self._columns]
-        if "" in known:
-            expected = " or ".join(self._columns[known.index("")])
+        names = [next((n for n in column if n in struct), "") for column in self._columns]
+        if "" in names:
+            expected = " or ".join(self._columns[names.index("")])
             raise msgspec.ValidationError(f"expected {expected}, got {', '.join(struct) or 'none'}")
-        return [struct[name] for name in known]
+        return [struct[name] for name in names]
 
 
-Facts = list[tuple[str, int]] | None
+SupportingFacts = list[tuple[str, int]] | None
 _ENDS = (("fact", "subject"), ("relation",), ("entity", "object"))
-_CONTEXT: _Field[list[tuple[str, list[str]]]] = _Field(
+_CONTEXT: _FlexibleField[list[tuple[str, list[str]]]] = _FlexibleField(
     "context", list[tuple[str, list[str]]], ("title",), ("sentences", "content")
 )
-_FACTS: _Field[Facts] = _Field("supporting_facts", Facts, ("title",), ("sent_id",))
-_EVIDENCES: _Field[list[Triple] | None] = _Field("evidences", list[Triple] | None, *_ENDS)
-_EVIDENCES_ID: _Field[list[Ids] | None] = _Field("evidences_id", list[Ids] | None, *_ENDS)
+_FACTS: _FlexibleField[SupportingFacts] = _FlexibleField(
+    "supporting_facts", SupportingFacts, ("title",), ("sent_id",)
+)
+_EVIDENCES: _FlexibleField[list[Triple] | None] = _FlexibleField(
+    "evidences", list[Triple] | None, *_ENDS
+)
+_EVIDENCES_ID: _FlexibleField[list[Ids] | None] = _FlexibleField(
+    "evidences_id", list[Ids] | None, *_ENDS
+)
 
 
-class _Row(msgspec.Struct):
+class _TwoWikiRow(msgspec.Struct):
     question: str
     context: msgspec.Raw
     official_id: str = msgspec.field(name="_id", default="")
@@ -232,24 +250,24 @@ class _Row(msgspec.Struct):
         return self.official_id or self.hub_id
 
 
-class _Predictions(msgspec.Struct):
+class _TwoWikiPredictions(msgspec.Struct):
     answer: dict[str, str]
     sp: dict[str, list[tuple[str, int]]] = {}
     evidence: dict[str, list[Triple]] = {}
 
 
-_ROWS = msgspec.json.Decoder(_Row)
-_PREDICTED = msgspec.json.Decoder(_Predictions)
+_ROWS = msgspec.json.Decoder(_TwoWikiRow)
+_PREDICTED = msgspec.json.Decoder(_TwoWikiPredictions)
 
 
 class _TwoWikiRecords(PassageRecords):
     def load(self, content: Content, limit: int | None) -> None:
-        further = self.options.further
-        self.aliases = read_aliases(further) if further else {}
+        aliases_file = self.options.second_file
+        self.aliases = read_aliases(aliases_file) if aliases_file else {}
         super().load(content, limit)
 
-    def asked_of(self, record: Record, number: int) -> Asked:
-        row = decode(record, _ROWS, _MEND)
+    def read_question(self, record: Record, number: int) -> AnnotatedQuestion:
+        row = decode(record, _ROWS, _FIX)
         if row.answer is None or not row.answer.strip():
             raise record.error(
                 f"expected an answer to {row.id!r}, got none; the test questions are "
@@ -257,24 +275,24 @@ class _TwoWikiRecords(PassageRecords):
             )
         context = _CONTEXT.read(record, row.context)
         pages = tuple(
-            Document(str(i), title, tuple(each)) for i, (title, each) in enumerate(context)
+            Document(str(i), title, tuple(page)) for i, (title, page) in enumerate(context)
         )
         facts = tuple(dict.fromkeys(_FACTS.read(record, row.supporting_facts) or ()))
         triples = _EVIDENCES.read(record, row.evidences)
         if triples is None:
-            raise record.error(f"expected 'evidences' of {row.id!r}, got none; {_MEND}")
+            raise record.error(f"expected 'evidences' of {row.id!r}, got none; {_FIX}")
         ids = self._ids(record, row, triples)
-        gold = Entry(row.answer, facts, tuple(triples))
+        gold = PredictionEntry(row.answer, facts, tuple(triples))
         answer_id = row.answer_id or None
         names = self.aliases.get(answer_id or "", ())
-        yes_or_no = normalize_answer(row.answer) in ("yes", "no")
-        kind: AnswerKind = "yesno" if yes_or_no else "text"
+        is_yes_no = normalize_answer(row.answer) in ("yes", "no")
+        kind: AnswerKind = "yesno" if is_yes_no else "text"
         question = Question(
             id=row.id,
             text=row.question,
             answers=tuple(dict.fromkeys([row.answer, *names])),
             answer_kind=kind,
-            hops=tuple(Hop(f"{how} of {subject}", (object_,)) for subject, how, object_ in triples),
+            hops=tuple(Hop(f"{r} of {subject}", (object_,)) for subject, r, object_ in triples),
             kind=row.type or "",
             source=TwoWikiSource.name,
             metadata={
@@ -284,45 +302,45 @@ class _TwoWikiRecords(PassageRecords):
             },
             support=gold.support,
         )
-        return Asked(question, pages, sentence_facts(facts, pages), gold)
+        return AnnotatedQuestion(question, pages, sentence_facts(facts, pages), gold)
 
-    def _ids(self, record: Record, row: _Row, triples: list[Triple]) -> list[Ids]:
-        """Return the Wikidata ids of the triples, checked where aliases are looked up by them."""
-        # Where nothing is known of an answer's id, official files say null.
-        if self.options.further and row.evidences_id is _NULL and row.answer_id == "":
+    def _ids(self, record: Record, row: _TwoWikiRow, triples: list[Triple]) -> list[Ids]:
+        """Return the Wikidata ids of the triples, checked if aliases are looked up by them."""
+        # Official files have null for an unknown answer id; a missing field becomes "".
+        if self.options.second_file and row.evidences_id is _NULL and row.answer_id == "":
             raise record.error(
                 "expected 'answer_id' and 'evidences_id', by which aliases are looked up, got "
                 "neither; take a release with ids (data_ids_april7.zip), or give no aliases"
             )
         ids = _EVIDENCES_ID.read(record, row.evidences_id) or []
         relations = [relation for _, relation, _ in triples]
-        if self.options.further and ids and [relation for _, relation, _ in ids] != relations:
+        if self.options.second_file and ids and [relation for _, relation, _ in ids] != relations:
             raise record.error(
                 "expected 'evidences_id' to have the relations of 'evidences', got others, at "
-                "which the official script stops; mend the record, or give no aliases"
+                "which the official script stops; fix the record, or give no aliases"
             )
         return ids
 
     def gold_triples(self, index: int) -> list[GoldTriple]:
-        """Return the gold triples of a record with all their names."""
+        """Return the gold triples of a 0-based index, with all their names."""
         ids = self.questions[index].metadata["evidences_id"] if self.aliases else ()
         return gold_triples(self.gold[index].triples or (), ids, self.aliases)
 
 
 class TwoWikiSource(BenchmarkSource[_TwoWikiRecords]):
-    """The questions of a 2WikiMultihopQA file; the supporting facts are the one proof.
+    """The questions of a 2WikiMultihopQA file; together, the supporting facts are the only proof.
 
-    Each evidence triple is a hop. Where the facts are missing, or name a sentence that the corpus
-    does not hold, the steps of that question are not judged, and it counts in ``unjudged``.
-    Arguments: see `BenchmarkSource`; ``aliases`` is the path of ``id_aliases.json``, without which
-    no aliases count as right. It needs records with ids: the first release and some copies on
-    the Hub have none.
+    Each evidence triple is a hop. If the facts are missing, or name a sentence that the corpus
+    lacks, the steps of that question are not judged, and it counts in ``unjudged``. For the
+    arguments, see `BenchmarkSource`. ``aliases`` is the path of ``id_aliases.json``; without it,
+    aliases are wrong answers. Aliases need records with ids, which the first release and some
+    copies on the Hub lack.
     """
 
     name = "twowiki"
     dataset = TWOWIKI
-    records_type: ClassVar[type[GoldRecords]] = _TwoWikiRecords
-    further_argument = "aliases"
+    records_type = _TwoWikiRecords
+    second_file_argument = "aliases"
     script = "2wikimultihop_evaluate_v1.1.py"
     notes = "The answer is a short phrase from the pages, or yes or no."
     answer_notes = "The answer is a short phrase, or yes or no."
@@ -334,22 +352,22 @@ class TwoWikiSource(BenchmarkSource[_TwoWikiRecords]):
         "facts they state as subject > relation > object"
     )
     support_example = "title#0 | title#2 | subject > relation > object"
-    support_metrics: ClassVar[Mapping[How, tuple[str, ...]]] = {
+    support_metrics: ClassVar[Mapping[SupportSource, tuple[str, ...]]] = {
         "read": METRIC_NAMES["sp"],
         "named": (*METRIC_NAMES["sp"], *_TRIPLES, *METRIC_NAMES["joint"]),
     }
 
     @property
     def aliases_used(self) -> bool:
-        """Whether aliases of answers and of evidence count as right."""
-        return self.reading.further is not None
+        """Whether aliases of answers and evidence count as right."""
+        return self.read_options.second_file is not None
 
     @property
     def scoring(self) -> str:
-        """The official script that is followed, and with which aliases."""
-        if self.reading.further is None:
+        """The official script that the metrics follow, and the aliases used."""
+        if self.read_options.second_file is None:
             return f"{self.script} without aliases"
-        name = os.path.basename(self.reading.further.path)
+        name = os.path.basename(self.read_options.second_file.path)
         return f"{self.script} with {name} ({len(self._records.aliases)} ids)"
 
     def official(
@@ -357,45 +375,50 @@ class TwoWikiSource(BenchmarkSource[_TwoWikiRecords]):
         predictions: Mapping[str, str | Prediction],
         gold: Collection[str] | None = None,
     ) -> dict[str, float]:
-        """Return the official metrics, as in `OfficialSource.official`.
+        """Return the official metrics, as in `BenchmarkSource.official`.
 
-        Those of triples, and the joint ones, are left out where no answer names a triple.
+        The metrics of triples and the joint metrics are absent if no answer names a triple.
         """
         metrics = super().official(predictions, gold)
-        given = read_predictions(predictions).values()
-        if any(read_support(each.support).triples for each in given):
+        attempts = read_predictions(predictions).values()
+        if any(read_support(attempt.support).triples for attempt in attempts):
             return metrics
-        return {i: value for i, value in metrics.items() if not i.startswith(("evi_", "joint_"))}
+        return {n: value for n, value in metrics.items() if not n.startswith(("evi_", "joint_"))}
 
-    def metrics_of(self, index: int, entry: Entry) -> dict[str, float]:
-        """Return the official metrics; what the entry lacks earns nothing, nor jointly."""
-        records, parts = self._records, [NO_METRICS] * 3
-        gold, golds = records.gold[index], records.questions[index].answers
+    def metrics_of(self, index: int, entry: PredictionEntry) -> dict[str, float]:
+        """Return the official metrics; a missing part scores 0, and so do the joint metrics."""
+        gold = self._records.gold[index]
+        answer = facts = triples = joint = NO_METRICS
         if entry.answer is not None:
-            parts[0] = best_answer_metrics(entry.answer, golds)
+            answer = best_answer_metrics(entry.answer, self._records.questions[index].answers)
         if entry.facts is not None:
-            parts[1] = fact_metrics(entry.facts, gold.facts or ())
+            facts = fact_metrics(entry.facts, gold.facts or ())
         if entry.triples is not None:
-            parts[2] = triple_metrics(entry.triples, records.gold_triples(index))
-        answer, facts, triples = parts
-        joint = NO_METRICS
+            triples = triple_metrics(entry.triples, self._records.gold_triples(index))
         if entry.answer is not None and entry.facts is not None and entry.triples is not None:
             joint = joint_metrics(answer, facts, triples)
-        return answer.named() | facts.named("sp_") | triples.named("evi_") | joint.named("joint_")
+        return (
+            answer.by_name()
+            | facts.by_name("sp_")
+            | triples.by_name("evi_")
+            | joint.by_name("joint_")
+        )
 
-    def read_entries(self, content: Content) -> dict[str, Entry]:
-        """Return the entries of ``{"answer": {...}, "sp": {...}, "evidence": {...}}``, by id."""
-        given = decode(Record(content.path, content.data), _PREDICTED, _PREDICTIONS)
-        facts = {task_id: tuple(each) for task_id, each in given.sp.items()}
-        triples = {task_id: tuple(each) for task_id, each in given.evidence.items()}
+    def read_entries(self, content: Content) -> dict[str, PredictionEntry]:
+        """Read a file ``{"answer": {...}, "sp": {...}, "evidence": {...}}`` of entries by id."""
+        file = decode(Record(content.path, content.data), _PREDICTED, _PREDICTIONS)
+        facts = {task_id: tuple(pairs) for task_id, pairs in file.sp.items()}
+        triples = {task_id: tuple(rows) for task_id, rows in file.evidence.items()}
         return {
-            task_id: Entry(given.answer.get(task_id), facts.get(task_id), triples.get(task_id))
-            for task_id in dict.fromkeys([*given.answer, *facts, *triples])
+            task_id: PredictionEntry(
+                file.answer.get(task_id), facts.get(task_id), triples.get(task_id)
+            )
+            for task_id in dict.fromkeys([*file.answer, *facts, *triples])
         }
 
-    def write_entries(self, entries: Mapping[str, Entry]) -> bytes:
+    def write_entries(self, entries: Mapping[str, PredictionEntry]) -> bytes:
         """Return the layout that `read_entries` reads."""
-        answers = {i: each.answer for i, each in entries.items() if each.answer is not None}
-        facts = {i: each.facts for i, each in entries.items() if each.facts is not None}
-        triples = {i: each.triples for i, each in entries.items() if each.triples is not None}
+        answers = {i: entry.answer for i, entry in entries.items() if entry.answer is not None}
+        facts = {i: entry.facts for i, entry in entries.items() if entry.facts is not None}
+        triples = {i: entry.triples for i, entry in entries.items() if entry.triples is not None}
         return msgspec.json.encode({"answer": answers, "sp": facts, "evidence": triples})

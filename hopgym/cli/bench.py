@@ -313,7 +313,7 @@ def measures_of(path: Path, *, large: bool) -> tuple[Measure, ...]:
 
 def _records(path: Path, rounds: int) -> Iterator[Row]:
     from hopgym.benchmarks.hotpotqa import HotpotQASource
-    from hopgym.benchmarks.predictions import Entry
+    from hopgym.benchmarks.predictions import PredictionEntry
 
     with tempfile.TemporaryDirectory() as folder:
         repeated = Path(folder) / "records.json"
@@ -329,7 +329,7 @@ def _records(path: Path, rounds: int) -> Iterator[Row]:
         source = HotpotQASource(repeated)
         gold = [source[index].question for index in range(len(source))]
         facts = (("Ada", 0), ("Bob", 1))
-        entries = {each.id: Entry(f"the {each.answers[0]} of it", facts) for each in gold}
+        entries = {each.id: PredictionEntry(f"the {each.answers[0]} of it", facts) for each in gold}
         taken = median(rounds, lambda: seconds(lambda: source.score_entries(entries)))
         yield Row(f"{_RECORDS:,} HotpotQA predictions scored", taken, "s", "<= 1")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.catalogue import dataset_named
+from hopgym.benchmarks.catalogue import find_dataset
 from hopgym.benchmarks.lookup import source_class
 from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
 from hopgym.cli.options import single_positional
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hopgym.benchmarks.catalogue import Dataset, HubForm
-    from hopgym.benchmarks.detection import Findings
+    from hopgym.benchmarks.detection import FileReport
 
 _SHOWN_IDS = 5
 _SHOWN_PROBLEMS = 20
@@ -114,7 +114,7 @@ def check(
     raise typer.Exit(1 if findings.problems else 0)
 
 
-def _plain(path: str, findings: "Findings") -> dict[str, Any]:
+def _plain(path: str, findings: "FileReport") -> dict[str, Any]:
     return {
         "benchmark": findings.benchmark,
         "arguments": dict(findings.arguments),
@@ -131,7 +131,7 @@ def _plain(path: str, findings: "Findings") -> dict[str, Any]:
     }
 
 
-def _print(path: str, findings: "Findings") -> None:
+def _print(path: str, findings: "FileReport") -> None:
     out = console(markup=False)  # A path or a kind may hold brackets.
     how = ", ".join(f"{name} {value}" for name, value in findings.arguments.items())
     read_as = f"{findings.benchmark}, {how}" if how else findings.benchmark
@@ -150,7 +150,7 @@ def _print(path: str, findings: "Findings") -> None:
         out.print(f"  and {count - _SHOWN_PROBLEMS:,} more; --json prints all")
 
 
-def _table(findings: "Findings") -> "Table":
+def _table(findings: "FileReport") -> "Table":
     table = new_table("", "", "")
     table.show_header = False
     table.columns[1].justify = "left"
@@ -182,7 +182,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Fetch a benchmark's pinned revision from the Hub as a JSONL file."""
-    dataset = dataset_named(benchmark)
+    dataset = find_dataset(benchmark)
     variant, form = _form(dataset, variant)
     split = split or dataset.split
     if split not in form.splits:
@@ -194,10 +194,10 @@ def fetch(
     files = {"records": out}
     count = _fetch(dataset, form, split, out)
     own = {source.variant_argument: variant} if source.variant_argument else {}
-    if source.further_config:
-        name = source.further_argument
+    if source.second_file_config:
+        name = source.second_file_argument
         files[name] = out.with_name(f"{out.stem}.{name}.jsonl")
-        further = replace(form, config=source.further_config.format(variant))
+        further = replace(form, config=source.second_file_config.format(variant))
         _fetch(dataset, further, split, files[name])
         own[name] = str(files[name])
     say(f"Wrote {count:,} records of {dataset.title} ({split}), {dataset.licence}.")

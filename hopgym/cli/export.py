@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.catalogue import dataset_named
-from hopgym.benchmarks.lookup import as_given, own_names
+from hopgym.benchmarks.catalogue import find_dataset
+from hopgym.benchmarks.lookup import reader_arguments, select_arguments
 from hopgym.cli.display import progress, say, say_wrote
 from hopgym.errors import ArgumentError, DataError, did_you_mean
 from hopgym.registry.lookup import source_of
 from hopgym.runs.line_file import whole_file
 
 if TYPE_CHECKING:
-    from hopgym.benchmarks.base import OfficialSource
-    from hopgym.benchmarks.predictions import Entry, How
+    from hopgym.benchmarks.base import BenchmarkSource
+    from hopgym.benchmarks.predictions import PredictionEntry, SupportSource
     from hopgym.tasks import Prediction
     from hopgym.trajectory import Trajectory
 
@@ -60,14 +60,14 @@ def export_predictions(
     _tell(path, source, record, entries, how)
 
 
-def _source_of(run: Path) -> "tuple[OfficialSource[Any], Trajectory]":
+def _source_of(run: Path) -> "tuple[BenchmarkSource[Any], Trajectory]":
     """Return the source of a run, and the run's first record.
 
     Raises:
         ArgumentError: When it is that of no benchmark.
         DataError: When the file has no record, or its tasks are others now.
     """
-    from hopgym.benchmarks.base import OfficialSource
+    from hopgym.benchmarks.base import BenchmarkSource
     from hopgym.benchmarks.catalogue import DATASETS
     from hopgym.runs.trajectory_file import read_trajectories
 
@@ -78,7 +78,7 @@ def _source_of(run: Path) -> "tuple[OfficialSource[Any], Trajectory]":
         got = "none" if record is None else "episodes that name no environment"
         raise DataError(f"{run}: expected episodes of a benchmark, got {got}")
     source = source_of(run, record, progress)
-    if not isinstance(source, OfficialSource):
+    if not isinstance(source, BenchmarkSource):
         known = ", ".join(dataset.env_id for dataset in DATASETS if dataset.env_id)
         raise ArgumentError(
             f"a run must be of a benchmark with prediction files ({known}), got {record.env_id}"
@@ -86,7 +86,7 @@ def _source_of(run: Path) -> "tuple[OfficialSource[Any], Trajectory]":
     return source, record
 
 
-def _first_attempts(run: Path, source: "OfficialSource[Any]") -> "dict[int, Prediction]":
+def _first_attempts(run: Path, source: "BenchmarkSource[Any]") -> "dict[int, Prediction]":
     """Return what the first attempt at each task came to, by index in order.
 
     Episodes that ended in an error are no attempts, as in `hopgym.evaluation.evaluate`.
@@ -112,8 +112,8 @@ def _first_attempts(run: Path, source: "OfficialSource[Any]") -> "dict[int, Pred
 
 
 def _how(
-    predictions: "Mapping[int, Prediction]", wanted: str | None, source: "OfficialSource[Any]"
-) -> "How | None":
+    predictions: "Mapping[int, Prediction]", wanted: str | None, source: "BenchmarkSource[Any]"
+) -> "SupportSource | None":
     """Return where the support is taken from; None where there is none to take.
 
     Raises:
@@ -139,8 +139,11 @@ def _how(
 
 
 def _entry(
-    source: "OfficialSource[Any]", index: int, prediction: "Prediction", how: "How | None"
-) -> "Entry":
+    source: "BenchmarkSource[Any]",
+    index: int,
+    prediction: "Prediction",
+    how: "SupportSource | None",
+) -> "PredictionEntry":
     """Return the entry of an attempt; without any support where there is none to take."""
     from dataclasses import replace
 
@@ -150,10 +153,10 @@ def _entry(
 
 def _tell(
     path: Path,
-    source: "OfficialSource[Any]",
+    source: "BenchmarkSource[Any]",
     record: "Trajectory",
-    entries: "Mapping[str, Entry]",
-    how: "How | None",
+    entries: "Mapping[str, PredictionEntry]",
+    how: "SupportSource | None",
 ) -> None:
     answered = sum(entry.answer is not None for entry in entries.values())
     support = f"support as {how}" if how else "without support"
@@ -169,13 +172,13 @@ def _tell(
 
 
 def _commands(
-    path: Path, source: "OfficialSource[Any]", record: "Trajectory", limit: int | None
+    path: Path, source: "BenchmarkSource[Any]", record: "Trajectory", limit: int | None
 ) -> Iterable[tuple[str, str]]:
     """Yield what to do next and its command: score the file, which for the Hub is fetched first."""
-    dataset = dataset_named(source.name)
+    dataset = find_dataset(source.name)
     given = record.env_kwargs
     gold = source.path
-    own = as_given(given, own_names(dataset))
+    own = select_arguments(given, reader_arguments(dataset))
     own |= {"limit": limit} if limit else {}
     if given.get("hub"):
         gold = f"{dataset.name}.jsonl"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hopgym.benchmarks.catalogue import dataset_named
-from hopgym.benchmarks.lookup import check_own, scorer, source_class
+from hopgym.benchmarks.catalogue import find_dataset
+from hopgym.benchmarks.lookup import check_reader_arguments, load_scorer, source_class
 from hopgym.cli.display import console, new_table, print_json, say, say_wrote
 from hopgym.cli.options import single_positional, takes_arguments
 from hopgym.errors import DataError
@@ -80,8 +80,8 @@ def score(
     (musique), --questions all (cofca), --version 1.1 (squad); --limit scores the first records.
     """
     name, own = single_positional(benchmark, ctx.args, "a benchmark")
-    dataset = dataset_named(name)
-    check_own(dataset, own)
+    dataset = find_dataset(name)
+    check_reader_arguments(dataset, own)
     scores = scored(dataset, gold, predictions, own)
     if records is not None:
         with whole_file(records, "--records", (gold, predictions)) as file:
@@ -158,7 +158,7 @@ def _by_function(
     given = read_content(str(predictions))
     # On the command line 2.0 reads as a number.
     arguments = {name: str(value) for name, value in own.items()}
-    found = scorer(dataset)(read_content(str(gold)), given, **arguments)
+    found = load_scorer(dataset)(read_content(str(gold)), given, **arguments)
     percent = dataset.name == "squad"
     unit = _PERCENT if percent else 1.0
     metrics = {

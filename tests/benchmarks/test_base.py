@@ -10,7 +10,7 @@ import gymnasium
 import pytest
 
 from hopgym.benchmarks.hotpotqa import HotpotQASource
-from hopgym.benchmarks.predictions import Entry, read_support, write_support
+from hopgym.benchmarks.predictions import PredictionEntry, read_support, write_support
 from hopgym.errors import ArgumentError, DataError
 from hopgym.evaluation import evaluate
 from hopgym.policies import OraclePolicy
@@ -171,7 +171,7 @@ def test_supports_are_read_as_they_are_written() -> None:
     assert read_support(" Vale | # | Vale#x |  | a > b ").facts == (
         ("Vale", None), ("#", None), ("Vale#x", None), ("a > b", None),
     )  # fmt: skip
-    assert Entry("x", (), ()).support == ""
+    assert PredictionEntry("x", (), ()).support == ""
 
 
 def test_what_was_read_and_what_was_named_are_scored_apart(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks.beerqa import BeerQASource, best_metrics
-from hopgym.benchmarks.predictions import Entry, Metrics
+from hopgym.benchmarks.predictions import Metrics, PredictionEntry
 from hopgym.benchmarks.records import Content
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
@@ -142,7 +142,9 @@ def test_a_tie_goes_to_the_first_gold() -> None:
 
 def test_means_over_all_records_by_source_and_over_sources(load: Any) -> None:
     source = load(RECORD, OTHER, OTHER | {"id": "b3"}, OTHER | {"id": "b4"})
-    metrics, rows = source.score_entries({"a1": Entry("Farrow"), "b2": Entry("bees and hens")})
+    metrics, rows = source.score_entries(
+        {"a1": PredictionEntry("Farrow"), "b2": PredictionEntry("bees and hens")}
+    )
     assert rows["b4"] == dict.fromkeys(("em", "f1", "prec", "recall"), 0.0)
     assert (metrics["em"], metrics["f1"]) == (0.25, pytest.approx((1 + 1 / 2) / 4))
     assert (metrics["hotpotqa_f1"], metrics["squad_em"]) == (1.0, 0.0)
@@ -161,8 +163,8 @@ def test_means_over_all_records_by_source_and_over_sources(load: Any) -> None:
 def test_prediction_files(load: Any, text: str) -> None:
     source = load(RECORD, OTHER)
     entries = source.read_entries(Content("p.json", text.encode(), ""))
-    assert entries == {"a1": Entry("x"), "b2": Entry("")}
-    written = source.write_entries(entries | {"c": Entry(None)})
+    assert entries == {"a1": PredictionEntry("x"), "b2": PredictionEntry("")}
+    written = source.write_entries(entries | {"c": PredictionEntry(None)})
     assert json.loads(written) == {"answer": {"a1": "x", "b2": ""}}
 
 
@@ -226,7 +228,7 @@ def test_scores_are_those_of_the_official_script() -> None:
     records = reference["records"]
     assert len(records) == len(source) == 310
     for predictor in reference["predictors"]:
-        entries = {row["id"]: Entry(row["pred"][predictor]) for row in records}
+        entries = {row["id"]: PredictionEntry(row["pred"][predictor]) for row in records}
         metrics, rows = source.score_entries(entries)
         for row in records:
             assert rows[row["id"]] == pytest.approx(row["score"][predictor], abs=1e-12)

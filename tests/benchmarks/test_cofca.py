@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks.cofca import CofCASource
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
@@ -200,12 +200,12 @@ def test_a_record_without_sub_questions_is_in_no_joint_metric(load: Any) -> None
 
 def test_prediction_files(load: Any) -> None:
     source = load(TWO, THREE)
-    entries = {FIRST: Entry("Elmstead"), SECOND: Entry("")}
+    entries = {FIRST: PredictionEntry("Elmstead"), SECOND: PredictionEntry("")}
     plain = {FIRST: "Elmstead", SECOND: ""}
     for data in (source.write_entries(entries), json.dumps(plain).encode()):
         assert source.read_entries(Content("p.json", data, "")) == entries
     named = source.read_entries(Content("p.json", b'{"answer": "an id like any"}', ""))
-    assert named == {"answer": Entry("an id like any")}
+    assert named == {"answer": PredictionEntry("an id like any")}
     assert source.read_entries(Content("p.json", b'{"answer": {}, "sp": {}}', "")) == {}
     metrics, rows = source.score_entries(entries)
     assert metrics == source.official({i: Prediction(text) for i, text in plain.items()})

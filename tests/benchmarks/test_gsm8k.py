@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks.gsm8k import GSM8KSource, as_official, extract_answer, same_number
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content
 from hopgym.env import HopEnv
 from hopgym.env.settings import EnvSettings
@@ -145,7 +145,7 @@ def test_episodes_and_official_agree_and_files_are_strict(
     entry = source.entry_of(0, Prediction(answer), "named")
     content = Content("p.json", source.write_entries({"0": entry}), "")
     assert source.score_entries(source.read_entries(content))[0] == expected
-    strict = source.score_entries({"0": Entry(answer)})[0]
+    strict = source.score_entries({"0": PredictionEntry(answer)})[0]
     assert strict == expected | {"accuracy": float(answer == "#### 30")}
     assert source.score_entries({})[0] == source.official({"0": Prediction(None)})
     assert set(source.score_entries({})[0].values()) == {0.0}
@@ -155,7 +155,7 @@ def test_prediction_files(load: Any) -> None:
     source = load(RECORD)
     for text in ('{"0": "#### 30"}', '{"answer": {"0": "#### 30"}, "sp": {}}'):
         entries = source.read_entries(Content("p.json", text.encode(), ""))
-        assert entries == {"0": Entry("#### 30")}
+        assert entries == {"0": PredictionEntry("#### 30")}
     for text in ("[]", '{"0": 30}', "#### 30"):
         with pytest.raises(DataError, match=r"p\.json"):
             source.read_entries(Content("p.json", text.encode(), ""))
@@ -190,7 +190,9 @@ def test_scores_are_those_of_the_official_script() -> None:
     records = reference["records"]
     assert len(records) == len(source) == 660
     for predictor in reference["predictors"]:
-        entries = {str(row["index_in_half"]): Entry(row["pred"][predictor]) for row in records}
+        entries = {
+            str(row["index_in_half"]): PredictionEntry(row["pred"][predictor]) for row in records
+        }
         metrics, rows = source.score_entries(entries)
         for row in records:
             expected, task_id = row["score"][predictor], str(row["index_in_half"])
@@ -199,7 +201,7 @@ def test_scores_are_those_of_the_official_script() -> None:
         expected = reference["aggregate"][predictor]["dev"]
         assert metrics["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-12)
     # Trailing dots and zeros are wrong as texts and right as numbers.
-    entries = {str(row["index_in_half"]): Entry(row["pred"]["H"]) for row in records}
+    entries = {str(row["index_in_half"]): PredictionEntry(row["pred"]["H"]) for row in records}
     assert source.score_entries(entries)[0] == {"accuracy": 0.0, "numeric_accuracy": 1.0}
 
 
@@ -211,5 +213,5 @@ def test_scores_of_real_completions_are_the_official_ones() -> None:
         index = row["i"] // 2
         assert source[index].question.answers == (row["gold"].replace(",", ""),)
         assert extract_answer(row["completion"]) == row["extracted"]
-        metrics = source.metrics_of(index, Entry(row["completion"]))
+        metrics = source.metrics_of(index, PredictionEntry(row["completion"]))
         assert metrics["accuracy"] == row["is_correct_by_dataset_py"]

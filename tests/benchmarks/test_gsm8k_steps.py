@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.gsm8k import GSM8KSource, numbers_of, read_workings
+from hopgym.benchmarks.gsm8k import GSM8KSource, numbers_of, read_rule
 from hopgym.env import HopEnv
 from hopgym.tools.calculator import numbers_in
 from hopgym.trajectory import knowledge_after
@@ -204,7 +204,7 @@ def test_a_rounded_value_can_be_used_as_printed(load: Any) -> None:
     ],
 )
 def test_annotations_that_no_agent_could_earn_are_left_out(annotation: str, usable: bool) -> None:
-    workings = read_workings(RECORD["question"], f"So <<{annotation}>> it is.\n#### 1")
+    workings = read_rule(RECORD["question"], f"So <<{annotation}>> it is.\n#### 1")
     assert len(workings.proof) == usable
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks.musique import MuSiQueSource
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.env import HopEnv
 from hopgym.errors import DataError
 from hopgym.tasks import Prediction
@@ -129,7 +129,7 @@ def test_paragraphs_go_by_their_number(load: Any) -> None:
     ]
     entry = source.entry_of(0, Prediction("x", support="Ada Brook#0"), "named")
     assert entry.paragraphs == (28,)
-    assert source.metrics_of(0, Entry("x", paragraphs=(30, 28)))["support_em"] == 1
+    assert source.metrics_of(0, PredictionEntry("x", paragraphs=(30, 28)))["support_em"] == 1
 
 
 @pytest.mark.parametrize(

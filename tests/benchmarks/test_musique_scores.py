@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.musique import MuSiQueSource, answer_score, support_score, titles_named
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.musique import MuSiQueSource, answer_score, named_positions, support_score
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content
 from hopgym.errors import DataError
 from hopgym.tasks import Prediction
@@ -181,12 +181,12 @@ def test_pages_of_other_records_count_as_wrong_numbers(load: Any) -> None:
 )
 def test_support_that_was_named(load: Any, support: str, numbers: tuple[int, ...]) -> None:
     entry = load(record()).entry_of(0, Prediction("Farrow", support=support), "named")
-    assert entry == Entry("Farrow", paragraphs=numbers)
+    assert entry == PredictionEntry("Farrow", paragraphs=numbers)
 
 
 def test_a_title_alone_names_all_its_paragraphs() -> None:
-    assert titles_named("B", ["A", "B", "b"]) == [1, 2]
-    assert titles_named("B#1 | C#0", ["A", "B", "b"]) == [2, None]
+    assert named_positions("B", ["A", "B", "b"]) == [1, 2]
+    assert named_positions("B#1 | C#0", ["A", "B", "b"]) == [2, None]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_unknown_says_that_there_is_no_answer(load: Any, answer: Any, answerable
 
 def test_prediction_files_go_there_and_back(load: Any) -> None:
     source = load(twin(), record(), record("2hop__9"), variant="full")
-    entry = Entry("Farrow", paragraphs=(0, 2), answerable=False)
+    entry = PredictionEntry("Farrow", paragraphs=(0, 2), answerable=False)
     written = source.write_entries({"2hop__1_2/answerable": entry})
     rows = [json.loads(row) for row in written.splitlines()]
     assert rows == [line("2hop__1_2"), line("2hop__1_2", "Farrow", [0, 2], False), line("2hop__9")]

@@ -9,7 +9,7 @@ import gymnasium
 import pytest
 
 from hopgym.benchmarks.hotpotqa import HotpotQASource
-from hopgym.benchmarks.passages import Fact, in_external, in_split, sentence_facts
+from hopgym.benchmarks.passages import GoldFact, external_evidence, sentence_facts, split_evidence
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.errors import DataError
 
@@ -36,16 +36,16 @@ def test_a_sentence_out_of_range_is_shown_nowhere(tmp_path: Path) -> None:
         source = HotpotQASource(tmp_path / "rows.json", corpus=name)
         assert (source[0].question.proofs, source.unjudged) == ((), 2)
     (fact,) = sentence_facts([("Vale", 7)], (Document("0", "Vale", ("A town.",)),))
-    assert in_external(fact, corpus(("Vale", ("A town.",))), CALL) == []
+    assert external_evidence(fact, corpus(("Vale", ("A town.",))), CALL) == []
 
 
 def test_a_page_that_the_record_lacks_may_be_another_record_s() -> None:
     facts = sentence_facts([("Vale", 1), ("", 0)], (Document("0", "Elm", ("A tree.",)),))
-    assert [fact.elsewhere for fact in facts] == [True, False]
+    assert [fact.title_missing for fact in facts] == [True, False]
     pages = corpus(
         ("Elm", ("A tree.",)), ("Vale", ("A town.", "It lies low.")), ("vale", ("x", "y"))
     )
-    (evidence,) = in_split(facts[0], ("0",), pages, CALL)
+    (evidence,) = split_evidence(facts[0], ("0",), pages, CALL)
     assert evidence.shown_by == (("1", 1),)
 
 
@@ -54,12 +54,14 @@ def test_a_sentence_cut_in_two_elsewhere_is_two_facts() -> None:
     pages = corpus(
         ("Vale & Ives", ("A town.", "It lies in St.", "Ives, near  the sea.", "It is old.")),
     )
-    found = in_external(Fact("Vale &amp; Ives", 1, text, ((0, 1),)), pages, CALL)
+    found = external_evidence(GoldFact("Vale &amp; Ives", 1, text, ((0, 1),)), pages, CALL)
     assert [each.shown_by for each in found] == [(("0", 1),), (("0", 2),)]
-    whole = in_external(Fact("Vale &amp; Ives", None, text, ((0, None),)), pages, CALL)
+    whole = external_evidence(GoldFact("Vale &amp; Ives", None, text, ((0, None),)), pages, CALL)
     assert [each.shown_by for each in whole] == [(("0", None),)]
     assert (
-        in_external(Fact("Vale &amp; Ives", 1, "It lies in St. Mary.", ((0, 1),)), pages, CALL)
+        external_evidence(
+            GoldFact("Vale &amp; Ives", 1, "It lies in St. Mary.", ((0, 1),)), pages, CALL
+        )
         == []
     )
 

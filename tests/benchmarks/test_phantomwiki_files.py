@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hopgym.benchmarks.phantomwiki import PhantomWikiSource
-from hopgym.benchmarks.phantomwiki.prolog import Fact, read_facts, read_query
+from hopgym.benchmarks.phantomwiki.prolog import PrologFact, read_facts, read_query
 from hopgym.benchmarks.records import Content
 from hopgym.errors import ArgumentError, DataError
 
@@ -67,7 +67,9 @@ def test_facts_in_prolog() -> None:
     '''
     content = Content("facts.pl", text.encode(), "")
     assert list(read_facts(content)) == [
-        Fact("a", 'xAé\n"', "it's"), Fact("h", 'say "hi"', "it's"), Fact("i", "j", "42"),
+        PrologFact("a", 'xAé\n"', "it's"),
+        PrologFact("h", 'say "hi"', "it's"),
+        PrologFact("i", "j", "42"),
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hopgym.benchmarks import base as benchmark
 from hopgym.benchmarks import hub
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content, read_content
 from hopgym.benchmarks.synthworlds import SynthWorldsSource, document_of
 from hopgym.env import HopEnv
@@ -175,7 +175,11 @@ def test_a_document_that_stands_twice_is_one_fact(load: Any) -> None:
 def test_blank_golds_count_and_come_last(load: Any) -> None:
     source = load(record(gold_answers=["", "Elmstead", "Vale"], expected_output_is_time=False))
     assert source[0].question.answers == ("Elmstead", "Vale", "")
-    assert source.metrics_of(0, Entry("The")) == {"em": 1.0, "f1": 1.0, "em_substring": 1.0}
+    assert source.metrics_of(0, PredictionEntry("The")) == {
+        "em": 1.0,
+        "f1": 1.0,
+        "em_substring": 1.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -255,7 +259,7 @@ def test_official_divides_by_all_questions(load: Any) -> None:
     assert source.official({"rm-0": "July 28, 1896", "rm-1": ""}) == half | {"em_substring": 1.0}
     assert source.official({"rm-1": "Elmstead"}, gold=["rm-1"]) == dict.fromkeys(half, 1.0)
     assert source.score(source[0], "1896-07-28") == Score(1.0, 1.0)
-    assert source.metrics_of(0, Entry()) == dict.fromkeys(half, 0.0)
+    assert source.metrics_of(0, PredictionEntry()) == dict.fromkeys(half, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +276,7 @@ def test_prediction_files(load: Any, tmp_path: Path, text: str, answers: dict[st
     source = load(RECORD, OTHER)
     entries = source.read_entries(read_content(str(path)))
     assert {i: each.answer for i, each in entries.items()} == answers
-    path.write_bytes(source.write_entries(entries | {"rm-9": Entry()}))
+    path.write_bytes(source.write_entries(entries | {"rm-9": PredictionEntry()}))
     assert source.read_entries(read_content(str(path))) == entries
     overall, rows = source.score_entries(entries)
     assert list(rows) == ["rm-0", "rm-1"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.twowiki import TwoWikiSource
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
@@ -46,7 +46,7 @@ LINES = [
     {"Q_id": "Q2", "aliases": ["A. Brook"], "demonyms": []},
     {"Q_id": "Q3", "aliases": ["Elmstead-on-Farrow", "Elmstead"], "demonyms": ["Elmsteader"]},
 ]
-GOLD = Entry(
+GOLD = PredictionEntry(
     "Elmstead",
     (("The Grey Farrow", 1), ("Ada Brook", 0)),
     (("The Grey Farrow", "director", "Ada Brook"), ("Ada Brook", "place of birth", "Elmstead")),
@@ -154,7 +154,7 @@ def test_the_layouts_of_the_hub_give_the_same_task(load: Any, row: Any) -> None:
     source = load(row, lines=LINES)
     assert source[0].question == official[0].question
     assert list(source[0].corpus) == list(official[0].corpus)
-    entries = {"01": Entry("Elmsteader", GOLD.facts, GOLD.triples)}
+    entries = {"01": PredictionEntry("Elmsteader", GOLD.facts, GOLD.triples)}
     assert source.score_entries(entries) == official.score_entries(entries)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hopgym.benchmarks.predictions import Entry
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content, read_content
 from hopgym.benchmarks.twowiki import (
     TwoWikiSource,
@@ -57,7 +57,7 @@ LINES = [
     {"Q_id": "Q3", "aliases": ["Elmstead-on-Farrow", "Elmstead"], "demonyms": ["Elmsteader"]},
 ]
 FACTS = RECORD["supporting_facts"]
-GOLD = Entry(
+GOLD = PredictionEntry(
     "Elmstead",
     (("The Grey Farrow", 1), ("Ada Brook", 0)),
     (("The Grey Farrow", "director", "Ada Brook"), ("Ada Brook", "place of birth", "Elmstead")),
@@ -102,7 +102,7 @@ def test_a_triple_goes_by_the_names_of_its_ends(load: Any) -> None:
         ("the grey farrow", "Director", "A. Brook"),
         ("A. BROOK", "place of birth", "Elmsteader"),
     )
-    entries = {"01": Entry("Elmstead", GOLD.facts, named)}
+    entries = {"01": PredictionEntry("Elmstead", GOLD.facts, named)}
     plain = load(RECORD).score_entries(entries)[1]["01"]
     aliased = load(RECORD, lines=LINES).score_entries(entries)[1]["01"]
     assert [plain[name] for name in TRIPLES] == [0.0] * 4
@@ -115,7 +115,7 @@ def test_a_triple_goes_by_the_names_of_its_ends(load: Any) -> None:
 def test_two_names_of_one_triple_lift_recall_over_one(load: Any) -> None:
     more = (*GOLD.triples, ("The Grey Farrow", "director", "A. Brook"))
     source = load(RECORD, lines=LINES)
-    metrics = source.score_entries({"01": Entry("Elmstead", GOLD.facts, more)})[0]
+    metrics = source.score_entries({"01": PredictionEntry("Elmstead", GOLD.facts, more)})[0]
     assert [metrics[name] for name in TRIPLES] == [0.0, pytest.approx(1.2), 1.0, 1.5]
     assert metrics["joint_f1"] == pytest.approx(1.2)
     printed = source.printed(metrics)
@@ -223,7 +223,7 @@ def test_what_a_file_lacks_scores_nothing_nor_jointly(load: Any, tmp_path: Path)
 
 def test_prediction_files_are_read_as_they_are_written(load: Any) -> None:
     source = load(RECORD)
-    entries = {"01": GOLD, "x": Entry("only this"), "y": Entry(None, (), ())}
+    entries = {"01": GOLD, "x": PredictionEntry("only this"), "y": PredictionEntry(None, (), ())}
     written = source.write_entries(entries)
     assert set(json.loads(written)) == {"answer", "sp", "evidence"}
     assert source.read_entries(Content("p.json", written, "")) == entries
@@ -282,7 +282,7 @@ def test_scores_are_those_of_the_official_script(
     assert len(reference["predictors"]) == 13
     for predictor in reference["predictors"]:
         entries = {
-            row["id"]: Entry(
+            row["id"]: PredictionEntry(
                 row["pred"][predictor],
                 tuple((title, index) for title, index in row["sp"][predictor]),
                 tuple((s, r, o) for s, r, o in row["evidence"][predictor]),

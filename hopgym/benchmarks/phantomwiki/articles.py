@@ -1,7 +1,7 @@
-"""The articles of PhantomWiki: which of their lines state what.
+"""Read PhantomWiki's articles and find the lines that state a fact.
 
-In: ``articles.json``. Out: one document an article, and `Articles`, which finds the lines that
-list a relation's or an attribute's values ("The sisters of Ada Brook are Cleo Dunn, Ivo Jay.").
+A line lists the values of a relation or attribute: "The sisters of Ada Brook are Cleo Dunn, Ivo
+Jay."
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,22 +12,23 @@ from hopgym.benchmarks.records import Content, decode, split_records
 from hopgym.documents import Document
 from hopgym.errors import DataError
 
-WRITE = "write the folder with pw-generate --article-format json --question-format json"
-"""What error messages tell to do about missing or broken files."""
+REGENERATE = "write the folder with pw-generate --article-format json --question-format json"
+"""How to fix missing or broken files; the end of error messages."""
 
 PLURALS = {
     "mother": "mothers", "father": "fathers", "wife": "wives", "husband": "husbands",
     "sister": "sisters", "brother": "brothers", "daughter": "daughters", "son": "sons",
     "friend": "friends",
 }  # fmt: skip
-"""The relations that articles state, and what they call several."""
+"""The plural of each relation that articles state."""
 
-_ATTRIBUTE_WORDS = {"dob": "date of birth", "job": "occupation"}
+_ATTRIBUTE_PHRASES = {"dob": "date of birth", "job": "occupation"}
 
 Places = tuple[tuple[str, int | None], ...]
-"""Document ids and sentence indexes, as `hopgym.tasks.Evidence` takes them."""
+"""Document ids and sentence indices, as in `hopgym.tasks.Evidence.shown_by`."""
 
-_Line = tuple[int, frozenset[str]]
+_ListedLine = tuple[int, frozenset[str]]
+"""Sentence index and the pieces of the values that it lists."""
 
 
 class _Article(msgspec.Struct):
@@ -39,80 +40,92 @@ _ARTICLES = msgspec.json.Decoder(_Article)
 
 
 def load_articles(content: Content) -> tuple[Document, ...]:
-    """Return a document for each article; its sentences are the lines that are no headings.
+    """Return a document for each article; its sentences are the lines that are not headings.
 
     Raises:
-        DataError: When the file holds no articles, or one without a title.
+        DataError: If the file has no articles, or one without a title.
     """
     documents: list[Document] = []
     for i, record in enumerate(split_records(content)):
-        row = decode(record, _ARTICLES, WRITE)
+        row = decode(record, _ARTICLES, REGENERATE)
         if not row.title.strip():
             raise record.error("expected the title of an article, got an empty one; give it one")
         lines = (line.strip() for line in row.article.split("\n"))
-        stating = tuple(line for line in lines if line and not line.startswith(("# ", "## ")))
-        documents.append(Document(str(i), row.title, stating))
+        sentences = tuple(line for line in lines if line and not line.startswith(("# ", "## ")))
+        documents.append(Document(str(i), row.title, sentences))
     if not documents:
-        raise DataError(f"{content.path}: expected articles, got none; {WRITE}")
+        raise DataError(f"{content.path}: expected articles, got none; {REGENERATE}")
     return tuple(documents)
 
 
 class Articles:
-    """Where articles state what of whom they are about.
+    """An index of the facts that articles state about their subjects.
 
     Args:
-        documents: The articles; where titles repeat, each of them counts.
+        documents: The articles; articles with the same title are all used.
         attributes: The predicates whose values articles may state.
     """
 
     def __init__(self, documents: Iterable[Document], attributes: Iterable[str]) -> None:
-        words = {word: name for name, plural in PLURALS.items() for word in (name, plural)}
+        phrases = {noun: name for name, plural in PLURALS.items() for noun in (name, plural)}
         for name in attributes:
-            own = (name, name.replace("_", " "), _ATTRIBUTE_WORDS.get(name, name))
-            words |= dict.fromkeys(own, name)
-        self._lines: dict[str, dict[str, dict[str, list[_Line]]]] = {}
+            synonyms = (name, name.replace("_", " "), _ATTRIBUTE_PHRASES.get(name, name))
+            phrases |= dict.fromkeys(synonyms, name)
+        self._lines: dict[str, dict[str, dict[str, list[_ListedLine]]]] = {}
+        """By title, document id and predicate."""
         for document in documents:
             if document.sentences:
-                found = self._lines.setdefault(document.title, {})
-                found[document.id] = _read_lines(document, words)
+                same_title = self._lines.setdefault(document.title, {})
+                same_title[document.id] = _read_lines(document, phrases)
 
     def listing(self, title: str, predicates: Sequence[str], value: str) -> Places:
-        """Return the sentences that list a value, and no other, under one of the predicates."""
-        wanted = _pieces((value,))
+        """Return the sentences that list only one value, under one of the predicates.
+
+        Args:
+            title: Title of the articles.
+            predicates: Relations or attributes.
+            value: The value.
+        """
+        expected = _pieces((value,))
         return tuple(
             (document, index)
             for document, lines in self._lines.get(title, {}).items()
             for predicate in predicates
             for index, listed in lines.get(predicate, ())
-            if listed == wanted
+            if listed == expected
         )
 
     def listing_all(self, title: str, values: Mapping[str, Iterable[str]]) -> Places:
-        """Return the whole pages that list just these values under each of the predicates."""
-        wanted = {predicate: _pieces(names) for predicate, names in values.items()}
+        """Return the pages that list exactly the given values for each predicate.
+
+        Args:
+            title: Title of the articles.
+            values: The values by predicate.
+        """
+        expected = {predicate: _pieces(names) for predicate, names in values.items()}
         return tuple(
             (document, None)
             for document, lines in self._lines.get(title, {}).items()
-            if all(_listed(lines, predicate) == names for predicate, names in wanted.items())
+            if all(_listed(lines, predicate) == names for predicate, names in expected.items())
         )
 
 
-def _read_lines(document: Document, words: Mapping[str, str]) -> dict[str, list[_Line]]:
-    lines: dict[str, list[_Line]] = {}
+def _read_lines(document: Document, phrases: Mapping[str, str]) -> dict[str, list[_ListedLine]]:
+    lines: dict[str, list[_ListedLine]] = {}
     for index, sentence in enumerate(document.sentences):
         for verb in (" is ", " are "):
             start, subject, listed = sentence.partition(f" of {document.title}{verb}")
-            stated = words.get(start.removeprefix("The "))
-            if subject and stated:
+            predicate = phrases.get(start.removeprefix("The "))
+            if subject and predicate:
                 pieces = _pieces((listed.removesuffix("."),))
-                lines.setdefault(stated, []).append((index, pieces))
+                lines.setdefault(predicate, []).append((index, pieces))
     return lines
 
 
-def _listed(lines: Mapping[str, Sequence[_Line]], predicate: str) -> frozenset[str]:
+def _listed(lines: Mapping[str, Sequence[_ListedLine]], predicate: str) -> frozenset[str]:
     return frozenset[str]().union(*(listed for _, listed in lines.get(predicate, ())))
 
 
 def _pieces(names: Iterable[str]) -> frozenset[str]:
-    # Articles put commas between names and values, which may hold commas themselves.
+    # Articles separate values by commas, and a value may itself contain commas.
     return frozenset(piece for name in names for piece in name.split(", "))

@@ -1,9 +1,8 @@
-"""PhantomFacts: a universe of PhantomWiki, as facts that queries are evaluated over.
+"""A universe of PhantomWiki as facts that queries are evaluated over.
 
-In: the ground facts of ``facts.pl`` and the articles. Out: `hopgym.worlds.facts.Facts`. What
-holds follows from the facts alone, by the rules of PhantomWiki's ``rules_base.pl``; what shows it
-is read off the articles' own lines ("The sisters of X are A, B."). A fact that no line states has
-evidence that nothing shows.
+The facts of ``facts.pl`` alone decide what holds, by the rules of PhantomWiki's ``rules_base.pl``.
+The lines of the articles decide what shows it; a fact that no line states has evidence without a
+place.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 from hopgym.benchmarks.file_source import question_search
 from hopgym.benchmarks.phantomwiki.articles import PLURALS, Articles
-from hopgym.benchmarks.phantomwiki.prolog import REQUIRED, Fact
+from hopgym.benchmarks.phantomwiki.prolog import REQUIRED, PrologFact
 from hopgym.documents import Document
 from hopgym.errors import DataError, did_you_mean
 from hopgym.tasks import Evidence
@@ -28,7 +27,8 @@ _GENDERED = {
     "other_parent": ("parent", None), "other_child": ("child", None),
     "other_spouse": ("spouse", None), "other_sibling": ("sibling", None),
 }  # fmt: skip
-"""Relation to what it is a part of and the gender it is for; no page has a word for the others."""
+"""The general relation and the gender of each relation. Pages have no noun for relations whose
+gender is None."""
 
 _UNIONS = {name: (*parts, f"other_{name}") for name, parts in UNIONS.items()} | {
     "sibling": ("sister", "brother", "other_sibling")
@@ -36,7 +36,7 @@ _UNIONS = {name: (*parts, f"other_{name}") for name, parts in UNIONS.items()} | 
 _RELATIONS = frozenset({*PLURALS, *_UNIONS, *KIN})
 
 _FUNCTIONAL = frozenset({"mother", "father", "wife", "husband"})
-_MANY = frozenset({"friend", *_GENDERED}) - _FUNCTIONAL
+_SEVERAL = frozenset({"friend", *_GENDERED}) - _FUNCTIONAL
 _ATTRIBUTES = ("dob", "job", "hobby", "gender")
 _LISTED_BY_SPOUSE = frozenset({"son", "daughter", "child"})
 
@@ -44,15 +44,15 @@ _LISTED_BY_SPOUSE = frozenset({"son", "daughter", "child"})
 class PhantomFacts:
     """A universe and its articles; implements `hopgym.worlds.facts.Facts`.
 
-    People of one name are one entity, as in Prolog. An attribute that somebody has several
-    values of is a relation here, whose values are entities behind the people.
+    People with the same name are one entity, as in Prolog. An attribute of which somebody has
+    several values is a relation here, and its values are entities numbered after the people.
 
     Args:
-        facts: The facts, in any order, doubled or not.
+        facts: The facts, in any order; repeated facts are allowed.
         documents: The articles.
     """
 
-    def __init__(self, facts: Iterable[Fact], documents: Sequence[Document]) -> None:
+    def __init__(self, facts: Iterable[PrologFact], documents: Sequence[Document]) -> None:
         self._values = _by_predicate(facts)
         self._names = list(_people(self._values))
         self._entities = {name: i for i, name in enumerate(self._names)}
@@ -66,21 +66,21 @@ class PhantomFacts:
             for name, values in self._values.items()
             if name in _ATTRIBUTES or self._is_attribute(name, values)
         }
-        """Attribute to person to values."""
+        """Values by attribute and person."""
         self._holders = {name: _inverse(values) for name, values in self.attributes.items()}
         several = {n for n, values in self.attributes.items() if _any_several(values)}
         self._literals = self._add_literals(sorted(several))
         self.relations = frozenset({*_RELATIONS, *several})
-        """What questions may follow."""
-        self.schema = Schema(_FUNCTIONAL | several, _MANY, _UNIONS, KIN)
-        """What relations there are."""
+        """The relations that questions may follow."""
+        self.schema = Schema(_FUNCTIONAL | several, _SEVERAL, _UNIONS, KIN)
+        """The kinds of relations."""
         self._pages: dict[tuple[str, int], Evidence] = {}
         self._articles = Articles(documents, self.attributes)
         self.couples_share_children = all(map(self._shares_children, self._children))
-        """Whether nobody has children with one person and others alone or with another."""
+        """Whether two people with a common child always have all their children in common."""
 
     def entity(self, name: str, /) -> int:
-        """Return the entity of a name; `DataError` for an unknown one."""
+        """Return the entity with a name; `DataError` if it is unknown."""
         entity = self._entities.get(name)
         if entity is None:
             hint = did_you_mean(name, self._entities)
@@ -92,7 +92,7 @@ class PhantomFacts:
         return self._names[entity]
 
     def stated(self, relation: str, entity: int, /) -> Sequence[int]:
-        """Return the values of a relation with a word of its own, in the order of the facts."""
+        """Return the values of a relation that is not a union, in the order of the facts."""
         if relation == "friend":
             return self._friends.get(entity, ())
         if relation in self._literals:
@@ -113,30 +113,35 @@ class PhantomFacts:
         return values[0] if values else None
 
     def having(self, attribute: str, value: str, /) -> Sequence[int]:
-        """Return the people that have a value of an attribute, in the order of the facts."""
+        """Return the people with a value of an attribute, in the order of the facts."""
         return self._holders[attribute].get(value, ())
 
     def sentence(self, relation: str, entity: int, value: int, /) -> Evidence:
-        """Return the evidence that a relation holds: the sentence that lists that value alone."""
+        """Return the evidence that a relation holds: the sentence that lists only that value."""
         fact = f"{_of(relation, self.name(entity))} is {self.name(value)}"
-        own = self.schema.unions.get(relation, (relation,))
-        shown_by = self._articles.listing(self.name(entity), own, self.name(value))
+        predicates = self.schema.unions.get(relation, (relation,))
+        shown_by = self._articles.listing(self.name(entity), predicates, self.name(value))
         return Evidence(fact, shown_by)
 
     def page(self, relation: str, entity: int, /) -> Evidence:
-        """Return the evidence that a relation leads just where it does: a whole page.
+        """Return the evidence for all values of a relation: a full page.
 
-        Where all couples have their children together, those stand on either one's page.
+        If all couples share their children, the page of either parent shows them.
         """
-        known = self._pages.get((relation, entity))
-        if known is None:
-            known = self._pages[relation, entity] = self._page(relation, entity)
-        return known
+        evidence = self._pages.get((relation, entity))
+        if evidence is None:
+            evidence = self._pages[relation, entity] = self._page(relation, entity)
+        return evidence
 
     def attribute_sentence(self, attribute: str, entity: int, /, *, entry: bool) -> Evidence:
-        """Return the evidence for an attribute's value; an entry declares a search for it.
+        """Return the evidence for the value of an attribute.
 
-        Nothing shows which one of several values is meant.
+        No place shows which of several values is meant.
+
+        Args:
+            attribute: The attribute.
+            entity: The person.
+            entry: Whether the value is the start of a question, so that a search for it counts.
         """
         value = self.attributes[attribute][entity][0]
         fact = f"{_of(attribute, self.name(entity))} is {value}"
@@ -146,7 +151,7 @@ class PhantomFacts:
         return Evidence(fact, shown_by, question_search(value) if entry else None)
 
     def absence(self, attribute: str, entity: int, /) -> Evidence:
-        """Return the evidence that an entity has no value of an attribute: its whole page."""
+        """Return the evidence that an entity has no value of an attribute: its full page."""
         shown_by = self._articles.listing_all(self.name(entity), {attribute: ()})
         return Evidence(f"no {attribute} of {self.name(entity)}", shown_by)
 
@@ -154,33 +159,38 @@ class PhantomFacts:
         pages = [entity]
         if self.couples_share_children and relation in _LISTED_BY_SPOUSE:
             pages += self._kin("spouse", entity)
-        own = self.schema.unions.get(relation, (relation,))
-        values = {part: [*map(self.name, self.stated(part, entity))] for part in own}
+        predicates = self.schema.unions.get(relation, (relation,))
+        values = {part: [*map(self.name, self.stated(part, entity))] for part in predicates}
         shown_by = (self._articles.listing_all(self.name(page), values) for page in pages)
         fact = f"all of {_of(relation, self.name(entity))}"
         return Evidence(fact, tuple(place for places in shown_by for place in places))
 
     def _kin(self, kind: str, entity: int) -> tuple[int, ...]:
-        parents, children = self._parents, self._children
         if kind == "parent":
-            return parents.get(entity, ())
+            return self._parents.get(entity, ())
         if kind == "child":
-            return children.get(entity, ())
-        there, back = (parents, children) if kind == "sibling" else (children, parents)
-        reached = _merged(back[person] for person in there.get(entity, ()))
+            return self._children.get(entity, ())
+        # Siblings are the children of one's parents, spouses the parents of one's children.
+        forth = self._parents if kind == "sibling" else self._children
+        back = self._children if kind == "sibling" else self._parents
+        reached = _merged(back[person] for person in forth.get(entity, ()))
         return tuple(person for person in reached if person != entity)
 
     def _shares_children(self, entity: int) -> bool:
-        spouses, children = self._kin("spouse", entity), set(self._children[entity])
+        spouses = self._kin("spouse", entity)
+        children = set(self._children[entity])
         return not spouses or (len(spouses) == 1 and set(self._children[spouses[0]]) == children)
 
     def _is_attribute(self, name: str, values: Mapping[str, Sequence[str]]) -> bool:
-        known = name in REQUIRED or name in _RELATIONS or name == "type"
-        return not known and any(subject in self._entities for subject in values)
+        is_known = name in REQUIRED or name in _RELATIONS or name == "type"
+        return not is_known and any(subject in self._entities for subject in values)
 
     def _of_people(self, values: Mapping[str, tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
-        known = self._entities
-        return {known[name]: found for name, found in values.items() if name in known}
+        return {
+            self._entities[name]: person_values
+            for name, person_values in values.items()
+            if name in self._entities
+        }
 
     def _related(self, predicate: str) -> dict[int, tuple[int, ...]]:
         return {
@@ -197,31 +207,31 @@ class PhantomFacts:
         return literals
 
 
-def _by_predicate(facts: Iterable[Fact]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return predicate to subject to values, each once, in the order of the facts."""
-    found: dict[str, dict[str, dict[str, None]]] = {}
+def _by_predicate(facts: Iterable[PrologFact]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the values by predicate and subject, each once, in the order of the facts."""
+    values: dict[str, dict[str, dict[str, None]]] = {}
     for fact in facts:
-        found.setdefault(fact.predicate, {}).setdefault(fact.subject, {})[fact.value] = None
-    return {p: {s: tuple(v) for s, v in subjects.items()} for p, subjects in found.items()}
+        values.setdefault(fact.predicate, {}).setdefault(fact.subject, {})[fact.value] = None
+    return {p: {s: tuple(v) for s, v in subjects.items()} for p, subjects in values.items()}
 
 
 def _people(values: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, None]:
     people: dict[str, None] = {}
     people.update((s, None) for s, kinds in values.get("type", {}).items() if "person" in kinds)
     for predicate in REQUIRED:
-        for subject, others in values.get(predicate, {}).items():
+        for subject, objects in values.get(predicate, {}).items():
             people[subject] = None
             if predicate in ("parent", "friend_"):
-                people.update(dict.fromkeys(others))
+                people.update(dict.fromkeys(objects))
     return people
 
 
 def _inverse(related: Mapping[K, Sequence[V]]) -> dict[V, tuple[K, ...]]:
-    found: dict[V, list[K]] = {}
+    inverse: dict[V, list[K]] = {}
     for entity, values in related.items():
         for value in values:
-            found.setdefault(value, []).append(entity)
-    return {value: tuple(entities) for value, entities in found.items()}
+            inverse.setdefault(value, []).append(entity)
+    return {value: tuple(entities) for value, entities in inverse.items()}
 
 
 def _both_ways(related: Mapping[K, Sequence[K]]) -> dict[K, tuple[K, ...]]:
@@ -234,7 +244,7 @@ def _merged(parts: Iterable[Iterable[V]]) -> tuple[V, ...]:
 
 
 def _any_several(values: Mapping[int, Sequence[str]]) -> bool:
-    return any(len(found) > 1 for found in values.values())
+    return any(len(person_values) > 1 for person_values in values.values())
 
 
 def _of(name: str, entity: str) -> str:

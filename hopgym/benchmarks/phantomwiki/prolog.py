@@ -1,7 +1,7 @@
-r"""The Prolog that PhantomWiki writes: ground facts of ``facts.pl``, goals of a question's query.
+r"""Parse PhantomWiki's Prolog: the ground facts of ``facts.pl`` and the goals of a query.
 
-In: text. Out: `Fact`s, `Goal`s, and the query that goals make. Of a listing only facts of two
-constants matter; rules, directives and everything else of SWI-Prolog's own are passed over.
+Only facts with two constants are read from a listing. Rules, directives and everything else that
+SWI-Prolog writes are skipped.
 """
 
 import re
@@ -13,9 +13,9 @@ from hopgym.errors import DataError, did_you_mean
 from hopgym.worlds.queries import Attribute, Count, Follow, Having, Name, Query
 
 REQUIRED = ("parent", "gender", "friend_", "dob", "job", "hobby")
-"""What PhantomWiki states of people; facts of these that cannot be read are errors."""
+"""The predicates of people; an unreadable fact of one of them is an error."""
 
-# Strings end on their own line unless the line break is escaped: a lost quote is noticed at once.
+# A string ends on its line unless the line break is escaped, so a missing quote is found early.
 _STRING = r'"(?:[^"\\\n]|\\(?s:.)|"")*+"'
 _ATOM = r"'(?:[^'\\\n]|\\(?s:.)|'')*+'"
 _CONSTANT = rf"{_STRING}|{_ATOM}|[a-z]\w*+|[-+]?\d+(?:\.\d+)?"
@@ -45,8 +45,8 @@ _LETTERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """A ground fact of two constants."""
+class PrologFact:
+    """A ground fact with two constants."""
 
     predicate: str
     subject: str
@@ -55,31 +55,32 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A goal of a query: a predicate between two arguments, each a variable or a constant."""
+    """A goal of a query: a predicate with two arguments, each a variable or a constant."""
 
     text: str
     predicate: str
     subject: str
     value: str
-    """The second argument, which a chain reaches from the first."""
+    """The second argument; a chain leads from the first to the second."""
     subject_is_variable: bool
     value_is_variable: bool
     count: str = ""
-    """The variable of the number of values, where they are counted."""
+    """The variable for the number of values; empty unless the goal counts them."""
 
 
-def read_facts(content: Content) -> Iterator[Fact]:
-    """Iterate over the facts of two constants in a listing, in order, doubled ones too.
+def read_facts(content: Content) -> Iterator[PrologFact]:
+    """Yield the facts with two constants in a listing, in order and with repetitions.
 
     Raises:
-        DataError: When a fact of `REQUIRED` is none, a quote stays open, or the file is cut off.
+        DataError: If a fact of `REQUIRED` is malformed, a quote is not closed, or the file is
+            truncated.
     """
     text = content.data.decode()
     position = _end(_BLANK, text, 0)
     while position < len(text):
         match = _FACT.match(text, position)
         if match:
-            yield Fact(match[1], _constant(match[2]), _constant(match[3]))
+            yield PrologFact(match[1], _constant(match[2]), _constant(match[3]))
             position = _end(_BLANK, text, match.end())
             continue
         end = _end(_CLAUSE, text, position)
@@ -91,10 +92,10 @@ def read_facts(content: Content) -> Iterator[Fact]:
 
 
 def read_goal(text: str) -> Goal:
-    """Return the goal that a text writes, such as ``friend(Y_4, Y_2)``.
+    """Parse a goal such as ``friend(Y_4, Y_2)``.
 
     Raises:
-        DataError: When it is neither a predicate of two arguments nor the count of one.
+        DataError: If it is neither a predicate with two arguments nor the count of one.
     """
     match = _GOAL.fullmatch(text.strip()) or _COUNT.fullmatch(text.strip())
     if match is None:
@@ -102,11 +103,12 @@ def read_goal(text: str) -> Goal:
             f"expected a goal such as friend(Y_4, Y_2) or "
             f"aggregate_all(count, distinct(child(Y_4, Y_5)), Count_5), got {text!r}"
         )
-    predicate, subject, value = match[1], match[2], match[3]
+    subject = match[2]
+    value = match[3]
     count = match[4] if match.re is _COUNT else ""
     return Goal(
         text,
-        predicate,
+        match[1],
         _constant(subject),
         _constant(value),
         _is_variable(subject),
@@ -118,25 +120,26 @@ def read_goal(text: str) -> Goal:
 def read_query(
     goals: Iterable[str], answer: str, relations: Collection[str], attributes: Collection[str]
 ) -> Query:
-    """Return the query of the goals, in any order, that lead to the answer's variable.
+    """Return the query of a chain of goals that binds the variable of the answer.
 
     Args:
-        goals: A chain: each goal's first argument is a constant or what another goal gives.
+        goals: The goals, in any order; the first argument of each is a constant or is bound by
+            another goal.
         answer: The variable of the answer.
-        relations: What can be followed.
-        attributes: What has values; with those that are relations too, these are followed.
+        relations: Predicates that can be followed.
+        attributes: Predicates with values; one that is also a relation is followed.
 
     Raises:
-        DataError: When a goal cannot be read, or they form no chain of known predicates.
+        DataError: If a goal is malformed, or the goals are not a chain of known predicates.
     """
-    left = [read_goal(text) for text in goals]
+    remaining = [read_goal(text) for text in goals]
     steps: list[Goal] = []
     query: Query | None = None
     while query is None:
-        goal = next((goal for goal in left if _gives(goal, answer)), None)
+        goal = next((goal for goal in remaining if _binds(goal, answer)), None)
         if goal is None:
             raise DataError(f"expected a goal that gives {answer}, got none")
-        left.remove(goal)
+        remaining.remove(goal)
         if goal.value_is_variable:
             steps.append(goal)
             answer = goal.subject
@@ -144,8 +147,8 @@ def read_query(
         else:
             _check_known(goal, attributes)
             query = Having(goal.predicate, goal.value)
-    if left:
-        raise DataError(f"expected goals that form one chain, got {left[0].text} beside it")
+    if remaining:
+        raise DataError(f"expected goals that form one chain, got {remaining[0].text} beside it")
     for goal in reversed(steps):
         _check_known(goal, relations if goal.count else [*relations, *attributes])
         follow = Count if goal.count else Follow if goal.predicate in relations else Attribute
@@ -153,7 +156,7 @@ def read_query(
     return query
 
 
-def _gives(goal: Goal, variable: str) -> bool:
+def _binds(goal: Goal, variable: str) -> bool:
     if goal.count:
         return goal.count == variable
     if goal.value_is_variable:
@@ -196,6 +199,6 @@ def _unreadable(content: Content, text: str, position: int) -> DataError:
     got = text[position:].split("\n", 1)[0][:80]
     return DataError(
         f'{content.path}, line {line}: expected a fact such as parent("Ada Brook", "Cleo Dunn"). '
-        f"or another whole clause, got {got!r}; mend the line, or write the file again if it is "
+        f"or another whole clause, got {got!r}; fix the line, or write the file again if it is "
         "cut off"
     )
