@@ -22,12 +22,12 @@ from hopgym.cli.display import (
 )
 from hopgym.cli.options import takes_arguments
 from hopgym.errors import ArgumentError, did_you_mean, require
-from hopgym.runs.line_file import lock, unlock
 from hopgym_agents.studies.plan import Job, JobKind, plan_jobs
 from hopgym_agents.studies.spec import Study
 
 if TYPE_CHECKING:
     from hopgym_agents.curves import Table
+    from hopgym_agents.studies.store import StudyStore
 
 RUNS = Path("runs")
 
@@ -61,18 +61,16 @@ def study(
     files = _files(ctx.args, found)
     work = plan_jobs(found, files)
     from hopgym_agents.studies.checking import check_jobs
+    from hopgym_agents.studies.store import StudyStore
 
     check_jobs(work)
     if dry_run:
         _dry_run(work, as_json)
         return
     folder = out or RUNS / (file.stem + ("-quick" if quick else ""))
-    folder.mkdir(parents=True, exist_ok=True)
-    held = lock(folder / "study.json")
-    try:
-        _run(ctx, found, work, folder, jobs, as_json)
-    finally:
-        unlock(folder / "study.json", held)
+    store = StudyStore(folder, work)
+    with store.open(found):
+        _run(ctx, found, work, store, jobs, as_json)
 
 
 def _models(given: list[str]) -> dict[str, str]:
@@ -119,17 +117,15 @@ def _run(
     ctx: typer.Context,
     found: Study,
     work: tuple[Job, ...],
-    folder: Path,
+    store: "StudyStore",
     processes: int,
     as_json: bool,
 ) -> None:
     from hopgym_agents.cli.study_progress import Board
     from hopgym_agents.studies.pool import Schedule, run_jobs
     from hopgym_agents.studies.report import write_report
-    from hopgym_agents.studies.store import StudyStore
 
-    store = StudyStore(folder, work)
-    results = {job.name: result for job in work if (result := store.read(job)) is not None}
+    results = store.read_all()
     schedule = Schedule(work, results)
     if results:
         say(f"{len(results):,} of {len(work):,} jobs are done from before.")
@@ -140,7 +136,7 @@ def _run(
     except KeyboardInterrupt:
         stopped = True
     written = write_report(
-        found, work, schedule.results, schedule.failed, folder, command=this_command(ctx)
+        found, work, schedule.results, schedule.failed, store.folder, command=this_command(ctx)
     )
     if as_json:
         print_json(written.summary)
@@ -152,7 +148,8 @@ def _run(
         say(f"Stopped with {len(schedule.results):,} of {len(work):,} jobs done.", style="warning")
         raise typer.Exit(130)
     if schedule.failed:
-        say(f"{len(schedule.failed):,} of {len(work):,} jobs failed; {folder / 'logs'} tells more.")
+        failed = f"{len(schedule.failed):,} of {len(work):,} jobs failed"
+        say(f"{failed}; {store.folder / 'logs'} tells more.")
         raise typer.Exit(1)
 
 

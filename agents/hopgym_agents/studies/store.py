@@ -5,15 +5,25 @@ file repeats only the jobs that the change affects, and overwrites no earlier re
 to files of the folder relative to it, so that it can be moved.
 """
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hopgym.runs.line_file import replace_lines
+from hopgym import __version__
+from hopgym.errors import DataError
+from hopgym.runs.json_file import (
+    check_schema,
+    read_checked_json,
+    read_json,
+    write_checked_json,
+)
+from hopgym.runs.line_file import lock, unlock
 from hopgym_agents.studies.jobs import JobResult
 from hopgym_agents.studies.plan import Job, JobKind, job_digest
+from hopgym_agents.studies.spec import Study
 
 _FOLDERS: Mapping[JobKind, str] = {
     JobKind.MODEL: "models",
@@ -27,6 +37,8 @@ _FOLDERS: Mapping[JobKind, str] = {
 _MAX_NAME = 100
 _PLACEHOLDER = "{study}/"
 """Stands for the study's folder at the start of paths in stored results."""
+_STUDY_FILE = "study.json"
+_RESULTS = "results"
 
 
 class StudyStore:
@@ -41,9 +53,31 @@ class StudyStore:
         # The paths of files in "." do not start with it.
         self.folder = folder if folder.parts else folder.absolute()
         self._prefix = f"{self.folder}/"
+        self._jobs = tuple(jobs)
         self._digests: dict[str, str] = {}
         for job in jobs:
             self._digests[job.name] = job_digest(job, self._digests)
+
+    @contextmanager
+    def open(self, study: Study) -> Iterator[None]:
+        """Hold the folder as its only writer, and write the study to ``study.json``.
+
+        Raises:
+            RunFileError: If another process holds the folder.
+            DataError: If the folder was written by a version of hopgym with another schema.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / _STUDY_FILE
+        held_lock = lock(file)
+        try:
+            content = read_json(file)
+            # Early versions wrote results without a study file.
+            if content is not None or (self.folder / _RESULTS).is_dir():
+                check_schema(self.folder, content if isinstance(content, dict) else {})
+            write_checked_json(file, {"version": __version__, "study": study.to_dict()})
+            yield
+        finally:
+            unlock(file, held_lock)
 
     def path(self, job: Job) -> Path:
         """Return where the files of a job go, without a suffix."""
@@ -58,24 +92,33 @@ class StudyStore:
         return folder / f"{_file_stem(job.name)}.txt"
 
     def read(self, job: Job) -> JobResult | None:
-        """Return the result of a job, or None if the job has not been done."""
-        file = self._result_file(job)
-        if not file.is_file():
+        """Return the result of a job, or None if the job has to be run.
+
+        Warns if a result is damaged; its job has to be run again.
+        """
+        try:
+            stored = read_checked_json(self._result_file(job))
+        except DataError as error:
+            warnings.warn(f"{job.name} is run again, its result is damaged: {error}", stacklevel=2)
             return None
-        stored = json.loads(file.read_bytes())
-        result: JobResult = _replace_prefix(_PLACEHOLDER, self._prefix, stored)
+        if stored is None:
+            return None
+        result: JobResult = _replace_prefix(_PLACEHOLDER, self._prefix, stored["result"])
         return result
+
+    def read_all(self) -> dict[str, JobResult]:
+        """Return the results of all jobs that do not have to be run, by name."""
+        results = {job.name: self.read(job) for job in self._jobs}
+        return {name: result for name, result in results.items() if result is not None}
 
     def write(self, job: Job, result: Mapping[str, Any]) -> None:
         """Store the result of a job."""
-        file = self._result_file(job)
-        file.parent.mkdir(parents=True, exist_ok=True)
         stored = _replace_prefix(self._prefix, _PLACEHOLDER, result)
-        replace_lines(file, [json.dumps(stored).encode() + b"\n"])
+        write_checked_json(self._result_file(job), {"job": job.name, "result": stored})
 
     def _result_file(self, job: Job) -> Path:
         name = f"{_file_stem(job.name)}.{self._digests[job.name]}.json"
-        return self.folder / "results" / name
+        return self.folder / _RESULTS / name
 
 
 def _file_stem(name: str) -> str:
