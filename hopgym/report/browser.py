@@ -62,10 +62,10 @@ class BrowserData:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class EpisodeQuery:
     """A search for episodes."""
 
-    words: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
     """In lower case; all must occur in an episode's question, task, error, texts or
     observations."""
     labels: tuple[tuple[str, str], ...] = ()
@@ -130,7 +130,7 @@ class EpisodeIndex:
         ranked.sort(key=lambda item: item[0])
         self._entries = [entry for _, entry in ranked]
         self._positions = {entry.key: i for i, entry in enumerate(self._entries)}
-        self._latest: tuple[tuple[Query, int], list[_IndexEntry]] | None = None
+        self._latest: tuple[tuple[EpisodeQuery, int], list[_IndexEntry]] | None = None
 
     def __len__(self) -> int:
         """Return the number of episodes."""
@@ -148,7 +148,7 @@ class EpisodeIndex:
         entry = self._entries[position]
         return entry.run, self._record(entry)
 
-    def listing(self, query: Query, start: int, count: int) -> Listing:
+    def listing(self, query: EpisodeQuery, start: int, count: int) -> Listing:
         """Return at most ``count`` of the episodes that match, from the 0-based ``start``."""
         matching = self._matching(query)
         heads = (
@@ -195,7 +195,7 @@ class EpisodeIndex:
             line = file.read(entry.size)
         return EPISODE_FORMAT.decode(line, Path(file.name), entry.number)
 
-    def _matching(self, query: Query) -> list[_IndexEntry]:
+    def _matching(self, query: EpisodeQuery) -> list[_IndexEntry]:
         # The pages of one list are requested one after the other, so the latest result is cached.
         state = (query, len(self.task_labels))
         latest = self._latest
@@ -205,7 +205,7 @@ class EpisodeIndex:
             entry
             for entry in self._entries
             if (not query.labels or _has_labels(self._labels(entry), query))
-            and (not query.words or _contains(self._record(entry), query.words))
+            and (not query.terms or _contains(self._record(entry), query.terms))
         ]
         self._latest = (state, matching)
         return matching
@@ -294,13 +294,13 @@ def _values(labels: Labels, name: str) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _has_labels(labels: Labels, query: Query) -> bool:
+def _has_labels(labels: Labels, query: EpisodeQuery) -> bool:
     return all(value in _values(labels, name) for name, value in query.labels)
 
 
-def _contains(trajectory: Trajectory, words: tuple[str, ...]) -> bool:
+def _contains(trajectory: Trajectory, terms: tuple[str, ...]) -> bool:
     texts = [trajectory.question, trajectory.task_id, trajectory.error]
     for step in trajectory.steps:
         texts += (step.text, step.observation)
     text = "\n".join(texts).lower()
-    return all(word in text for word in words)
+    return all(term in text for term in terms)

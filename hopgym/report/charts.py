@@ -78,7 +78,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RunLines:
     """The lines of one run: its mean, and one per seed if there are several."""
 
     run: str
@@ -106,7 +106,7 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnMark:
     """A vertical column with an interval."""
 
     x: str
@@ -128,9 +128,9 @@ class Chart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     y_title: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[RunLines, ...] = ()
     dots: tuple[Dot, ...] = ()
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ColumnMark, ...] = ()
     column_width: str = ""
     diagonal: tuple[str, str] | None = None
     """End of the dashed line x = y, which starts at the origin."""
@@ -242,7 +242,7 @@ def column_chart(
     x = x_scale(0, x_max + 0.5)
     y = y_scale(0.0, 1.0)
     columns = tuple(
-        Column(
+        ColumnMark(
             x(int(name)),
             y(estimate.mean),
             y(estimate.low),
@@ -294,7 +294,7 @@ def line_chart(
     low, high = (0.0, 1.0) if full_scale else _limits(min(ys), max(ys))
     x = x_scale(0.0, x_max)
     y = y_scale(low, high)
-    lines = [_line(run, seeds, colors[run], x, y, share) for run, seeds in seeds_of.items()]
+    lines = [_run_lines(run, seeds, colors[run], x, y, share) for run, seeds in seeds_of.items()]
     y_values = [0.0, 0.25, 0.5, 0.75, 1.0] if full_scale else round_numbers(low, high)
     return Chart(
         title,
@@ -360,12 +360,14 @@ def _limits(low: float, high: float) -> tuple[float, float]:
     return min(low, ticks[0]), max(high, ticks[-1])
 
 
-def _line(run: str, seeds: Sequence[Points], color: str, x: Scale, y: Scale, share: bool) -> Line:
+def _run_lines(
+    run: str, seeds: Sequence[Points], color: str, x: Scale, y: Scale, share: bool
+) -> RunLines:
     mean = mean_points(seeds) or seeds[0]
     end = mean[-1]
     paths = tuple(_path(points, x, y) for points in seeds) if len(seeds) > 1 else ()
     text = f"{run}: {_value_text(mean[0][1], share)} to {_value_text(end[1], share)}"
-    return Line(run, color, paths, _path(mean, x, y), (x(end[0]), y(end[1])), text)
+    return RunLines(run, color, paths, _path(mean, x, y), (x(end[0]), y(end[1])), text)
 
 
 def _path(points: Points, x: Scale, y: Scale) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from hopgym.errors import ArgumentError
 from hopgym.report.about import About
 from hopgym.report.assets import browser_script, content_policy
-from hopgym.report.browser import MAX_TEXT_CHARS, BrowserData, EpisodeIndex, Query
+from hopgym.report.browser import MAX_TEXT_CHARS, BrowserData, EpisodeIndex, EpisodeQuery
 from hopgym.report.episodes import Labels, episode_view, task_labels
 from hopgym.report.page import render_page, summarize_runs
 from hopgym.report.text import safe_json
@@ -230,8 +230,8 @@ class LiveReport:
 
     def _episodes(self, query: Mapping[str, str]) -> Response:
         names = Labels.__slots__
-        search = Query(
-            words=tuple(query.get("text", "").lower().split()),
+        search = EpisodeQuery(
+            terms=tuple(query.get("text", "").lower().split()),
             labels=tuple((name, query[name]) for name in names if query.get(name)),
         )
         start = max(0, int(query.get("start", "0")))

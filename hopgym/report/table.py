@@ -17,7 +17,7 @@ ABSENT = "–"
 """Printed for a metric that applies to no episode."""
 
 _UNKNOWN = "unknown"
-_INTERVALS = "95% bootstrap intervals over tasks, Wilson's where all tasks come to 0 or all to 1"
+_INTERVALS = "95% bootstrap intervals over tasks, Wilson's where all tasks score 0 or all score 1"
 _PRIVILEGED = "Privileged steps, which used a title that was not shown"
 _FLOORS = "floors are policies that do not reason"
 

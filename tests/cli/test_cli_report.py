@@ -104,7 +104,7 @@ def test_floors_are_played_where_no_run_is_one(
 def test_the_caption_tells_of_floors_where_there_are_some() -> None:
     assert "floors are policies" in caption_of({"mine": 0, "guess": 0})
     told = caption_of({"mine": 0})
-    assert told.startswith("95% bootstrap intervals over tasks, Wilson's where all tasks come to 0")
+    assert told.startswith("95% bootstrap intervals over tasks, Wilson's where all tasks score 0")
     assert "floors" not in told
 
 

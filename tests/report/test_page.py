@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.evaluation import evaluate
@@ -17,9 +16,8 @@ from hopgym.policies import ScriptedPolicy
 from hopgym.report import render_report
 from hopgym.report.text import safe_json
 from hopgym.rollout import run_episodes
-from hopgym.tasks import Evidence, Hop, Question, Task
 from hopgym.trajectory import StopReason, Trajectory
-from tests.support.report_page import SCRIPT, Page, play
+from tests.support.report_page import SCRIPT, Page, hostile_runs, hostile_source
 
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "footer"),
@@ -82,40 +80,15 @@ HOSTILE = "</style></details><script>alert(1)</script>\"'><img src=x onerror=ale
 PIECES = ("<script>", "<img", "</style></details><", "{{7*7}}&lt;")
 
 
-def hostile_source(kind: type) -> Any:
-    """A source whose every text tries to break out of the page."""
-    title, sentence = f"T {HOSTILE}", f"S javascript:alert(1) \x00 \x1b[31m {HOSTILE}"
-    hop = Hop(f"H {HOSTILE}", (f"HA {HOSTILE}",))
-    fact = Evidence(f"F {HOSTILE}", (("d", 0),))
-    question = Question(
-        "q", f"Q \ud800 {HOSTILE}", (f"A {HOSTILE}",), "text", (hop,), f"K {HOSTILE}", ((fact,),)
-    )
-
-    class Hostile(kind):  # type: ignore[misc]
-        name = f"N {HOSTILE}"
-
-        def __init__(self) -> None:
-            self.corpus = Corpus(PageList((Document("d", title, (sentence,)),)), "hostile")
-
-        def __len__(self) -> int:
-            return 1
-
-        def __getitem__(self, index: int, /) -> Task:
-            return Task(question, self.corpus)
-
-        def index_of(self, task_id: str) -> int:
-            return 0
-
-    return Hostile()
-
-
 def test_every_text_is_escaped(source: Any) -> None:
-    hostile = hostile_source(type(source))
-    texts = [f"{HOSTILE}\x00", "<search>alert</search>", f"<answer>{HOSTILE}</answer>"]
-    (played,) = play(hostile, ScriptedPolicy(texts), indices=[0])
-    played = replace(played, env_id=f"E {HOSTILE}", env_kwargs={HOSTILE: [HOSTILE, {"a": HOSTILE}]})
-    error = replace(played, sample=1, stop_reason=StopReason.AGENT_ERROR, error=f"X {HOSTILE}")
-    data = render_report({f"R {HOSTILE}": [played, error], "other": [played]}, hostile)
+    hostile = hostile_source(
+        type(source),
+        HOSTILE,
+        question="\ud800 ",
+        sentence="javascript:alert(1) \x00 \x1b[31m ",
+    )
+    replies = [f"{HOSTILE}\x00", "<search>alert</search>", f"<answer>{HOSTILE}</answer>"]
+    data = render_report(hostile_runs(hostile, HOSTILE, replies), hostile)
     page = Page(data)
     assert set(page.tags) <= TAGS
     assert page.tags.count("script") == 2

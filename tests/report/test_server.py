@@ -14,7 +14,7 @@ import pytest
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
 from hopgym.policies import ConstantPolicy, ScriptedPolicy
-from hopgym.report.browser import EpisodeIndex, Query
+from hopgym.report.browser import EpisodeIndex, EpisodeQuery
 from hopgym.report.server import LIST_SIZE, LiveReport, PageServer, html_response
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import read_trajectories
@@ -52,11 +52,11 @@ def served(routes: Any) -> Iterator[Any]:
 
 def test_the_list_begins_with_failures_and_ends_with_floors(files: dict[str, Path]) -> None:
     index = EpisodeIndex(files)
-    listing = index.listing(Query(), 0, 100)
+    listing = index.listing(EpisodeQuery(), 0, 100)
     assert (len(index), listing.total) == (8, 8)
     keys = [head.key for head in listing.heads]
     assert keys[:5] == ["mine/q1/0", "mine/q0/0", "mine/q2/0", "mine/q3/0", "unknown/q0/0"]
-    assert [head.key for head in index.listing(Query(), 3, 2).heads] == keys[3:5]
+    assert [head.key for head in index.listing(EpisodeQuery(), 3, 2).heads] == keys[3:5]
     index.close()
 
 
@@ -64,7 +64,7 @@ def test_the_list_is_searched_and_filtered(files: dict[str, Path]) -> None:
     index = EpisodeIndex(files)
 
     def found(*words: str, **chosen: str) -> list[str]:
-        listing = index.listing(Query(words, tuple(chosen.items())), 0, 100)
+        listing = index.listing(EpisodeQuery(words, tuple(chosen.items())), 0, 100)
         return [head.key for head in listing.heads]
 
     assert found("elmstead", run="mine") == ["mine/q2/0", "mine/q3/0"]

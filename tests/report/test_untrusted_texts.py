@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
 from hopgym.policies import ScriptedPolicy
 from hopgym.report import write_report
 from hopgym.report.server import LiveReport, PageServer, html_response
 from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter, read_trajectories
-from hopgym.tasks import Evidence, Hop, Question, Task
-from hopgym.trajectory import StopReason, Trajectory
+from hopgym.trajectory import Trajectory
 from tests.conftest import HandSource
 from tests.support.chromium import Watched, needs_chromium, opened
+from tests.support.report_page import hostile_runs, hostile_source
 
 pytestmark = needs_chromium
 
@@ -39,41 +37,12 @@ _BREAK_IN = """(url) => {
 }"""
 
 
-class HostileSource(HandSource):
-    """One question whose every text tries to break out of the page."""
-
-    name = f"N {HOSTILE}"
-
-    def __init__(self) -> None:
-        page = Document("d", f"T {HOSTILE}", (f"S {HOSTILE}",))
-        self.corpus = Corpus(PageList((page,)), "hostile")
-        hop, fact = Hop(f"H {HOSTILE}", (f"HA {HOSTILE}",)), Evidence(f"F {HOSTILE}", (("d", 0),))
-        self.question = Question(
-            f"q {HOSTILE}", f"Q {HOSTILE}", (f"A {HOSTILE}",), "text", (hop,), f"K {HOSTILE}",
-            ((fact,),),
-        )  # fmt: skip
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int, /) -> Task:
-        return Task(self.question, self.corpus)
-
-    def index_of(self, task_id: str) -> int:
-        return 0
-
-
-def hostile_runs(source: HostileSource) -> dict[str, list[Trajectory]]:
-    texts = [
-        f"{HOSTILE}\ud800\x00",
-        f"I think {HOSTILE}\n<search>S {HOSTILE}</search>",
-        f"<lookup>T {HOSTILE}</lookup>",
-        f"<answer>{HOSTILE}</answer>",
-    ]
-    (played,) = run_episodes(HopEnv(source), ScriptedPolicy(texts), [0])
-    played = replace(played, env_id=f"E {HOSTILE}", env_kwargs={HOSTILE: [HOSTILE, {"a": HOSTILE}]})
-    error = replace(played, sample=1, stop_reason=StopReason.AGENT_ERROR, error=f"X {HOSTILE}")
-    return {f"R {HOSTILE}": [played, error], "other": [played]}
+REPLIES = (
+    f"{HOSTILE}\ud800\x00",
+    f"I think {HOSTILE}\n<search>S {HOSTILE}</search>",
+    f"<lookup>T {HOSTILE}</lookup>",
+    f"<answer>{HOSTILE}</answer>",
+)
 
 
 def provoke(report: Watched) -> None:
@@ -105,9 +74,9 @@ def provoke(report: Watched) -> None:
 
 
 def test_nothing_runs_in_a_file(browser: Any, tmp_path: Path) -> None:
-    source = HostileSource()
+    source = hostile_source(HandSource, HOSTILE)
     path = tmp_path / "report.html"
-    write_report(hostile_runs(source), source, path)
+    write_report(hostile_runs(source, HOSTILE, REPLIES), source, path)
     with opened(browser, path.as_uri()) as report:
         provoke(report)
         assert set(report.requests) == {path.as_uri()}
@@ -132,8 +101,8 @@ def written(runs: dict[str, list[Trajectory]], folder: Path) -> dict[str, Path]:
 
 
 def test_nothing_runs_from_the_server(browser: Any, tmp_path: Path) -> None:
-    source = HostileSource()
-    paths = written(hostile_runs(source), tmp_path)
+    source = hostile_source(HandSource, HOSTILE)
+    paths = written(hostile_runs(source, HOSTILE, REPLIES), tmp_path)
 
     @contextmanager
     def runs() -> Iterator[Any]:

@@ -3,13 +3,17 @@
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
+from hopgym.documents import Corpus, Document, PageList
 from hopgym.env import HopEnv
 from hopgym.env.settings import EnvSettings
+from hopgym.policies import ScriptedPolicy
 from hopgym.rollout import run_episodes
-from hopgym.trajectory import Trajectory
+from hopgym.tasks import Evidence, Hop, Question, Task
+from hopgym.trajectory import StopReason, Trajectory
 
 VOID = {"meta", "rect", "path", "input"}
 SCRIPT = {
@@ -63,6 +67,51 @@ class Page(HTMLParser):
     def all(self, name: str) -> list[str]:
         """The texts of the tags of a name, as in ``i.v.good``, white space folded."""
         return [" ".join(text.split()) for found, text in self.texts if found == name]
+
+
+def hostile_source(base: type, text: str, *, question: str = "", sentence: str = "") -> Any:
+    """A source like a base class with one question whose every text holds a given one.
+
+    Each text begins with letters of its own: N(ame), T(itle), S(entence), H(op), HA (its answer),
+    F(act), Q(uestion), A(nswer), K(ind). The question and the sentence may hold a text more.
+    """
+
+    class Hostile(base):  # type: ignore[misc]
+        name = f"N {text}"
+
+        def __init__(self) -> None:
+            page = Document("d", f"T {text}", (f"S {sentence}{text}",))
+            self.corpus = Corpus(PageList((page,)), "hostile")
+            hop = Hop(f"H {text}", (f"HA {text}",))
+            fact = Evidence(f"F {text}", (("d", 0),))
+            self.question = Question(
+                f"q {text}",
+                f"Q {question}{text}",
+                (f"A {text}",),
+                "text",
+                (hop,),
+                f"K {text}",
+                ((fact,),),
+            )
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int, /) -> Task:
+            return Task(self.question, self.corpus)
+
+        def index_of(self, task_id: str) -> int:
+            return 0
+
+    return Hostile()
+
+
+def hostile_runs(source: Any, text: str, replies: Iterable[str]) -> dict[str, list[Trajectory]]:
+    """Two runs over a hostile source, one with an error, whose records hold the text as well."""
+    (played,) = play(source, ScriptedPolicy(list(replies)), indices=[0])
+    played = replace(played, env_id=f"E {text}", env_kwargs={text: [text, {"a": text}]})
+    error = replace(played, sample=1, stop_reason=StopReason.AGENT_ERROR, error=f"X {text}")
+    return {f"R {text}": [played, error], "other": [played]}
 
 
 def play(
