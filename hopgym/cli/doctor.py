@@ -1,5 +1,6 @@
-"""``hopgym doctor``: what is installed, what the machine has, and whether the package works."""
+"""``hopgym doctor``: checks versions, the machine, every environment and the oracle."""
 
+import importlib
 import os
 import platform
 import re
@@ -8,9 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
+from hopgym import __version__
 from hopgym.cli.display import console, new_table, print_json, progress
+from hopgym.cli.list import describe
+from hopgym.cli.options import make
 from hopgym.errors import HopgymError
+from hopgym.policies.registry import policy_named
+from hopgym.registry import FACTORIES
+from hopgym.rollout import run_episodes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +32,7 @@ _STYLES = {"ok": "green", "needs a file": "dim", "broken": "red"}
 _PATH = re.compile(r"path must name (.*), got None")
 
 MISSING = "not installed"
-"""Stands in place of the version of a package that is missing."""
+"""Shown instead of the version of a package that is missing."""
 
 
 def doctor(
@@ -32,7 +40,8 @@ def doctor(
 ) -> None:
     """Check the installation: versions, machine, every id, and the oracle on 50 tasks.
 
-    Exit code 1 where something is wrong; a missing optional package or data file is not.
+    The exit code is 1 if something is wrong. A missing optional package or
+    data file is not an error.
     """
     with progress("checking"):
         findings = examine()
@@ -50,16 +59,15 @@ def doctor(
 
 
 def examine() -> dict[str, Any]:
-    """Return what was found, as plain JSON; ``ok`` says whether all that must work does."""
-    from hopgym import __version__
-
+    """Return the results of all checks as plain JSON; ``ok`` is True if nothing is wrong."""
     versions = {"hopgym": __version__, "python": platform.python_version()}
     versions |= {name: _version(name) for name in (*_NEEDED, *_OPTIONAL)}
-    ids, oracle = _ids(), _oracle_success()
-    needed = all(versions[name] != MISSING for name in _NEEDED)
-    sound = all(each["state"] != "broken" for each in ids)
+    ids = _ids()
+    oracle = _oracle_success()
+    complete = all(versions[name] != MISSING for name in _NEEDED)
+    working = all(row["state"] != "broken" for row in ids)
     return {
-        "ok": needed and sound and oracle == 1.0,
+        "ok": complete and working and oracle == 1.0,
         "versions": versions,
         "machine": _machine(versions["torch"] != MISSING),
         "ids": ids,
@@ -87,7 +95,7 @@ def _machine(has_torch: bool) -> dict[str, Any]:
 
 
 def _memory_gib() -> float | None:
-    """Return the machine's memory in GiB; None where the system does not tell."""
+    """Return the machine's memory in GiB; None if the system does not report it."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -97,63 +105,52 @@ def _memory_gib() -> float | None:
 
 def _gpu() -> str:
     try:
-        import importlib
-
         torch: Any = importlib.import_module("torch")
         cuda = torch.cuda
         return str(cuda.get_device_name(0)) if cuda.is_available() else "none that torch sees"
-    except Exception as error:  # a broken torch must not stop the check of everything else
+    except Exception as error:  # A broken torch must not stop the other checks.
         return f"torch cannot be loaded ({type(error).__name__}: {error})"
 
 
 def _ids() -> list[dict[str, str]]:
-    """Return for each id its state, ``ok``, ``needs a file`` or ``broken``, and a detail."""
-    from hopgym.cli.list import describe
-    from hopgym.cli.options import make
-    from hopgym.registry import FACTORIES
-
-    found = []
+    """Return a row for each id: its state, ``ok``, ``needs a file`` or ``broken``, and a detail."""
+    rows = []
     for env_id, factory in FACTORIES.items():
-        state, detail = "ok", ""
+        state = "ok"
         try:
             env = make(env_id, {})
             env.reset(options={"index": 0})
             detail = f"{len(env.source):,} tasks"
         except HopgymError as error:
-            needed = describe(factory)["needs"] and _PATH.search(str(error))
-            state = "needs a file" if needed else "broken"
-            detail = f"--path: {needed[1]}" if needed else str(error)
-        except Exception as error:  # whatever is wrong with one id, the others are still checked
-            state, detail = "broken", f"{type(error).__name__}: {error}"
-        found.append({"id": env_id, "state": state, "detail": detail})
-    return found
+            missing = describe(factory)["needs"] and _PATH.search(str(error))
+            state = "needs a file" if missing else "broken"
+            detail = f"--path: {missing[1]}" if missing else str(error)
+        except Exception as error:  # Any error of one id must not stop the check of the others.
+            state = "broken"
+            detail = f"{type(error).__name__}: {error}"
+        rows.append({"id": env_id, "state": state, "detail": detail})
+    return rows
 
 
 def _oracle_success() -> float:
-    from hopgym.cli.options import make
-    from hopgym.policies.registry import policy_named
-    from hopgym.rollout import run_episodes
-
     env = make(_CHECKED_ID, {})
-    played = run_episodes(env, policy_named("oracle", env), range(_CHECKED_TASKS))
-    return sum(each.is_success for each in played) / _CHECKED_TASKS
+    episodes = run_episodes(env, policy_named("oracle", env), range(_CHECKED_TASKS))
+    return sum(episode.is_success for episode in episodes) / _CHECKED_TASKS
 
 
 def _tables(findings: dict[str, Any]) -> list["Table"]:
-    from rich.text import Text
-
     versions, machine, oracle = (findings[key] for key in ("versions", "machine", "oracle"))
     software = new_table("software", "package", "version")
-    for name, found in versions.items():
+    for name, number in versions.items():
         optional = " (optional)" if name in _OPTIONAL else ""
-        software.add_row(f"{name}{optional}", found, style="dim" if found == MISSING else "")
+        software.add_row(f"{name}{optional}", number, style="dim" if number == MISSING else "")
     hardware = new_table("machine", "what", "found")
-    for name, found in machine.items():
-        hardware.add_row(name.replace("_gib", ", GiB"), "unknown" if found is None else str(found))
+    for name, value in machine.items():
+        hardware.add_row(name.replace("_gib", ", GiB"), "unknown" if value is None else str(value))
     ids = new_table("environments", "id", "state", "detail")
-    for each in findings["ids"]:
-        state = Text(each["state"], _STYLES[each["state"]])
-        ids.add_row(each["id"], state, Text(each["detail"]))
+    for row in findings["ids"]:
+        state = Text(row["state"], _STYLES[row["state"]])
+        ids.add_row(row["id"], state, Text(row["detail"]))
     checked = f"oracle on {oracle['tasks']} tasks of {oracle['id']}"
     ids.add_row(checked, "", f"success {oracle['success']:.2f}, should be 1.00")
     for table in (software, hardware, ids):

@@ -1,76 +1,75 @@
-"""``hopgym export-predictions``: a run as the prediction file that the official script reads.
-
-In: a trajectory file; its source is made again from the records. Out: the first attempt at each
-task in the benchmark's own layout.
-"""
+"""``hopgym export-predictions``: writes a run as a prediction file for the official script."""
 
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.catalogue import find_dataset
+from hopgym.benchmarks.base import BenchmarkSource
+from hopgym.benchmarks.catalogue import DATASETS, find_dataset
 from hopgym.benchmarks.lookup import reader_arguments, select_arguments
 from hopgym.cli.display import progress, say, say_wrote
 from hopgym.errors import ArgumentError, DataError, did_you_mean
+from hopgym.evaluation.official import prediction_of
 from hopgym.registry.lookup import source_of
 from hopgym.runs.line_file import whole_file
+from hopgym.runs.trajectory_file import read_trajectories
+from hopgym.trajectory import ERROR_REASONS, Trajectory
 
 if TYPE_CHECKING:
-    from hopgym.benchmarks.base import BenchmarkSource
     from hopgym.benchmarks.predictions import PredictionEntry, SupportSource
     from hopgym.tasks import Prediction
-    from hopgym.trajectory import Trajectory
 
-_HOWS = ("read", "named")
+_SUPPORT_KINDS = ("read", "named")
 
 
 def export_predictions(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A trajectory file.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="By default beside the run.")
+        Path | None, typer.Option("--out", "-o", help="By default in the folder of the run.")
     ] = None,
     support: Annotated[
         str | None,
         typer.Option(
             help="Take supporting facts as read (sentences shown) or as named (by the answers); "
-            "by default named where any answer named some."
+            "by default named if any answer names some."
         ),
     ] = None,
 ) -> None:
     """Write a run on a benchmark as a prediction file in the official layout.
 
-    The first sample of each task counts; an episode that ended in an error has no prediction.
+    The first sample of each task counts. An episode that ended in an error has
+    no prediction.
     """
-    if support is not None and support not in _HOWS:
-        hint = did_you_mean(support, _HOWS)
+    if support is not None and support not in _SUPPORT_KINDS:
+        hint = did_you_mean(support, _SUPPORT_KINDS)
         raise ArgumentError(f"--support must be read or named, got {support!r}{hint}")
     source, record = _source_of(run)
     predictions = _first_attempts(run, source)
-    how = _how(predictions, support, source)
-    entries = {source.id_at(i): _entry(source, i, each, how) for i, each in predictions.items()}
+    how = _support_kind(predictions, support, source)
+    entries = {
+        source.id_at(index): _entry(source, index, prediction, how)
+        for index, prediction in predictions.items()
+    }
     data = source.write_entries(entries)
     suffix = "jsonl" if b"\n" in data else "json"
     path = out or run.with_suffix(f".predictions.{suffix}")
     with whole_file(path, "--out", (run, Path(source.path))) as file:
         file.write(data)
-    _tell(path, source, record, entries, how)
+    _report(path, source, record, entries, how)
 
 
-def _source_of(run: Path) -> "tuple[BenchmarkSource[Any], Trajectory]":
+def _source_of(run: Path) -> tuple[BenchmarkSource[Any], Trajectory]:
     """Return the source of a run, and the run's first record.
 
     Raises:
-        ArgumentError: When it is that of no benchmark.
-        DataError: When the file has no record, or its tasks are others now.
+        ArgumentError: When the run is not on a benchmark with prediction files.
+        DataError: When the file has no record, or the benchmark's tasks have changed.
     """
-    from hopgym.benchmarks.base import BenchmarkSource
-    from hopgym.benchmarks.catalogue import DATASETS
-    from hopgym.runs.trajectory_file import read_trajectories
-
     if run.is_dir():
         raise DataError(f"{run}: expected a trajectory file, got a folder; name a file in it")
     record = next(read_trajectories(run), None)
@@ -86,49 +85,45 @@ def _source_of(run: Path) -> "tuple[BenchmarkSource[Any], Trajectory]":
     return source, record
 
 
-def _first_attempts(run: Path, source: "BenchmarkSource[Any]") -> "dict[int, Prediction]":
-    """Return what the first attempt at each task came to, by index in order.
+def _first_attempts(run: Path, source: BenchmarkSource[Any]) -> "dict[int, Prediction]":
+    """Return the prediction of the first attempt at each task, by index, in order.
 
-    Episodes that ended in an error are no attempts, as in `hopgym.evaluation.evaluate`.
+    Episodes that ended in an error do not count as attempts, as in `hopgym.evaluation.evaluate`.
     """
-    from hopgym.evaluation.official import prediction_of
-    from hopgym.runs.trajectory_file import read_trajectories
-    from hopgym.trajectory import ERROR_REASONS
-
     first: dict[int, tuple[int, Prediction]] = {}
     with progress("episodes read") as advance:
-        for each in read_trajectories(run):
-            index = each.index
-            if not 0 <= index < len(source) or source.id_at(index) != each.task_id:
+        for episode in read_trajectories(run):
+            index = episode.index
+            if not 0 <= index < len(source) or source.id_at(index) != episode.task_id:
                 raise DataError(
-                    f"{run}: expected tasks of {source.path}, got {each.task_id!r} at index "
+                    f"{run}: expected tasks of {source.path}, got {episode.task_id!r} at index "
                     f"{index}, where there is none or another; give a file that hopgym wrote"
                 )
-            later = index in first and first[index][0] < each.sample
-            if each.stop_reason not in ERROR_REASONS and not later:
-                first[index] = (each.sample, prediction_of(each))
+            later = index in first and first[index][0] < episode.sample
+            if episode.stop_reason not in ERROR_REASONS and not later:
+                first[index] = (episode.sample, prediction_of(episode))
             advance(1)
     return {index: first[index][1] for index in sorted(first)}
 
 
-def _how(
-    predictions: "Mapping[int, Prediction]", wanted: str | None, source: "BenchmarkSource[Any]"
+def _support_kind(
+    predictions: "Mapping[int, Prediction]", requested: str | None, source: BenchmarkSource[Any]
 ) -> "SupportSource | None":
-    """Return where the support is taken from; None where there is none to take.
+    """Return where supporting facts are taken from; None if the run has none.
 
     Raises:
-        ArgumentError: When sentences read are wanted where they are not to be had.
+        ArgumentError: When the requested kind is not available.
     """
     scored = any(source.support_metrics.values())
-    named = any(each.support for each in predictions.values())
-    shown = source.comparable and any(each.shown is not None for each in predictions.values())
-    if scored and (wanted == "named" or (wanted is None and named)):
+    has_named = any(item.support for item in predictions.values())
+    has_read = source.comparable and any(item.shown is not None for item in predictions.values())
+    if scored and (requested == "named" or (requested is None and has_named)):
         return "named"
-    if scored and shown:
+    if scored and has_read:
         return "read"
-    if wanted is not None:
+    if requested is not None:
         raise ArgumentError(
-            f"--support must not be given for this run, got {wanted!r}: "
+            f"--support must not be given for this run, got {requested!r}: "
             + (
                 "nothing was read whose sentences are those of the annotation"
                 if scored
@@ -139,22 +134,17 @@ def _how(
 
 
 def _entry(
-    source: "BenchmarkSource[Any]",
-    index: int,
-    prediction: "Prediction",
-    how: "SupportSource | None",
+    source: BenchmarkSource[Any], index: int, prediction: "Prediction", how: "SupportSource | None"
 ) -> "PredictionEntry":
-    """Return the entry of an attempt; without any support where there is none to take."""
-    from dataclasses import replace
-
+    """Return the entry of a prediction, without supporting facts if ``how`` is None."""
     entry = source.entry_of(index, prediction, how or "named")
     return entry if how else replace(entry, facts=None, triples=None, paragraphs=None)
 
 
-def _tell(
+def _report(
     path: Path,
-    source: "BenchmarkSource[Any]",
-    record: "Trajectory",
+    source: BenchmarkSource[Any],
+    record: Trajectory,
     entries: "Mapping[str, PredictionEntry]",
     how: "SupportSource | None",
 ) -> None:
@@ -172,21 +162,20 @@ def _tell(
 
 
 def _commands(
-    path: Path, source: "BenchmarkSource[Any]", record: "Trajectory", limit: int | None
+    path: Path, source: BenchmarkSource[Any], record: Trajectory, limit: int | None
 ) -> Iterable[tuple[str, str]]:
-    """Yield what to do next and its command: score the file, which for the Hub is fetched first."""
+    """Yield the next commands: fetch the gold file if it is on the Hub, and score the run."""
     dataset = find_dataset(source.name)
-    given = record.env_kwargs
+    arguments = record.env_kwargs
     gold = source.path
-    own = select_arguments(given, reader_arguments(dataset))
-    own |= {"limit": limit} if limit else {}
-    if given.get("hub"):
+    options = select_arguments(arguments, reader_arguments(dataset))
+    options |= {"limit": limit} if limit else {}
+    if arguments.get("hub"):
         gold = f"{dataset.name}.jsonl"
-        wanted = {"split": given.get("split"), "variant": getattr(source, "variant", "")}
-        words = write_arguments({name: value for name, value in wanted.items() if value})
-        yield (
-            "get the gold",
-            shlex.join(["hopgym", "data", "fetch", dataset.name, *words, "--out", gold]),
-        )
+        fetched = {"split": arguments.get("split"), "variant": getattr(source, "variant", "")}
+        args = write_arguments({name: value for name, value in fetched.items() if value})
+        command = ["hopgym", "data", "fetch", dataset.name, *args, "--out", gold]
+        yield "get the gold", shlex.join(command)
     files = ["--gold", gold, "--predictions", str(path)]
-    yield "score it", shlex.join(["hopgym", "score", dataset.name, *files, *write_arguments(own)])
+    command = ["hopgym", "score", dataset.name, *files, *write_arguments(options)]
+    yield "score it", shlex.join(command)

@@ -1,4 +1,4 @@
-"""``hopgym generate``: pages and questions as files, or training rows of oracle episodes."""
+"""``hopgym generate``: writes pages and questions, or training rows from oracle episodes."""
 
 import os
 import shutil
@@ -8,31 +8,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from hopgym.cli.display import progress, say, say_wrote, this_command
 from hopgym.cli.live import first_tasks
 from hopgym.cli.options import make, make_env, takes_arguments
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean
+from hopgym.policies import OraclePolicy
 from hopgym.progress import Advance
+from hopgym.rollout import run_episodes
+from hopgym.trajectory import Trajectory, transcript
 
 if TYPE_CHECKING:
     from hopgym.documents import Document
     from hopgym.env import HopEnv
     from hopgym.tasks import Evidence, Question, Task
-    from hopgym.trajectory import Trajectory
 
 _ADVANCE_EVERY = 500
 _TABLE_ROWS = 10_000
 _PARTIAL = ".partial"
 _PROMPTS = ("prompt_completion", "rows of prompt and completion")
 _MESSAGES = ("messages", "rows of chat messages")
-_INTERRUPT = "Stopped; the rows so far are kept as they are, and the command begins anew."
+_INTERRUPT = "Stopped; the rows so far are kept, and the same command starts again."
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What to write, and where to."""
+class GenerateJob:
+    """What to write, and where."""
 
     env: "HopEnv"
     questions: int
@@ -40,8 +43,11 @@ class Job:
     messages: bool
 
 
-Written = dict[str, tuple[int, Path]]
-"""What a file holds, to how many of them and its path."""
+WrittenFiles = dict[str, tuple[int, Path]]
+"""What a file contains, to the count and the path."""
+
+Row = dict[str, Any]
+"""One row of JSON."""
 
 
 @takes_arguments
@@ -55,14 +61,15 @@ def generate(
         typer.Option("--format", help="jsonl, hf (a datasets folder) or trl (training rows)."),
     ] = "jsonl",
     messages: Annotated[
-        bool, typer.Option("--messages", help="With trl: an episode a row, as chat messages.")
+        bool, typer.Option("--messages", help="With trl: one row per episode, as chat messages.")
     ] = False,
 ) -> None:
     """Write pages and questions, or training rows, to files.
 
-    A people id puts all questions into one world, unless --worlds or --questions_per_world says
-    otherwise. The same command gives the same bytes. Any argument of the environment may follow:
-    --size 1000 --hops 1,9 --kinds chain,count.
+    All questions come from as few worlds as possible, unless --worlds or
+    --questions_per_world says otherwise. The same command writes the same
+    bytes. Any argument of the environment may follow: --size 1000 --hops 1,9
+    --kinds chain,count.
     """
     if form not in _FORMATS:
         hint = did_you_mean(form, _FORMATS)
@@ -73,18 +80,18 @@ def generate(
     questions = first_tasks(env, questions)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        written = _FORMATS[form](Job(env, questions, out, messages))
+        files = _FORMATS[form](GenerateJob(env, questions, out, messages))
     except KeyboardInterrupt:
         say(_INTERRUPT)
-        kept = {f"{path.stem}, in part": path for path in sorted(out.glob(f"*{_PARTIAL}"))}
-        say_wrote(kept, {"again": this_command(ctx)})
+        partial = {f"{path.stem}, in part": path for path in sorted(out.glob(f"*{_PARTIAL}"))}
+        say_wrote(partial, {"start again": this_command(ctx)})
         raise typer.Exit(130) from None
-    counts = ", ".join(f"{count:,} {what}" for what, (count, _) in written.items())
+    counts = ", ".join(f"{count:,} {content}" for content, (count, _) in files.items())
     say(f"Wrote {counts}.")
-    then = {"again": this_command(ctx)}
+    next_commands = {"write it again": this_command(ctx)}
     if form == "hf":
-        then = {"load it": f"datasets.load_from_disk({str(out)!r})"} | then
-    say_wrote({what: path for what, (_, path) in written.items()}, then)
+        next_commands = {"load it": f"datasets.load_from_disk({str(out)!r})"} | next_commands
+    say_wrote({content: path for content, (_, path) in files.items()}, next_commands)
 
 
 def _env_for(env: "HopEnv", questions: int) -> "HopEnv":
@@ -95,13 +102,12 @@ def _env_for(env: "HopEnv", questions: int) -> "HopEnv":
     return env if arguments == env.spec.kwargs else make(env.spec.id, arguments)
 
 
-def _write_jsonl(job: Job) -> Written:
-
+def _write_jsonl(job: GenerateJob) -> WrittenFiles:
     paths = {name: job.out / f"{name}.jsonl" for name in ("documents", "questions")}
     counts = dict.fromkeys(paths, 0)
     with (
-        _whole_file(paths["documents"]) as documents,
-        _whole_file(paths["questions"]) as questions,
+        _complete_file(paths["documents"]) as documents,
+        _complete_file(paths["questions"]) as questions,
         progress("pages and questions") as advance,
     ):
         for corpus, new, task in _tasks(job):
@@ -113,7 +119,7 @@ def _write_jsonl(job: Job) -> Written:
     return {name: (counts[name], path) for name, path in paths.items()}
 
 
-def _write_hf(job: Job) -> Written:
+def _write_hf(job: GenerateJob) -> WrittenFiles:
     try:
         import datasets
     except ImportError as error:
@@ -130,21 +136,21 @@ def _write_hf(job: Job) -> Written:
                     tables["documents"].add(document_row(page, corpus))
             tables["questions"].add(question_row(task.question, corpus))
             advance(1)
-        whole = datasets.DatasetDict({name: table.dataset() for name, table in tables.items()})
-        _save(whole, job.out, list(tables))
-    return {name: (len(whole[name]), job.out / name) for name in tables}
+        dataset = datasets.DatasetDict({name: table.dataset() for name, table in tables.items()})
+        _save(dataset, job.out, list(tables))
+    return {name: (len(dataset[name]), job.out / name) for name in tables}
 
 
 @dataclass(slots=True)
 class _Table:
-    """Rows that become a table now and then, as they take far less memory there."""
+    """Collects rows, and moves them to an Arrow table in batches, which takes far less memory."""
 
     datasets: Any
     features: Any
-    _rows: "list[Row]" = field(default_factory=list)
+    _rows: list[Row] = field(default_factory=list)
     _parts: list[Any] = field(default_factory=list)
 
-    def add(self, row: "Row") -> None:
+    def add(self, row: Row) -> None:
         """Add a row."""
         self._rows.append(row)
         if len(self._rows) == _TABLE_ROWS:
@@ -161,12 +167,13 @@ class _Table:
         self._rows = []
 
 
-def _save(whole: Any, out: Path, names: Sequence[str]) -> None:
-    """Save a dict of datasets in a folder; a killed run leaves none that can be loaded."""
-    partial, index = out / _PARTIAL, "dataset_dict.json"
+def _save(dataset: Any, out: Path, names: Sequence[str]) -> None:
+    """Save a dict of datasets in a folder; a killed run leaves no folder that can be loaded."""
+    partial = out / _PARTIAL
+    index = "dataset_dict.json"
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        whole.save_to_disk(str(partial))
+        dataset.save_to_disk(str(partial))
         (out / index).unlink(missing_ok=True)
         for name in names:
             if (out / name).exists():
@@ -177,34 +184,33 @@ def _save(whole: Any, out: Path, names: Sequence[str]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_trl(job: Job) -> Written:
-    from hopgym.policies import OraclePolicy
-    from hopgym.rollout import run_episodes
-
+def _write_trl(job: GenerateJob) -> WrittenFiles:
     env = job.env
-    name, words = _MESSAGES if job.messages else _PROMPTS
+    name, content = _MESSAGES if job.messages else _PROMPTS
     rows_of = message_rows if job.messages else prompt_rows
-    path, count = job.out / f"{name}.jsonl", 0
+    path = job.out / f"{name}.jsonl"
+    count = 0
     policy = OraclePolicy(env.source, env.tool_settings)
-    # One slot, so that the rows stand in the order of the tasks.
+    # One slot, so that the rows are in the order of the tasks.
     episodes = run_episodes(env, policy, range(job.questions), slots=1)
-    with _whole_file(path) as file, progress("oracle episodes", job.questions) as advance:
+    with _complete_file(path) as file, progress("oracle episodes", job.questions) as advance:
         for episode in episodes:
             count += _write_rows(file, rows_of(episode))
             advance(1)
-    return {words: (count, path)}
+    return {content: (count, path)}
 
 
-_FORMATS: dict[str, Callable[[Job], Written]] = {
+_FORMATS: dict[str, Callable[[GenerateJob], WrittenFiles]] = {
     "jsonl": _write_jsonl,
     "hf": _write_hf,
     "trl": _write_trl,
 }
 
 
-def _tasks(job: Job) -> Iterator[tuple[int, bool, "Task"]]:
-    """Yield the number of a task's corpus, whether that is new, and the task, in index order."""
-    corpus, number = None, -1
+def _tasks(job: GenerateJob) -> Iterator[tuple[int, bool, "Task"]]:
+    """Yield the number of each task's corpus, whether it is a new one, and the task."""
+    corpus = None
+    number = -1
     for index in range(job.questions):
         task = job.env.source[index]
         new = task.corpus is not corpus
@@ -214,11 +220,10 @@ def _tasks(job: Job) -> Iterator[tuple[int, bool, "Task"]]:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that gets its name once the block has ended well.
+def _complete_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name at the end of the block.
 
-    What an interrupted run leaves keeps its rows under another name, so that it looks like what
-    it is; the next run writes it anew.
+    An interrupted run leaves its rows under a name that ends with ``.partial``.
     """
     partial = path.with_name(path.name + _PARTIAL)
     with partial.open("wb") as file:
@@ -226,11 +231,10 @@ def _whole_file(path: Path) -> Iterator[IO[bytes]]:
     os.replace(partial, path)
 
 
-def _write_rows(file: IO[bytes], rows: Iterable["Row"], advance: Advance | None = None) -> int:
-    """Write rows as JSON lines, telling a progress display now and then; return their number."""
-    import msgspec
-
-    encode, count = msgspec.json.Encoder().encode, 0
+def _write_rows(file: IO[bytes], rows: Iterable[Row], advance: Advance | None = None) -> int:
+    """Write rows as JSON lines, reporting progress in batches; return the number of rows."""
+    encode = msgspec.json.Encoder().encode
+    count = 0
     for row in rows:
         file.write(encode(row) + b"\n")
         count += 1
@@ -242,8 +246,9 @@ def _write_rows(file: IO[bytes], rows: Iterable["Row"], advance: Advance | None 
 
 
 def _features(datasets: Any) -> dict[str, Any]:
-    """Return the types of the columns, so that empty lists and missing values keep theirs."""
-    text, number = datasets.Value("string"), datasets.Value("int64")
+    """Return the types of the columns, which rows of empty lists and None do not show."""
+    text = datasets.Value("string")
+    number = datasets.Value("int64")
     sequence = datasets.List if hasattr(datasets, "List") else datasets.Sequence
     place = {"document": text, "sentence": number}
     fact = {
@@ -263,15 +268,12 @@ def _features(datasets: Any) -> dict[str, Any]:
     return {"documents": datasets.Features(documents), "questions": datasets.Features(questions)}
 
 
-Row = dict[str, Any]
-
-
 def document_row(document: "Document", corpus: int) -> Row:
     """Return a page as a row.
 
     Args:
         document: The page.
-        corpus: Number of the corpus that it stands in; ids are unique within one.
+        corpus: Number of its corpus; page ids are unique within a corpus.
     """
     sentences = list(document.sentences)
     return {"corpus": corpus, "id": document.id, "title": document.title, "sentences": sentences}
@@ -282,7 +284,7 @@ def question_row(question: "Question", corpus: int) -> Row:
 
     Args:
         question: The question.
-        corpus: Number of the corpus that it is asked over.
+        corpus: Number of the corpus that it belongs to.
     """
     return {
         "corpus": corpus,
@@ -297,13 +299,11 @@ def question_row(question: "Question", corpus: int) -> Row:
     }
 
 
-def prompt_rows(episode: "Trajectory") -> Iterator[Row]:
+def prompt_rows(episode: Trajectory) -> Iterator[Row]:
     """Yield a row for each step: the transcript before it as prompt, its text as completion.
 
-    Steps that used a title not shown are left out, as no reader could have taken them.
+    Steps that used a title before it was shown are left out: no reader could have taken them.
     """
-    from hopgym.trajectory import transcript
-
     for number, step in enumerate(episode.steps):
         if step.completion is None or not step.completion.privileged:
             prompt = transcript(episode.prompt, episode.steps[:number])
@@ -311,10 +311,10 @@ def prompt_rows(episode: "Trajectory") -> Iterator[Row]:
             yield {**row, "task_id": episode.task_id, "step": number + 1}
 
 
-def message_rows(episode: "Trajectory") -> Iterator[Row]:
+def message_rows(episode: Trajectory) -> Iterator[Row]:
     """Yield one row for an episode: its turns as chat messages of ``user`` and ``assistant``.
 
-    An episode with a step that used a title not shown gives none.
+    An episode with a step that used a title before it was shown yields no row.
     """
     completions = [step.completion for step in episode.steps]
     if any(each and each.privileged for each in completions):
@@ -323,7 +323,7 @@ def message_rows(episode: "Trajectory") -> Iterator[Row]:
     for step in episode.steps:
         messages.append({"role": "assistant", "content": step.text})
         messages.append({"role": "user", "content": step.observation})
-    # What comes back after the last action is of no use to a learner.
+    # The observation after the last action does not lead to another action.
     yield {"messages": messages[:-1], "task_id": episode.task_id}
 
 

@@ -1,4 +1,4 @@
-"""``hopgym play``: a person answers a question in the terminal, every step judged."""
+"""``hopgym play``: the user answers a question in the terminal, with a verdict on every step."""
 
 import json
 import sys
@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
 from hopgym.actions import Action, Malformed, dialect_named
 from hopgym.arguments import write_arguments
 from hopgym.cli.display import console, say, say_wrote
 from hopgym.cli.options import make_env, takes_arguments
 from hopgym.errors import ArgumentError, did_you_mean
+from hopgym.oracle import gold_answer
 from hopgym.policies import OraclePolicy
 from hopgym.tools import argument_names
 from hopgym.trajectory import Completion
@@ -41,14 +44,15 @@ _HELP = "type a call, ? for a hint, ! for the oracle's step, quit to stop; tab c
 def play(
     ctx: typer.Context,
     env_id: Annotated[str, typer.Argument(metavar="ID", help="For example hopgym/People-v0.")],
-    seed: Annotated[int | None, typer.Option(min=0, help="Draws the question.")] = None,
-    index: Annotated[int | None, typer.Option(min=0, help="Names the question.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed that selects the question.")] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Index of the question.")] = None,
 ) -> None:
     """Answer a question yourself: search, look up, answer.
 
-    Type calls as plain words (search river, lookup Ada Brook, answer 1950). Tab completes tools
-    and the titles that you have seen, ? gives a hint, ! plays the oracle's step. Any argument of
-    the environment may follow: --hops 1 --size 10.
+    Type calls as plain words: search river, lookup Ada Brook, answer 1950.
+    Tab completes tools and the titles that you have seen, ? prints a hint, !
+    plays the oracle's step. Any argument of the environment may follow:
+    --hops 1 --size 10.
     """
     env = _make(env_id, ctx.args)
     options = {} if index is None else {"index": index}
@@ -64,11 +68,11 @@ def play(
     _print_end(out, env, info)
 
 
-def _make(env_id: str, words: list[str]) -> "HopEnv":
+def _make(env_id: str, args: list[str]) -> "HopEnv":
     try:
-        return make_env(env_id, words)
+        return make_env(env_id, args)
     except ArgumentError as error:
-        # Gymnasium knows the id; what it made is told as an object, which helps no player.
+        # The id is one of Gymnasium's; the message shows an object, which does not help a player.
         if not str(error).startswith("env must be a hopgym environment"):
             raise
         raise ArgumentError(
@@ -89,8 +93,8 @@ def _play(out: "Console", env: "HopEnv", info: dict[str, Any]) -> dict[str, Any]
             out.print(f"  {hint(env)}", style="cyan")
         elif line == "!":
             action, _ = oracle_step(env)
-            out.print(f"  {as_typed(action)}", style="cyan", markup=False)
-            info = _step(out, env, written(env, action))
+            out.print(f"  {short_form(action)}", style="cyan", markup=False)
+            info = _step(out, env, write_action(env, action))
         else:
             try:
                 text = action_text(env, line)
@@ -121,22 +125,19 @@ def _print_help(out: "Console", env: "HopEnv") -> None:
 
 
 def _step(out: "Console", env: "HopEnv", text: str) -> dict[str, Any]:
-    """Take a step; print what it showed, its verdict and what it was worth; return the info."""
-    from rich.padding import Padding
-    from rich.text import Text
-
+    """Take a step; print its observation, verdict and reward; return the info."""
     observation, _, _, _, info = env.step(text)
-    shown = Text(observation)
-    shown.highlight_words(seen_titles(env), style="bold")
-    out.print(Padding(shown, (0, 0, 0, 2), expand=False))
-    style, words = _VERDICTS.get(info["verdict"]) or _unjudged(info)
-    paid = f"process reward {info['process_reward']:.2f}, evidence {info['potential']:.0%}"
+    result = Text(observation)
+    result.highlight_words(seen_titles(env), style="bold")
+    out.print(Padding(result, (0, 0, 0, 2), expand=False))
+    style, meaning = _VERDICTS.get(info["verdict"]) or _unjudged(info)
+    reward = f"process reward {info['process_reward']:.2f}, evidence {info['potential']:.0%}"
     if info["tool"] == "answer":
-        paid = f"outcome reward {info['outcome_reward']:.2f}"
+        reward = f"outcome reward {info['outcome_reward']:.2f}"
     elif info["evidence_source"] == "none":
-        paid = ""
-    out.print(Text.assemble("  ", (info["verdict"], f"bold {style}"), f": {words}"), end="")
-    out.print(f" ({paid})\n" if paid else "\n", style="dim")
+        reward = ""
+    out.print(Text.assemble("  ", (info["verdict"], f"bold {style}"), f": {meaning}"), end="")
+    out.print(f" ({reward})\n" if reward else "\n", style="dim")
     return info
 
 
@@ -148,35 +149,29 @@ def _unjudged(info: dict[str, Any]) -> tuple[str, str]:
     return "red", "not right; whether what you read proves the answer is not judged"
 
 
-def _counted(steps: int) -> str:
+def _count_steps(steps: int) -> str:
     return f"{steps} step{'' if steps == 1 else 's'}"
 
 
 def _print_end(out: "Console", env: "HopEnv", info: dict[str, Any]) -> None:
-    from hopgym.oracle import gold_answer
-
     steps = env.trajectory().steps
     if not info["reason"]:
-        say(f"Stopped after {_counted(len(steps))}.")
+        say(f"Stopped after {_count_steps(len(steps))}.")
     else:
         gold = json.loads(info["gold"])
         out.print(f"The answer: {gold_answer(env.task.question)}", style="bold", markup=False)
         for number, hop in enumerate(gold["hops"], start=1):
-            found = "; ".join(hop["answers"]) or "nothing"
-            out.print(f"  hop {number}: {hop['text']} -> {found}", style="dim", markup=False)
-        earned = sum(step.process_reward for step in steps)
+            answers = "; ".join(hop["answers"]) or "nothing"
+            out.print(f"  hop {number}: {hop['text']} -> {answers}", style="dim", markup=False)
+        rewards = sum(step.process_reward for step in steps)
         oracle = f", the oracle {info['oracle_steps']}" if info["oracle_steps"] > 0 else ""
-        took = f"You took {_counted(len(steps))}{oracle}"
-        out.print(f"{took}; process rewards add up to {earned:.2f}.")
+        text = f"You took {_count_steps(len(steps))}{oracle}"
+        out.print(f"{text}; process rewards add up to {rewards:.2f}.")
     spec = env.spec
     index = (env.trajectory().index + 1) % len(env.source)
-    words = [
-        "hopgym",
-        "play",
-        spec.id if spec else "",
-        *write_arguments(spec.kwargs if spec else {}),
-    ]
-    say_wrote({}, {"next question": " ".join([*words, "--index", str(index)])})
+    args = [spec.id, *write_arguments(spec.kwargs)] if spec else []
+    command = " ".join(["hopgym", "play", *args, "--index", str(index)])
+    say_wrote({}, {"next question": command})
 
 
 _MOST_TITLES = 20_000
@@ -187,17 +182,16 @@ HINTS = {
     "calculate": "a calculation would help",
     "answer": "you have seen enough: an answer would help",
 }
-"""Tool to the words that recommend it."""
+"""Tool to the hint that recommends it."""
 
 
 def action_text(env: "HopEnv", line: str) -> str:
-    """Return what a typed line says to an environment, or raise for one that is no call.
+    """Return a typed line as an action of the environment.
 
-    ``search river`` stands for a call in the environment's dialect; text that holds ``<`` or
-    ``{`` is taken as it is.
+    ``search river`` is a short form of a call; text with ``<`` or ``{`` is returned unchanged.
 
     Raises:
-        ValueError: With what to type instead, when a line names no tool or has no argument.
+        ValueError: When the line names no tool or has no argument; the message says what to type.
     """
     if "<" in line or "{" in line:
         return line
@@ -207,19 +201,19 @@ def action_text(env: "HopEnv", line: str) -> str:
         hint = did_you_mean(tool.lower(), names)
         raise ValueError(f"begin with {', '.join(names)}{hint}; help says more")
     if not argument.strip():
-        wanted = argument_names([tool.lower()])[tool.lower()]
-        raise ValueError(f"{tool.lower()} what? Type: {tool.lower()} {wanted}")
-    return written(env, Action(tool.lower(), argument.strip()))
+        expected = argument_names([tool.lower()])[tool.lower()]
+        raise ValueError(f"{tool.lower()} what? Type: {tool.lower()} {expected}")
+    return write_action(env, Action(tool.lower(), argument.strip()))
 
 
-def written(env: "HopEnv", action: Action) -> str:
-    """Return a call as the environment's dialect writes it."""
+def write_action(env: "HopEnv", action: Action) -> str:
+    """Return a call in the environment's dialect."""
     names = argument_names([tool.name for tool in env.tools])
     return dialect_named(env.settings.dialect).write(action, names)
 
 
 def oracle_step(env: "HopEnv") -> tuple[Action, bool]:
-    """Return the oracle's next call, and whether it uses a title that was not shown so far."""
+    """Return the oracle's next call, and whether it uses a title that has not been shown yet."""
     policy = OraclePolicy(env.source, env.tool_settings)
     reply = policy.act(env.trajectory())
     text = reply.text if isinstance(reply, Completion) else reply
@@ -229,14 +223,14 @@ def oracle_step(env: "HopEnv") -> tuple[Action, bool]:
     return action, isinstance(reply, Completion) and reply.privileged
 
 
-def as_typed(action: Action) -> str:
-    """Return a call as a player would type it."""
+def short_form(action: Action) -> str:
+    """Return a call in the short form that a player types."""
     part = f" #{action.page}" if action.page > 1 else ""
     return f"{action.tool} {action.argument}{part}"
 
 
 def hint(env: "HopEnv") -> str:
-    """Return which kind of step would help now: the oracle's tool, without its argument."""
+    """Return a hint on the next step: the oracle's tool, without its argument."""
     action, privileged = oracle_step(env)
     if privileged:
         return "only a page whose title has not been shown would help"
@@ -244,17 +238,17 @@ def hint(env: "HopEnv") -> str:
 
 
 def seen_titles(env: "HopEnv") -> list[str]:
-    """Return the titles of pages that stand in the question or in a result, in page order."""
+    """Return the titles of pages that occur in the question or in a result, in page order."""
     episode = env.trajectory()
     text = "\n".join([episode.question, *(step.observation for step in episode.steps)])
     pages = env.corpus.pages
-    count = min(len(pages), _MOST_TITLES)  # a larger corpus would make every tab wait
+    count = min(len(pages), _MOST_TITLES)  # In a larger corpus, Tab would be slow.
     titles = (pages.title(i) for i in range(count))
     return list(dict.fromkeys(title for title in titles if title.strip() and title in text))
 
 
 def completions(env: "HopEnv") -> Sequence[str]:
-    """Return the lines that a player may type: each tool, and lookups and answers by title."""
+    """Return lines for Tab to complete: the tools, and calls with the titles seen so far."""
     names = [tool.name for tool in env.tools]
     titles = seen_titles(env)
     calls = [f"{tool} {title}" for tool in ("lookup", "answer", "search") for title in titles]
@@ -263,13 +257,13 @@ def completions(env: "HopEnv") -> Sequence[str]:
 
 
 Completions = Callable[[], Sequence[str]]
-"""Returns the whole lines that may be completed to at this moment."""
+"""Returns the complete lines that Tab offers at this moment."""
 
 
 def read_line(prompt: str, completions: Completions) -> str | None:
     """Return the next line without surrounding white space; None at the end of input.
 
-    From a pipe, the line is printed behind the prompt, so that the output reads as a session.
+    A line from a pipe is printed after the prompt, so that the output reads like a session.
     """
     if sys.stdin.isatty() and sys.stdout.isatty():
         _complete_with(completions)
@@ -285,19 +279,19 @@ def read_line(prompt: str, completions: Completions) -> str | None:
 
 
 def matching(lines: Sequence[str], typed: str) -> list[str]:
-    """Return the lines that what was typed may become, upper and lower case alike."""
+    """Return the lines that start with the typed text, ignoring case."""
     return [line for line in lines if line.lower().startswith(typed.lower())]
 
 
 def _complete_with(completions: Completions) -> None:
     try:
         import readline
-    except ImportError:  # Windows has none: the line is read all the same
+    except ImportError:  # Windows has no readline; there is no completion then.
         return
 
     def complete(typed: str, state: int) -> str | None:
-        found = matching(completions(), typed)
-        return found[state] if state < len(found) else None
+        matches = matching(completions(), typed)
+        return matches[state] if state < len(matches) else None
 
     readline.set_completer_delims("")
     readline.set_completer(complete)

@@ -1,4 +1,4 @@
-"""``hopgym replay``: every record of a trajectory file played again and compared."""
+"""``hopgym replay``: plays every record of a trajectory file again and compares the outcome."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hopgym.cli.display import print_json, progress, say
+from hopgym.registry.lookup import env_of_record
+from hopgym.replay import replay
+from hopgym.runs.trajectory_file import read_trajectories
+from hopgym.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
-    from hopgym.trajectory import Trajectory
 
-_SHOWN_RECORDS, _SHOWN_LINES = 10, 5
+_PRINTED_RECORDS = 10
+_PRINTED_LINES = 5
 
 
 def replay_file(
@@ -21,62 +25,59 @@ def replay_file(
 ) -> None:
     """Play every record of a trajectory file again and compare.
 
-    Exit code 1 where anything differs: observations, verdicts, rewards, or how it ended.
-    Ctrl-C tells what was found up to there, with exit code 130.
+    The exit code is 1 if anything differs: observations, verdicts, rewards,
+    or how it ended. Ctrl-C prints the result so far, with exit code 130.
     """
-    from hopgym.replay import replay
-    from hopgym.runs.trajectory_file import read_trajectories
-
     envs: dict[str, HopEnv] = {}
     differences: dict[str, list[str]] = {}
-    records, stopped = 0, False
+    records = 0
+    stopped = False
     try:
         with progress("replayed", _lines(path) - 1) as advance:
             for record in read_trajectories(path):
-                found = replay(record, _env_of(record, envs))
-                if found:
-                    differences[f"{record.task_id} sample {record.sample}"] = found
+                if lines := replay(record, _env_of(record, envs)):
+                    differences[f"{record.task_id} sample {record.sample}"] = lines
                 records += 1
                 advance(1)
     except KeyboardInterrupt:
         stopped = True
         say("Stopped; what follows is about the records up to there.", style="warning")
     if as_json:
-        found_so_far = {"different": len(differences), "differences": differences}
-        print_json({"records": records, **found_so_far, "stopped": stopped})
+        print_json({
+            "records": records, "different": len(differences), "differences": differences,
+            "stopped": stopped,
+        })  # fmt: skip
     else:
-        _tell(records, differences)
+        _print_differences(records, differences)
     raise typer.Exit(130 if stopped else 1 if differences else 0)
 
 
 def _lines(path: Path) -> int:
-    """Return the number of lines of a file; 0 where there is none."""
+    """Return the number of lines of a file; 0 if it does not exist."""
     if not path.is_file():
         return 0
     with path.open("rb") as file:
         return sum(1 for _ in file)
 
 
-def _env_of(record: "Trajectory", envs: dict[str, "HopEnv"]) -> "HopEnv":
-    """Return an environment for a record; records with the same id and arguments share it."""
-    from hopgym.registry.lookup import env_of_record
-
+def _env_of(record: Trajectory, envs: dict[str, "HopEnv"]) -> "HopEnv":
+    """Return the environment of a record; records with the same id and arguments share one."""
     key = json.dumps([record.env_id, record.env_kwargs], sort_keys=True)
     if key not in envs:
         envs[key] = env_of_record(record, progress)
     return envs[key]
 
 
-def _tell(records: int, differences: dict[str, list[str]]) -> None:
+def _print_differences(records: int, differences: dict[str, list[str]]) -> None:
     if not differences:
         print(f"{records:,} records, all as recorded")
         return
     print(f"{records:,} records, {len(differences):,} of them different")
-    for key, lines in list(differences.items())[:_SHOWN_RECORDS]:
+    for key, lines in list(differences.items())[:_PRINTED_RECORDS]:
         print(f"\n{key}")
-        for line in lines[:_SHOWN_LINES]:
+        for line in lines[:_PRINTED_LINES]:
             print(f"  {line}")
-        if len(lines) > _SHOWN_LINES:
-            print(f"  and {len(lines) - _SHOWN_LINES} more")
-    if len(differences) > _SHOWN_RECORDS:
-        say(f"{_SHOWN_RECORDS} of them shown; --json prints all", style="quiet")
+        if len(lines) > _PRINTED_LINES:
+            print(f"  and {len(lines) - _PRINTED_LINES} more")
+    if len(differences) > _PRINTED_RECORDS:
+        say(f"{_PRINTED_RECORDS} of them shown; --json prints all", style="quiet")

@@ -195,8 +195,6 @@ def test_ctrl_c_in_generate_leaves_what_was_there(
 def test_ctrl_c_in_replay_tells_what_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hopgym.replay
-
     out = tmp_path / "run.jsonl"
     words = ("--policy", "oracle", "-n", "3", "--out", str(out))
     assert run("rollout", "People-v0", *words).exit_code == 0
@@ -208,7 +206,7 @@ def test_ctrl_c_in_replay_tells_what_was_found(
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(hopgym.replay, "replay", interrupted)
+    monkeypatch.setattr("hopgym.cli.replay.replay", interrupted)
     result = run("replay", str(out))
     assert result.exit_code == 130
     assert "2 records, 1 of them different" in result.stdout
