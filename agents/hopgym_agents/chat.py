@@ -1,13 +1,13 @@
-"""Chat: the exact tokens of an episode so far, on any chat template.
+"""Exact token histories of episodes, for any chat template.
 
-In: a request or a prefix. Out: token ids, to which each further step only adds. Rendering a whole
-conversation anew promises no such thing: templates trim texts and drop the thinking of earlier
-turns, and text that was sampled as some tokens may be read back as others. So a history is put
-together from pieces that are never rendered or tokenised again: the opening, then for every turn
-the action's own tokens and what the template writes from the action's end to the next one's begin.
+Each step's token ids extend those of the previous step. Rendering the whole conversation again
+would not guarantee that: templates trim texts and drop the thinking of earlier turns, and a sampled
+text may be tokenized differently. So a history is assembled from pieces that are never rendered or
+tokenized again: the opening, then for every turn the sampled tokens of the action and what the
+template writes between the end of the action and the start of the next one.
 
-Only the template writes control tokens: where a text spells one, as a page may, to end the turn
-and speak for another, it is spelt out in ordinary tokens.
+Only the template writes control tokens. If a text contains the spelling of one, as a page may do to
+end the turn and speak as another role, it is tokenized as ordinary text.
 """
 
 import json
@@ -21,23 +21,24 @@ from typing import Any, NoReturn
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
 from hopgym_agents.generate import Message, Request, Turn
-from hopgym_agents.prompts import PLAIN, Style, request_of
-from hopgym_agents.token_cache import TokenMemory
+from hopgym_agents.prompts import PLAIN, Style, build_request
+from hopgym_agents.token_cache import TokenCache
 
-_ACTION, _OBSERVATION = "hopgymACTION", "hopgymOBSERVATION"
+_ACTION = "hopgymACTION"
+_OBSERVATION = "hopgymOBSERVATION"
 _DUMMY_QUESTION: Message = {"role": "user", "content": "?"}
 _DUMMY_ACTION: Message = {"role": "assistant", "content": _ACTION}
-_MARKS = re.compile(r"(hopgymCONTROL\d+E)")
-_REMEMBERED = 1_000_000
-"""Most tokens remembered, about 45 MB: the pieces of some 500 episodes of 2,000 tokens."""
-_ROLES = 16
+_PLACEHOLDERS = re.compile(r"(hopgymCONTROL\d+E)")
+_CACHED_TOKENS = 1_000_000
+"""About 45 MB: the pieces of some 500 episodes of 2,000 tokens."""
+_CACHED_ROLES = 16
 
-# Llama's templates write the day into the opening: it must not change under an episode.
+# Llama's templates write the date into the opening: it must not change during an episode.
 _SETTINGS = {"date_string": "26 Jul 2024"}
 
 
 class ChatEncoder:
-    """Turns requests into token ids that grow at the end alone.
+    """Encodes requests as token ids; the ids of a later step extend those of an earlier one.
 
     Args:
         tokenizer: A tokenizer of ``transformers`` with a chat template.
@@ -45,8 +46,8 @@ class ChatEncoder:
         settings: Further arguments of the chat template, such as ``{"enable_thinking": False}``.
 
     Raises:
-        ArgumentError: When the tokenizer has no chat template, or one that the style does not go
-            with: it refuses a role, or leaves tools or messages out.
+        ArgumentError: If the tokenizer has no chat template, or one that does not support the
+            style: it refuses a role, or leaves tools or messages out.
     """
 
     def __init__(
@@ -60,40 +61,42 @@ class ChatEncoder:
         self._settings = {**_SETTINGS, **(settings or {})}
         self._name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-        control = sorted((each.content for each in added if each.special), key=len, reverse=True)
-        self._control = {f"hopgymCONTROL{number}E": each for number, each in enumerate(control)}
-        # Rendering and tokenising a text again at every step would cost more than all else here.
-        self._memory = TokenMemory(_REMEMBERED)
-        self._remembered_check = lru_cache(_ROLES)(self._check)
+        special = sorted((token.content for token in added if token.special), key=len, reverse=True)
+        self._control = {f"hopgymCONTROL{n}E": token for n, token in enumerate(special)}
+        # Rendering and tokenizing a text again at every step would cost more than all the rest.
+        self._cache = TokenCache(_CACHED_TOKENS)
+        self._check_role = lru_cache(_CACHED_ROLES)(self._check)
         for role in {"user", "tool"} if style.native else {style.role}:
-            self._remembered_check(role)
+            self._check_role(role)
 
-    def encode(self, asked: Request | Trajectory) -> list[int]:
-        """Return the tokens of what is asked, up to where the next action begins.
+    def encode(self, request: Request | Trajectory) -> list[int]:
+        """Return the tokens of a request, up to where the next action begins.
 
-        What is asked a step later begins with the very same tokens, and goes on with those of the
-        action as it was sampled, where they are known.
+        The tokens of the next step begin with these tokens, followed by those of the action as it
+        was sampled, if they are known.
 
         Raises:
-            ArgumentError: As the constructor does, for requests of another style than its own.
+            ArgumentError: As the constructor, for requests of another style.
         """
-        return list(chain.from_iterable(self.pieces(asked)))
+        return list(chain.from_iterable(self.pieces(request)))
 
-    def pieces(self, asked: Request | Trajectory) -> list[tuple[int, ...]]:
-        """Return the tokens of `encode` in pieces: the opening, then action and reply by turns."""
-        request = request_of(asked, self.style) if isinstance(asked, Trajectory) else asked
-        tools = sys.intern(_written(request.tools))  # One text behind all that is remembered by it.
-        recall, opening = self._memory.recall, _written(request.messages[: request.opening])
-        pieces = [recall(self._opening, opening, tools)]
+    def pieces(self, request: Request | Trajectory) -> list[tuple[int, ...]]:
+        """Return the tokens of `encode` in pieces: the opening, then action and reply in turn."""
+        if isinstance(request, Trajectory):
+            request = build_request(request, self.style)
+        cached = self._cache.get_or_compute
+        tools = sys.intern(json.dumps(request.tools))  # one string for all keys of the cache
+        opening = json.dumps(request.messages[: request.opening])
+        pieces = [cached(self._opening, opening, tools)]
         replies = request.messages[request.opening + 1 :: 2]
         for turn, reply in zip(request.turns, replies, strict=True):
-            self._remembered_check(reply["role"])
-            pieces.append(recall(self._action, turn))
-            pieces.append(recall(self._reply, _written(reply), tools))
+            self._check_role(reply["role"])
+            pieces.append(cached(self._action, turn))
+            pieces.append(cached(self._reply, json.dumps(reply), tools))
         return pieces
 
     def _opening(self, messages: str, tools: str) -> tuple[int, ...]:
-        conversation = [self._guarded(message) for message in json.loads(messages)]
+        conversation = [self._mask_control_tokens(message) for message in json.loads(messages)]
         schemas = json.loads(tools)
         text = self._render(conversation, schemas)
         for message in conversation:
@@ -104,18 +107,22 @@ class ChatEncoder:
         return self._tokens(text)
 
     def _action(self, turn: Turn) -> tuple[int, ...]:
-        """Return an action's tokens as sampled if they spell it, but for a mark of the end."""
+        """Return the sampled tokens if they decode to the action, perhaps without the last one."""
         for sampled in (turn.token_ids, turn.token_ids[:-1]):
             if sampled and self._text(sampled) == turn.text:
                 return sampled
         return self._tokens(turn.text)
 
     def _reply(self, message: str, tools: str) -> tuple[int, ...]:
-        conversation = [_DUMMY_QUESTION, _DUMMY_ACTION, self._guarded(json.loads(message))]
+        conversation = [
+            _DUMMY_QUESTION,
+            _DUMMY_ACTION,
+            self._mask_control_tokens(json.loads(message)),
+        ]
         return self._tokens(self._render(conversation, json.loads(tools)).partition(_ACTION)[2])
 
     def _check(self, role: str) -> None:
-        """Raise unless it can be told what the template writes between two actions."""
+        """Raise unless the template's text between two actions can be determined."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise ArgumentError(
                 f"the tokenizer of {self._name} must have a chat template, got none; set its "
@@ -135,7 +142,7 @@ class ChatEncoder:
                 tokenize=False,
                 **self._settings,
             )
-        except Exception as error:  # Templates raise what they like.
+        except Exception as error:  # templates can raise anything
             roles = ", ".join(message["role"] for message in messages)
             self._refuse(f"refuses messages of the roles {roles} ({error})", error)
         return rendered
@@ -146,17 +153,17 @@ class ChatEncoder:
             "'plain' (user and assistant alone), or give the tokenizer a template that can"
         ) from cause
 
-    def _guarded(self, message: Message) -> Message:
-        """Return a message with a mark for every control token that its text spells."""
+    def _mask_control_tokens(self, message: Message) -> Message:
+        """Return a message with placeholders for the control tokens in its text."""
         content: str = message["content"]
-        for mark, control in self._control.items():
-            content = content.replace(control, mark)
+        for placeholder, control in self._control.items():
+            content = content.replace(control, placeholder)
         return {**message, "content": content}
 
     def _tokens(self, text: str) -> tuple[int, ...]:
-        """Return the tokens of a text, those of marks spelt out."""
+        """Return the tokens of a text, with placeholders tokenized as ordinary text."""
         token_ids = list[int]()
-        for part in _MARKS.split(text):
+        for part in _PLACEHOLDERS.split(text):
             token_ids += self.tokenizer(
                 self._control.get(part, part),
                 add_special_tokens=False,
@@ -170,8 +177,3 @@ class ChatEncoder:
             list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
         return text
-
-
-def _written(value: object) -> str:
-    """Return messages or schemas as one text, to remember them by."""
-    return json.dumps(value)

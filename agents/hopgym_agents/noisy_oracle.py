@@ -1,7 +1,6 @@
-"""Policies for warm-up: the oracle with a controlled share of errors.
+"""The oracle with a controlled share of errors, for warm-up data.
 
-In: an environment and options. Out: a policy whose episodes show how to go on after a mistake,
-and give filters something to leave out.
+Its episodes show how to continue after a mistake, and give filters something to remove.
 """
 
 import re
@@ -23,13 +22,13 @@ from hopgym.tools import Toolbox, ToolSettings, normalized_call
 from hopgym.trajectory import Completion, Trajectory, calls_of, knowledge_after
 from hopgym.verdicts import Shown, Verdict
 
-_MARK = re.compile(r"\[[^\[\]\n]*\]")
+_CITATION = re.compile(r"\[[^\[\]\n]*\]")
 _HIT = re.compile(r"^\[\d+\] (.*\S)", re.MULTILINE)
-_MOST_TRIES = 12
+_MAX_CANDIDATES = 12
 
 
 class _Situation(NamedTuple):
-    """What an error is drawn from."""
+    """State that an error is sampled from."""
 
     prefix: Trajectory
     source: TaskSource
@@ -40,24 +39,24 @@ class _Situation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NoisyOracle(PrefixPolicy):
-    """Plays the oracle, but makes an error with a set chance at every step.
+    """Plays the oracle, but makes an error with a given probability at every step.
 
-    An error is an action that helps with nothing: a search or lookup of what was shown that
-    brings no evidence, a calculation beside the point, a call made before, a text without a call,
-    or a wrong answer. Kinds that are not to be had in a situation give way to the others; where
-    none is, the oracle plays. What is drawn depends on (seed, index, sample, step number) alone.
+    An error is an action without any use: a search or lookup of something observed that brings no
+    evidence, an irrelevant calculation, a repeated call, a text without a call, or a wrong answer.
+    If a kind of error is impossible in a situation, another one is used; if none is possible, the
+    oracle plays. Samples depend only on (seed, index, sample, step number).
 
     Raises:
-        ArgumentError: On a chance outside of [0, 1], or kinds that are none of `KINDS`.
+        ArgumentError: If the probability is outside of [0, 1], or a kind is not one of `KINDS`.
     """
 
     source: TaskSource = field(repr=False)
     tool_settings: ToolSettings
-    """The environment's own."""
+    """Settings of the environment's tools."""
     p: float = 0.3
-    """Chance of an error at each step, in [0, 1]."""
+    """Probability of an error at each step, in [0, 1]."""
     kinds: tuple[str, ...] = ("search", "lookup", "calculate", "repeat", "malformed", "answer")
-    """Kinds of error, each as likely as the others where it can be made."""
+    """Kinds of error, equally likely where they are possible."""
     seed: int = 0
     """0 or more."""
 
@@ -89,42 +88,42 @@ class NoisyOracle(PrefixPolicy):
 
 
 def noisy_oracle(env: HopEnv, options: Mapping[str, Any]) -> NoisyOracle:
-    """Return the oracle with errors for an environment.
+    """Return the oracle with errors for an environment (entry point ``noisy_oracle``).
 
     Args:
-        env: What it is to play.
-        options: ``p`` and ``kinds`` of `NoisyOracle`; kinds as a list or with commas between them.
+        env: The environment to play.
+        options: ``p`` and ``kinds`` of `NoisyOracle`; kinds as a list or separated by commas.
 
     Raises:
-        ArgumentError: On other options or values out of range.
+        ArgumentError: If an option is unknown or out of range.
     """
     for name in options:
         hint = did_you_mean(str(name), ("p", "kinds"))
         if name not in ("p", "kinds"):
             raise ArgumentError(f"noisy_oracle takes p, kinds, got {name!r}{hint}")
-    given = dict(options)
-    if "kinds" in given:
-        kinds = given["kinds"]
+    settings = dict(options)
+    if "kinds" in settings:
+        kinds = settings["kinds"]
         kinds = kinds.split(",") if isinstance(kinds, str) else kinds
         require(isinstance(kinds, list | tuple), "kinds", f"some of {', '.join(KINDS)}", kinds)
-        given["kinds"] = tuple(str(kind).strip() for kind in kinds)
-    return NoisyOracle(env.source, env.tool_settings, **given)
+        settings["kinds"] = tuple(str(kind).strip() for kind in kinds)
+    return NoisyOracle(env.source, env.tool_settings, **settings)
 
 
-def _idle_call(tool: str) -> Callable[[_Situation], str]:
-    """Return what draws a call of a tool that brings no evidence and was not made before."""
+def _useless_call(tool: str) -> Callable[[_Situation], str]:
+    """Return a function that samples a new call of a tool that brings no evidence."""
 
-    def draw(situation: _Situation) -> str:
-        prefix, task, toolbox = situation.prefix, situation.task, situation.toolbox
+    def sample(situation: _Situation) -> str:
+        prefix, _, task, toolbox, _ = situation
         if tool not in prefix.tools:
             return ""
-        made = {normalized_call(action, toolbox) for _, action in calls_of(prefix.steps)}
+        previous = {normalized_call(action, toolbox) for _, action in calls_of(prefix.steps)}
         known = knowledge_after(task, prefix.steps)
         for argument in _arguments(tool, situation):
             action = Action(tool, argument)
-            if normalized_call(action, toolbox) in made:
+            if normalized_call(action, toolbox) in previous:
                 continue
-            # What the clean tool shows tells whether it would help; noise can only hide more.
+            # The result without noise decides whether a call helps; noise can only hide more.
             result = toolbox.call(action)
             knowledge = known.copy()
             shown = Shown(result.sentences, knowledge.find_titles(result.seen))
@@ -132,65 +131,67 @@ def _idle_call(tool: str) -> Callable[[_Situation], str]:
                 return write_call(prefix, action)
         return ""
 
-    return draw
+    return sample
 
 
 def _arguments(tool: str, situation: _Situation) -> Iterator[str]:
-    """Yield what a tool may be called with, from what was shown, in an order drawn at random."""
-    seen, rng, corpus = _seen(situation.prefix), situation.rng, situation.task.corpus
+    """Yield arguments of a tool from observed text, in random order."""
+    prefix, _, task, _, rng = situation
+    observed = _observed_text(prefix)
     if tool == "calculate":
-        numbers = re.findall(r"\d+", seen) or ["1"]
-        for _ in range(_MOST_TRIES):
+        numbers = re.findall(r"\d+", observed) or ["1"]
+        for _ in range(_MAX_CANDIDATES):
             left, right = rng.choice(np.array(numbers), 2).tolist()
             yield f"{left} {rng.choice(np.array(['+', '-', '*']))} {right}"
         return
-    names = names_in(seen)
+    names = names_in(observed)
     if tool == "search":
-        yield from _drawn([*names, *words_in(seen)], rng)
+        yield from _shuffled([*names, *words_in(observed)], rng)
         return
-    hits = [hit for step in situation.prefix.steps for hit in _HIT.findall(step.observation)]
-    titles = [name for name in dict.fromkeys([*hits, *names]) if corpus.lookup(name)]
-    yield from _drawn(titles or names, rng)
+    hits = [hit for step in prefix.steps for hit in _HIT.findall(step.observation)]
+    titles = [name for name in dict.fromkeys([*hits, *names]) if task.corpus.lookup(name)]
+    yield from _shuffled(titles or names, rng)
 
 
 def _repeat(situation: _Situation) -> str:
     calls = [step.text for step, _ in calls_of(situation.prefix.steps)]
-    return next(_drawn(calls, situation.rng), "")
+    return next(_shuffled(calls, situation.rng), "")
 
 
 def _malformed(situation: _Situation) -> str:
-    words = words_in(_seen(situation.prefix)) or [UNKNOWN]
-    return f"I should find out more about the {next(_drawn(words, situation.rng))}."
+    topics = words_in(_observed_text(situation.prefix)) or [UNKNOWN]
+    return f"I should find out more about the {next(_shuffled(topics, situation.rng))}."
 
 
 def _wrong_answer(situation: _Situation) -> str:
-    """Return an answer from what was shown that scores nothing, or the answer ``unknown``."""
-    prefix, task = situation.prefix, situation.task
-    seen = _seen(prefix)
-    shown = [*names_in(seen), *re.findall(r"\d+", seen)]
-    for answer in (*_drawn(shown, situation.rng), UNKNOWN):
-        if not situation.source.score(task, answer).f1:
+    """Return an observed answer that scores zero, or the answer ``unknown``."""
+    prefix, source, task, _, rng = situation
+    observed = _observed_text(prefix)
+    candidates = [*names_in(observed), *re.findall(r"\d+", observed)]
+    for answer in (*_shuffled(candidates, rng), UNKNOWN):
+        if not source.score(task, answer).f1:
             return write_call(prefix, Action("answer", answer))
     return ""
 
 
-def _seen(prefix: Trajectory) -> str:
-    return _MARK.sub("", "\n".join([prefix.question, *(s.observation for s in prefix.steps)]))
+def _observed_text(prefix: Trajectory) -> str:
+    observations = [step.observation for step in prefix.steps]
+    return _CITATION.sub("", "\n".join([prefix.question, *observations]))
 
 
-def _drawn(items: Sequence[str], rng: np.random.Generator) -> Iterator[str]:
-    """Yield some different items in an order drawn at random."""
-    different = list(dict.fromkeys(items))
-    for place in rng.permutation(len(different))[:_MOST_TRIES]:
-        yield different[int(place)]
+def _shuffled(items: Sequence[str], rng: np.random.Generator) -> Iterator[str]:
+    """Yield up to `_MAX_CANDIDATES` different items in random order."""
+    unique = list(dict.fromkeys(items))
+    for index in rng.permutation(len(unique))[:_MAX_CANDIDATES]:
+        yield unique[int(index)]
 
 
 KINDS: Mapping[str, Callable[[_Situation], str]] = {
-    "search": _idle_call("search"),
-    "lookup": _idle_call("lookup"),
-    "calculate": _idle_call("calculate"),
+    "search": _useless_call("search"),
+    "lookup": _useless_call("lookup"),
+    "calculate": _useless_call("calculate"),
     "repeat": _repeat,
     "malformed": _malformed,
     "answer": _wrong_answer,
 }
-"""Kinds of error by name; each returns its text, or nothing where it cannot be made."""
+"""Kinds of error by name; each returns its text, or an empty one if it is impossible."""

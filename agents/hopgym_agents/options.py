@@ -1,18 +1,18 @@
-"""The options of a language model, as ``--llm.model NAME`` gives them, and the generator they name.
+"""Options of a language model, as in ``--llm.model NAME``, and the generators that they name.
 
-In: options by name. Out: checked ones; a generator. Nothing is loaded, and no server asked, before
-they have been checked.
+All options are checked before a model is loaded or a server is asked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, ValidationError, convert
 
 from hopgym.errors import ArgumentError, did_you_mean
 from hopgym.runs.secrets import is_secret
-from hopgym_agents.generate import Generate, Sampling
+from hopgym_agents.generate import Generator, Sampling
 
 _FromZero = Annotated[int, Meta(ge=0)]
 _FromOne = Annotated[int, Meta(ge=1)]
@@ -20,7 +20,7 @@ _FromOne = Annotated[int, Meta(ge=1)]
 
 @dataclass(frozen=True, slots=True)
 class LLMOptions:
-    """Options of the policy ``llm``; `TAKEN_BY` says which are those of one generator."""
+    """Options of the policy ``llm``; `OPTION_GENERATORS` lists those of a single generator."""
 
     model: str
     """Name on the server, or folder or Hub id of a model."""
@@ -29,132 +29,173 @@ class LLMOptions:
     style: str = "plain"
     """``plain``, ``system``, ``swirl`` or ``native``."""
     template: str | None = None
-    """A Jinja2 file with one's own words."""
+    """Jinja2 file with a custom prompt."""
     temperature: Annotated[float, Meta(ge=0)] = 1.0
-    """Sampling temperature; 0 is greedy."""
+    """0 selects the most likely token."""
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    """Sample from the most likely tokens with this total probability."""
+    """Share of the probability to sample from."""
     top_k: _FromZero = 0
-    """0 sets no bound."""
+    """Number of tokens to sample from; 0 disables the limit."""
     max_tokens: _FromOne = 512
-    """Most tokens of one completion."""
+    """Maximum number of tokens of a completion."""
     stop: bool = True
     """Whether generation stops at the end of a call."""
     seed: _FromZero = 0
-    """Added to the run's."""
+    """Added to the seed of the run."""
     max_context: _FromOne | None = None
-    """Most tokens of prefix and completion."""
+    """Maximum number of tokens of prefix and completion."""
     drop_middle: bool = False
-    """Whether early turns are left out of a prefix that is too long; needs ``max_context``."""
+    """Whether to leave early turns out of a prefix that is too long; needs ``max_context``."""
     base_url: str = "http://127.0.0.1:8000/v1"
-    """Address of the server."""
+    """Address of the server, up to the version."""
     api_key_env: str | None = None
-    """Environment variable that holds the key; none is sent without it."""
+    """Environment variable that holds the key; without it no key is sent."""
     concurrency: _FromOne = 16
-    """Most requests under way at a time."""
+    """Maximum number of requests in flight."""
     timeout: Annotated[float, Meta(gt=0)] = 60.0
-    """Seconds that one request may take."""
+    """Seconds for one try of a request."""
     retries: _FromZero = 5
-    """How often a failed request is sent again."""
+    """Number of further tries of a request."""
     extra: dict[str, Any] | None = None
-    """Further fields of a request's body, as a JSON object; null takes a field out."""
+    """Further fields of the request's body, as a JSON object; null removes a field."""
     tokenizer: str | None = None
-    """Folder or Hub id, where it is not the model's."""
+    """Folder or Hub id of a tokenizer; the model's by default."""
     adapter: str | None = None
     """Folder or Hub id of a LoRA adapter."""
     load_in_4bit: bool = False
-    """Load the model's weights in 4 bits."""
+    """Whether to quantize the weights to 4 bits."""
     batch_size: _FromOne = 32
-    """Most requests decoded together."""
+    """Maximum number of requests decoded together."""
     device: str | None = None
-    """``cuda``, ``cpu`` and the like; the first GPU, or the CPU where there is none."""
+    """``cuda``, ``cpu`` and the like; by default the first GPU, or the CPU without one."""
     dtype: str = "auto"
-    """Of the weights."""
+    """Data type of the weights."""
     cached_tokens: _FromZero = 65_536
-    """Most tokens whose states are kept between turns."""
+    """Maximum number of tokens whose states are cached between turns."""
     threads: _FromOne | None = None
-    """How many threads torch uses; None: ``OMP_NUM_THREADS``, else one."""
+    """Number of torch's threads; by default ``OMP_NUM_THREADS``, else one."""
     chat_settings: dict[str, Any] | None = None
     """Arguments of the chat template, as a JSON object such as {"enable_thinking": false}."""
     engine: dict[str, Any] | None = None
     """Options of `vllm.LLM`, as a JSON object."""
 
 
-EPISODE_OPTIONS = ("stop", "drop_middle")
-_SERVERS = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "extra")
-_OWN = ("tokenizer", "adapter", "load_in_4bit", "batch_size", "device", "dtype", "cached_tokens")
-TAKEN_BY: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(_SERVERS, ("openai",)),
-    **dict.fromkeys((*_OWN, "threads"), ("local",)),
+_SERVER_OPTIONS = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "extra")
+_LOCAL_OPTIONS = (
+    *("tokenizer", "adapter", "load_in_4bit", "batch_size", "device", "dtype", "cached_tokens"),
+    "threads",
+)
+OPTION_GENERATORS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_SERVER_OPTIONS, ("openai",)),
+    **dict.fromkeys(_LOCAL_OPTIONS, ("local",)),
     "chat_settings": ("local", "vllm"),
     "engine": ("vllm",),
 }
-"""The generators that take an option, where not all do."""
+"""The generators of options that not every generator has."""
+
+GENERATORS: Mapping[str, str] = {
+    "openai": "hopgym_agents.generate.openai:OpenAIGenerator",
+    "local": "hopgym_agents.generate.local:LocalGenerator",
+    "vllm": "hopgym_agents.generate.vllm:VLLMGenerator",
+}
+"""``module:Name`` of each generator class, which is imported when it is used."""
+
+EPISODE_OPTIONS = ("stop", "drop_middle")
+"""Options that only episodes use."""
+_OBJECT_OPTIONS = ("extra", "chat_settings", "engine")
 
 
-_FREE = ("extra", "chat_settings", "engine")
+class GeneratorClass(Protocol):
+    """A generator class that can be constructed from options."""
+
+    def from_options(self, options: LLMOptions, sampling: Sampling) -> Generator:
+        """Return a generator."""
 
 
 def read_options(options: Mapping[str, Any]) -> LLMOptions:
-    """Return options by name as checked ones.
+    """Return checked options from values by name.
 
     Raises:
-        ArgumentError: As `llm` does, for all that does not depend on the environment.
+        ArgumentError: If an option is unknown, missing, out of range, or belongs to another
+            generator; see `hopgym_agents.policy.llm` for what depends on the environment.
     """
-    known = [each.name for each in fields(LLMOptions)]
+    known = [option.name for option in fields(LLMOptions)]
     for name in options:
         if name not in known:
             hint = did_you_mean(str(name), known)
             raise ArgumentError(f"llm takes {', '.join(known)}, got {name!r}{hint}")
     if not options.get("model"):
         raise ArgumentError("llm needs a model, got none; give its name (--llm.model NAME)")
-    for name in _FREE:
+    for name in _OBJECT_OPTIONS:
         _refuse_secrets(name, options.get(name))
     try:
-        chosen = convert(dict(options), LLMOptions)
+        checked = convert(dict(options), LLMOptions)
     except ValidationError as error:
-        what, _, name = str(error).partition(" - at `$.")
+        problem, _, name = str(error).partition(" - at `$.")
         name = name.rstrip("`")
-        # What was to be an object may hold a key all the same: it is not shown.
-        told = name if name in _FREE else f"{name} = {options.get(name)!r}"
-        raise ArgumentError(f"llm cannot take {told}: {what[0].lower()}{what[1:]}") from error
-    if chosen.generator not in GENERATORS:
-        hint = did_you_mean(chosen.generator, GENERATORS)
-        among = ", ".join(GENERATORS)
-        raise ArgumentError(f"llm.generator must be one of {among}, got {chosen.generator!r}{hint}")
+        # A malformed object may still hold a key: its value is not shown.
+        value = name if name in _OBJECT_OPTIONS else f"{name} = {options.get(name)!r}"
+        raise ArgumentError(
+            f"llm cannot take {value}: {problem[0].lower()}{problem[1:]}"
+        ) from error
+    if checked.generator not in GENERATORS:
+        hint = did_you_mean(checked.generator, GENERATORS)
+        choices = ", ".join(GENERATORS)
+        raise ArgumentError(
+            f"llm.generator must be one of {choices}, got {checked.generator!r}{hint}"
+        )
     for name in options:
-        only = TAKEN_BY.get(name, (chosen.generator,))
-        if chosen.generator not in only:
+        accepted = OPTION_GENERATORS.get(name, (checked.generator,))
+        if checked.generator not in accepted:
             raise ArgumentError(
-                f"llm.{name} is for the generator {' or '.join(only)}, got it with "
-                f"{chosen.generator}; leave it out, or give --llm.generator {only[0]}"
+                f"llm.{name} is for the generator {' or '.join(accepted)}, got it with "
+                f"{checked.generator}; leave it out, or give --llm.generator {accepted[0]}"
             )
-    return chosen
+    return checked
 
 
-def generator_from(options: LLMOptions | Mapping[str, Any], stop: tuple[str, ...] = ()) -> Generate:
+def create_generator(
+    options: LLMOptions | Mapping[str, Any], stop: tuple[str, ...] = ()
+) -> Generator:
     """Return the generator that options name.
 
     Args:
-        options: Checked ones, or those of a caller that plays no episodes, by name.
-        stop: Texts behind which a completion ends.
+        options: Checked options; or values by name, from a caller that plays no episodes.
+        stop: Texts that end a completion.
 
     Raises:
-        ArgumentError: As `read_options`, and on options that only playing episodes has a use for.
+        ArgumentError: As `read_options`, and on values by name that only episodes use.
     """
     if isinstance(options, LLMOptions):
-        chosen = options
+        checked = options
     else:
-        chosen = read_options(options)
-        _refuse_idle(chosen, options)
+        checked = read_options(options)
+        _refuse_episode_options(checked, options)
     sampling = Sampling(
-        chosen.temperature, chosen.top_p, chosen.top_k, chosen.max_tokens, stop, chosen.seed
+        checked.temperature, checked.top_p, checked.top_k, checked.max_tokens, stop, checked.seed
     )
-    return GENERATORS[chosen.generator](chosen, sampling)
+    return load_generator_class(checked.generator).from_options(checked, sampling)
+
+
+def load_generator_class(name: str) -> GeneratorClass:
+    """Return the class of a generator, by its name in `GENERATORS`.
+
+    Raises:
+        ArgumentError: If a package that it needs is not installed.
+    """
+    module, _, attribute = GENERATORS[name].partition(":")
+    try:
+        generator_class: GeneratorClass = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise ArgumentError(
+            f"the generator {name} needs the package {error.name}; "
+            "pip install 'hopgym[train]' brings it"
+        ) from error
+    return generator_class
 
 
 def _refuse_secrets(option: str, value: object) -> None:
-    """Refuse keys and passwords, which would be kept with the run and printed."""
+    """Refuse keys and passwords, which would be stored with the run and printed."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if is_secret(str(name)):
@@ -169,64 +210,11 @@ def _refuse_secrets(option: str, value: object) -> None:
             _refuse_secrets(option, inner)
 
 
-def _refuse_idle(chosen: LLMOptions, options: Mapping[str, Any]) -> None:
-    idle = [name for name in EPISODE_OPTIONS if name in options]
-    if "max_context" in options and chosen.generator != "local":
-        idle.append("max_context")
-    if idle:
+def _refuse_episode_options(checked: LLMOptions, options: Mapping[str, Any]) -> None:
+    unused = [name for name in EPISODE_OPTIONS if name in options]
+    if "max_context" in options and checked.generator != "local":
+        unused.append("max_context")
+    if unused:
         raise ArgumentError(
-            f"llm.{idle[0]} is for playing episodes, got it where nothing is played; leave it out"
+            f"llm.{unused[0]} is for playing episodes, got it where nothing is played; leave it out"
         )
-
-
-def _openai(chosen: LLMOptions, sampling: Sampling) -> Generate:
-    from hopgym_agents.generate.openai import OpenAIGenerator
-
-    return OpenAIGenerator(
-        chosen.model,
-        chosen.base_url,
-        sampling,
-        api_key_env=chosen.api_key_env,
-        concurrency=chosen.concurrency,
-        timeout=chosen.timeout,
-        retries=chosen.retries,
-        extra=chosen.extra,
-    )
-
-
-def _local(chosen: LLMOptions, sampling: Sampling) -> Generate:
-    from hopgym_agents.generate.local import LocalGenerator
-
-    return LocalGenerator(
-        chosen.model,
-        sampling,
-        tokenizer=chosen.tokenizer,
-        max_context=chosen.max_context,
-        batch_size=chosen.batch_size,
-        device=chosen.device,
-        dtype=chosen.dtype,
-        adapter=chosen.adapter,
-        load_in_4bit=chosen.load_in_4bit,
-        cached_tokens=chosen.cached_tokens,
-        threads=chosen.threads,
-        chat_settings=chosen.chat_settings,
-    )
-
-
-def _vllm(chosen: LLMOptions, sampling: Sampling) -> Generate:
-    from hopgym_agents.generate.vllm import VLLMGenerator
-
-    return VLLMGenerator(
-        chosen.model,
-        sampling,
-        chat_template_kwargs=chosen.chat_settings,
-        **(chosen.engine or {}),
-    )
-
-
-GENERATORS: Mapping[str, Callable[[LLMOptions, Sampling], Generate]] = {
-    "openai": _openai,
-    "local": _local,
-    "vllm": _vllm,
-}
-"""Name to what makes the generator from checked options."""

@@ -1,8 +1,7 @@
-"""Prompts: the one rendering of an episode so far into chat messages.
+"""Rendering of an episode into chat messages, the same for acting, judging and training.
 
-In: a prefix of a trajectory and a style. Out: messages, the same ones for acting, judging and
-training. Each message is made from what was known when it was written, so that a later rendering
-only adds messages to an earlier one.
+Each message depends only on what was known when it was written, so that a later rendering only
+appends messages to an earlier one.
 """
 
 import json
@@ -18,8 +17,8 @@ from hopgym.errors import ArgumentError, did_you_mean, require
 from hopgym.tools import TOOLS, argument_names
 from hopgym.trajectory import Step, Trajectory
 from hopgym_agents.generate import Message, Request, Turn
-from hopgym_agents.templates import Wording, read_wording
-from hopgym_agents.tool_calls import called, tool_schemas
+from hopgym_agents.templates import PromptTemplate, load_template
+from hopgym_agents.tool_calls import build_call_messages, tool_schemas
 
 _TURNS = re.compile(r"in at most (\d+) turns")
 _CHARS_PER_TOKEN = 3
@@ -27,53 +26,53 @@ _CHARS_PER_TOKEN = 3
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a prefix is worded and which roles its messages have."""
+    """How prefixes are rendered."""
 
     name: str
     template: str = ""
-    """Text of a Jinja2 template (`hopgym_agents.templates`); empty: the environment's text."""
+    """Text of a Jinja2 template (`hopgym_agents.templates`); empty for the environment's text."""
     role: str = "user"
-    """Role of observations: ``user``, or ``tool`` where the chat template knows it."""
+    """Role of observations: ``user``, or ``tool`` if the chat template supports it."""
     native: bool = False
-    """Whether tools are given as schemas and calls as ``tool_calls``; needs dialect ``json``."""
+    """Whether tools are schemas and calls are ``tool_calls``; requires the dialect ``json``."""
 
     def __post_init__(self) -> None:
         require(self.role in ("user", "tool"), "role", "'user' or 'tool'", self.role)
-        # A template that cannot be used is told of here, not in the middle of a run.
-        read_wording(self.name, self.template)
+        # An invalid template is reported here, not in the middle of a run.
+        load_template(self.name, self.template)
 
     @property
-    def wording(self) -> Wording:
-        """The template, ready to be filled in."""
-        return read_wording(self.name, self.template)
+    def prompt_template(self) -> PromptTemplate:
+        """The parsed template."""
+        return load_template(self.name, self.template)
 
 
-def _words(name: str) -> str:
+def _read_template(name: str) -> str:
     return (Path(__file__).parent / "data" / f"{name}.jinja").read_text(encoding="utf-8")
 
 
 PLAIN = Style("plain")
-"""The environment's own words."""
-SYSTEM = Style("system", _words("system"))
+"""The environment's text."""
+SYSTEM = Style("system", _read_template("system"))
 """The same, with the instructions as the system message; some chat templates refuse one."""
-SWIRL = Style("swirl", _words("swirl"))
-"""SWiRL's rules around them: one call or an answer a turn, in few words, none asked twice."""
-NATIVE = Style("native", _words("native"), native=True)
-"""The environment's own words without the list of calls: tools are schemas, actions are calls."""
+SWIRL = Style("swirl", _read_template("swirl"))
+"""The environment's text with SWiRL's rules: one call or answer per turn, short, no repetition."""
+NATIVE = Style("native", _read_template("native"), native=True)
+"""The environment's text without the list of calls: tools are schemas, actions are calls."""
 
 STYLES: Mapping[str, Style] = {style.name: style for style in (PLAIN, SYSTEM, SWIRL, NATIVE)}
-"""The presets by name."""
+"""The preset styles by name."""
 
 
-def style_named(name: str, template: str | None = None) -> Style:
-    """Return a preset, or one with the words of one's own Jinja2 file.
+def get_style(name: str, template: str | None = None) -> Style:
+    """Return a preset style, optionally with a custom Jinja2 template.
 
     Args:
         name: ``plain``, ``system``, ``swirl`` or ``native``.
-        template: Path of the file; `hopgym_agents.templates` says what may stand in it.
+        template: Path of the template; `hopgym_agents.templates` describes its variables.
 
     Raises:
-        ArgumentError: When there is no such preset or file, or the template cannot be used.
+        ArgumentError: If there is no such preset or file, or the template is invalid.
     """
     if name not in STYLES:
         known = ", ".join(STYLES)
@@ -90,71 +89,72 @@ def style_named(name: str, template: str | None = None) -> Style:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """A prefix as a conversation whose next message is the assistant's."""
+class Conversation:
+    """A rendered prefix, whose next message is the assistant's."""
 
     messages: tuple[Message, ...]
     tools: tuple[dict[str, Any], ...]
-    """JSON schemas of the tools, where the style gives them."""
+    """JSON schemas of the tools, empty unless the style is native."""
     opening: int
-    """How many of the messages stand before the first turn; each turn has two."""
+    """Number of messages before the first turn; each turn has two."""
 
 
-def render(prefix: Trajectory, style: Style = PLAIN) -> Rendered:
+def render(prefix: Trajectory, style: Style = PLAIN) -> Conversation:
     """Return the chat messages of an episode so far.
 
-    They depend on the question, the prompt, the tools and each step's text and observation alone,
-    and rendering a longer prefix gives the same messages with further ones behind them.
+    They depend only on the question, the prompt, the tools, and the text and observation of each
+    step. A longer prefix renders to the same messages followed by further ones.
 
     Raises:
-        ArgumentError: When the style does not go with the prefix's dialect, or its template names
-            what is not known where it stands.
+        ArgumentError: If the style does not support the dialect of the prefix, or its template
+            uses a variable that is unknown at that place.
     """
     if style.native and prefix.dialect != "json":
         raise ArgumentError(
             f"style {style.name!r} needs the dialect 'json', got {prefix.dialect!r}; make the "
             "environment with dialect='json' (--dialect json), or take style 'plain'"
         )
-    known, wording = _known(prefix) if style.template else {}, style.wording
+    variables = _template_variables(prefix) if style.template else {}
+    template = style.prompt_template
     messages: list[Message] = []
-    if system := wording.system(known):
+    if system := template.system(variables):
         messages.append({"role": "system", "content": system})
-    messages.append({"role": "user", "content": wording.opening(known, prefix.prompt)})
+    messages.append({"role": "user", "content": template.opening(variables, prefix.prompt)})
     opening = len(messages)
     for number, step in enumerate(prefix.steps, start=1):
-        said = wording.observation(known, prefix.steps[:number], step.observation)
-        messages += _turn(number, step, said, style)
+        reply = template.observation(variables, prefix.steps[:number], step.observation)
+        messages += _turn_messages(number, step, reply, style)
     tools = tool_schemas(prefix) if style.native else ()
-    return Rendered(tuple(messages), tools, opening)
+    return Conversation(tuple(messages), tools, opening)
 
 
-def request_of(prefix: Trajectory, style: Style = PLAIN) -> Request:
-    """Return what a generator is asked for the next action of an episode.
+def build_request(prefix: Trajectory, style: Style = PLAIN) -> Request:
+    """Return the request for the next action of an episode.
 
-    A turn has the token ids of its completion where that is the kept text, whole.
+    A turn has the token ids of its completion if the completion's text is exactly the action.
 
     Raises:
-        ArgumentError: As `render` does.
+        ArgumentError: As `render`.
     """
-    rendered = render(prefix, style)
-    said = rendered.messages[rendered.opening + 1 :: 2]
+    conversation = render(prefix, style)
+    replies = conversation.messages[conversation.opening + 1 :: 2]
     turns = tuple(
         Turn(step.text, _token_ids(step), message["content"])
-        for step, message in zip(prefix.steps, said, strict=True)
+        for step, message in zip(prefix.steps, replies, strict=True)
     )
     key = (prefix.index, prefix.sample, len(prefix.steps))
-    return Request(rendered.messages, rendered.tools, rendered.opening, turns, key)
+    return Request(conversation.messages, conversation.tools, conversation.opening, turns, key)
 
 
-def without_middle(request: Request, dropped: int) -> Request:
-    """Return a request without its first turns, and a visible marker in their place.
+def drop_turns(request: Request, dropped: int) -> Request:
+    """Return a request without its first turns, with a visible marker in their place.
 
-    What is asked then no longer extends what was asked a step before: the guarantee that each
-    step's tokens go on from the last one's is given up.
+    It no longer extends the request of the previous step: the guarantee that the tokens of a step
+    continue those of the last one is lost.
 
     Args:
-        request: What would be asked.
-        dropped: Turns to leave out behind the opening, at least 1 and less than there are.
+        request: The complete request.
+        dropped: Number of turns to drop after the opening, at least 1 and less than all.
     """
     cut = request.opening + 2 * dropped
     *before, last = request.messages[: request.opening]
@@ -165,11 +165,11 @@ def without_middle(request: Request, dropped: int) -> Request:
 
 
 def estimate_tokens(request: Request) -> int:
-    """Return about how many tokens a request has: a third of its characters, rounded up."""
-    written = sum(len(message["content"]) for message in request.messages)
+    """Return an estimate of the tokens of a request: a third of its characters, rounded up."""
+    characters = sum(len(message["content"]) for message in request.messages)
     calls = [message["tool_calls"] for message in request.messages if "tool_calls" in message]
     schemas = json.dumps([calls, request.tools]) if calls or request.tools else ""
-    return ceil((written + len(schemas)) / _CHARS_PER_TOKEN)
+    return ceil((characters + len(schemas)) / _CHARS_PER_TOKEN)
 
 
 def stop_texts(dialect: str, tools: Iterable[str]) -> tuple[str, ...]:
@@ -177,10 +177,10 @@ def stop_texts(dialect: str, tools: Iterable[str]) -> tuple[str, ...]:
     return ("</tool_call>",) if dialect == "json" else tuple(f"</{tool}>" for tool in tools)
 
 
-def _turn(number: int, step: Step, said: str, style: Style) -> tuple[Message, Message]:
+def _turn_messages(number: int, step: Step, reply: str, style: Style) -> tuple[Message, Message]:
     if style.native and step.action is not None:
-        return called(number, step.text, step.action, said)
-    return {"role": "assistant", "content": step.text}, {"role": style.role, "content": said}
+        return build_call_messages(number, step.text, step.action, reply)
+    return {"role": "assistant", "content": step.text}, {"role": style.role, "content": reply}
 
 
 def _token_ids(step: Step) -> tuple[int, ...]:
@@ -188,8 +188,8 @@ def _token_ids(step: Step) -> tuple[int, ...]:
     return completion.token_ids if completion and completion.text == step.text else ()
 
 
-def _known(prefix: Trajectory) -> dict[str, Any]:
-    """Return what a template may use from the first message on."""
+def _template_variables(prefix: Trajectory) -> dict[str, Any]:
+    """Return the variables of a template that are known from the first message on."""
     dialect = dialect_named(prefix.dialect)
     tools = [
         {
@@ -211,8 +211,8 @@ def _known(prefix: Trajectory) -> dict[str, Any]:
 
 
 def _max_steps(prefix: Trajectory) -> int:
-    """Return the step budget, or 0 where neither prompt nor arguments tell it."""
+    """Return the step budget, or 0 if neither prompt nor arguments contain it."""
     if prefix.tools == ("answer",):
         return 1
-    told = _TURNS.findall(prefix.prompt)
-    return int(told[-1]) if told else int(prefix.env_kwargs.get("max_steps", 0))
+    budgets = _TURNS.findall(prefix.prompt)
+    return int(budgets[-1]) if budgets else int(prefix.env_kwargs.get("max_steps", 0))

@@ -1,8 +1,7 @@
-"""Tokens remembered: what a text was tokenised to, up to a number of tokens over all texts.
+"""A cache of tokenized texts, limited by the number of tokens.
 
-In: what makes token ids, and from what. Out: the ids, made once as long as they are remembered.
-Least recently used ones are dropped first. A bound in texts would be none: a page may hold
-thousands of tokens, or three.
+The least recently used texts are dropped first. A limit on the number of texts would not bound the
+memory: a page may have thousands of tokens, or three.
 """
 
 from collections import OrderedDict
@@ -15,34 +14,36 @@ Tokens = tuple[int, ...]
 _P = ParamSpec("_P")
 
 
-class TokenMemory:
-    """Remembers the results of functions of texts; threads may share it.
+class TokenCache:
+    """Results of functions that tokenize texts; it can be shared by threads.
 
     Args:
-        capacity: Most tokens remembered. One takes about 45 bytes: its place, its number, and the
-            four letters or so that it was made from.
+        capacity: Maximum number of tokens. A token takes about 45 bytes: its place, its number,
+            and the four letters or so of its text.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.tokens = 0
-        """Tokens remembered now."""
+        """Number of tokens in the cache."""
         self._lock = Lock()
-        self._kept: OrderedDict[Hashable, Tokens] = OrderedDict()
+        self._entries: OrderedDict[Hashable, Tokens] = OrderedDict()
 
-    def recall(self, make: Callable[_P, Tokens], *given: _P.args, **named: _P.kwargs) -> Tokens:
-        """Return what a function makes of its arguments, which must be hashable."""
-        key = make, given, tuple(named.items())
+    def get_or_compute(
+        self, function: Callable[_P, Tokens], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Tokens:
+        """Return the result of a function for hashable arguments, computed once while cached."""
+        key = function, args, tuple(kwargs.items())
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        made = make(*given, **named)
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        tokens = function(*args, **kwargs)
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = made
-                self.tokens += len(made)
+            if key not in self._entries:
+                self._entries[key] = tokens
+                self.tokens += len(tokens)
             while self.tokens > self.capacity:
-                _, dropped = self._kept.popitem(last=False)
+                _, dropped = self._entries.popitem(last=False)
                 self.tokens -= len(dropped)
-        return made
+        return tokens

@@ -1,8 +1,4 @@
-"""Native tool calls: tools as JSON schemas, actions as ``tool_calls``, and those back as text.
-
-In: tools and actions of the json dialect, or what a server answered. Out: what OpenAI's API and
-chat templates take, or the text that the environment reads.
-"""
+"""Native tool calls: JSON schemas of tools, and conversion of calls from and to text."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,19 +10,22 @@ from hopgym.trajectory import Trajectory
 from hopgym_agents.generate import Message
 
 _PAGED = ("search", "lookup")
-_CALL, _CALL_END = "<tool_call>", "</tool_call>"
+_CALL = "<tool_call>"
+_CALL_END = "</tool_call>"
 
 
-def called(number: int, text: str, action: Action, said: str) -> tuple[Message, Message]:
+def build_call_messages(
+    number: int, text: str, action: Action, reply: str
+) -> tuple[Message, Message]:
     """Return the messages of a turn: the assistant's call and the tool's reply.
 
     Args:
-        number: Of the turn, from 1.
-        text: What the agent wrote, up to the end of its call.
-        action: What that says.
-        said: The reply.
+        number: Number of the turn, from 1.
+        text: The agent's text, up to the end of its call.
+        action: The action in that text.
+        reply: The tool's reply.
     """
-    # Some templates want ids of nine letters and digits.
+    # Some chat templates require ids of nine letters and digits.
     call_id = f"call{number:05d}"
     arguments: dict[str, str | int] = {TOOLS[action.tool].argument: action.argument}
     if action.page != 1:
@@ -34,36 +33,36 @@ def called(number: int, text: str, action: Action, said: str) -> tuple[Message, 
     if action.support:
         arguments["support"] = action.support
     call = {"name": action.tool, "arguments": json.dumps(arguments, ensure_ascii=False)}
-    asked: Message = {
+    message: Message = {
         "role": "assistant",
         "content": text[: max(text.rfind(_CALL), 0)].strip(),
         "tool_calls": [{"id": call_id, "type": "function", "function": call}],
     }
-    return asked, {"role": "tool", "tool_call_id": call_id, "content": said}
+    return message, {"role": "tool", "tool_call_id": call_id, "content": reply}
 
 
 def write_tool_calls(content: str | None, calls: Sequence[Mapping[str, Any]]) -> str:
-    """Return the text, in the json dialect, of a message whose calls a server has parsed.
+    """Return the text, in the dialect ``json``, of a message with parsed calls.
 
     Args:
-        content: What the message says beside them.
-        calls: As OpenAI's API writes them; what is missing or odd in them is left to the
-            environment, which calls it malformed.
+        content: Text of the message besides the calls.
+        calls: Calls in the format of OpenAI's API. Invalid ones are written as they are; the
+            environment reports them as malformed.
     """
     parts = [content] if content else []
     for call in calls:
         function = call.get("function")
         if not isinstance(function, Mapping):
             function = {}
-        named = {"name": function.get("name"), "arguments": function.get("arguments")}
-        # An argument that holds a tag, such as the end of a call, must not be taken for one.
-        written = json.dumps(named, ensure_ascii=False).replace("<", "\\u003c")
-        parts.append(f"{_CALL}\n{written}\n{_CALL_END}")
+        body = {"name": function.get("name"), "arguments": function.get("arguments")}
+        # Escaped: a tag within an argument must not end the call.
+        escaped = json.dumps(body, ensure_ascii=False).replace("<", "\\u003c")
+        parts.append(f"{_CALL}\n{escaped}\n{_CALL_END}")
     return "\n".join(parts)
 
 
 def tool_schemas(prefix: Trajectory) -> tuple[dict[str, Any], ...]:
-    """Return the JSON schemas of a prefix's tools, as OpenAI's API and chat templates take them."""
+    """Return the schemas of a prefix's tools, in the format of OpenAI's API."""
     support = bool(prefix.env_kwargs.get("ask_support"))
     return tuple(_schema(name, support) for name in prefix.tools)
 
@@ -72,12 +71,12 @@ def _schema(name: str, support: bool) -> dict[str, Any]:
     tool = TOOLS[name]
     properties: dict[str, Any] = {tool.argument: {"type": "string"}}
     if name in _PAGED:
-        told = "Part of a long result, from 1."
-        properties["page"] = {"type": "integer", "minimum": 1, "description": told}
+        description = "Part of a long result, from 1."
+        properties["page"] = {"type": "integer", "minimum": 1, "description": description}
     if name == "answer" and support:
-        told = "What supports the answer, written as the question asks."
-        properties["support"] = {"type": "string", "description": told}
+        description = "What supports the answer, written as the question asks."
+        properties["support"] = {"type": "string", "description": description}
     parameters = {"type": "object", "properties": properties, "required": [tool.argument]}
-    described = f"{tool.description[0].upper()}{tool.description[1:]}."
-    function = {"name": name, "description": described, "parameters": parameters}
+    description = f"{tool.description[0].upper()}{tool.description[1:]}."
+    function = {"name": name, "description": description, "parameters": parameters}
     return {"type": "function", "function": function}

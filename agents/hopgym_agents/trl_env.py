@@ -1,9 +1,9 @@
-"""TRL: any id as an ``environment_factory`` of ``trl.GRPOTrainer``, for scripts of one's own.
+"""Any environment id as an ``environment_factory`` of ``trl.GRPOTrainer``, for your own scripts.
 
-In: an id and its arguments. Out: a class that trl (1.16) makes instances of: it tells the question
-in ``reset``, has one method for each tool, and gives the episode's reward in ``get_reward``. trl
-reads the calls out of what the model writes; each becomes an action in the json dialect, so that
-observations, rewards and verdicts are the environment's own.
+The factory is a class that trl (1.16) instantiates: ``reset`` returns the question, there is one
+method per tool, and ``get_reward`` returns the reward of the episode. trl parses the calls in the
+model's text; each becomes an action in the dialect ``json``, so that observations, rewards and
+verdicts are those of the environment.
 """
 
 import copy
@@ -21,7 +21,7 @@ from hopgym.wrappers import hop_env
 from hopgym_agents.tool_calls import write_tool_calls
 
 OVER = "The episode is over; nothing more is to be called."
-"""What a call gets behind the end of an episode, or before its begin."""
+"""Result of a call after the end of an episode, or before its start."""
 
 _DIALECT = "json"
 
@@ -29,30 +29,30 @@ _DIALECT = "json"
 def environment_factory(env_id: str, **env_kwargs: Any) -> type:
     """Return a class for ``GRPOTrainer(environment_factory=...)``.
 
-    It is made without arguments. ``reset(**columns)`` begins an episode and returns its prompt,
-    which trl appends to the last message of the row; the columns ``index`` or ``task_id`` name the
-    task. Where neither is given each instance takes the tasks in order, from the first on; rows of
-    `task_rows` make sure that all episodes of a group have the same one. The methods are the tools
-    of the id, such as ``search(query)`` and ``answer(answer)``; after the end they return `OVER`.
-    ``get_reward()`` is the sum of what the steps so far have paid: of outcome, process or both
-    rewards, as ``reward`` says. A completion without a call ends the episode as trl sees it, and
-    pays nothing more.
+    The class has no constructor arguments. ``reset(**columns)`` starts an episode and returns its
+    prompt, which trl appends to the last message of the row; the columns ``index`` or ``task_id``
+    select the task. Without them each instance plays the tasks in order; rows of `task_rows` ensure
+    that all episodes of a group have the same task. The methods are the tools of the id, such as
+    ``search(query)`` and ``answer(answer)``; after the end they return `OVER`. ``get_reward()``
+    returns the sum of the rewards so far: outcome, process or both, as the argument ``reward``
+    says. A completion without a call ends the episode for trl, without further reward.
 
-    Instances share the source of tasks; each may be reset as often as one likes. The class is
-    named after the id, as is trl's column of rewards: ``People`` for ``hopgym/People-v0``.
+    Instances share the task source, and each can be reset any number of times. The class is named
+    after the id, like trl's reward column: ``People`` for ``hopgym/People-v0``.
 
     Args:
         env_id: A registered id.
-        env_kwargs: Its arguments. The dialect is ``json``, in which models call tools.
+        env_kwargs: Arguments of the environment. The dialect is ``json``, in which models call
+            tools.
 
     Raises:
-        ArgumentError: On arguments that it does not take, or another dialect.
+        ArgumentError: If an argument is unknown, or the dialect is another one.
     """
     env = _make(env_id, env_kwargs)
-    named = re.sub(r"-v\d+$", "", env_id.rpartition("/")[2])
+    class_name = re.sub(r"-v\d+$", "", env_id.rpartition("/")[2])
     methods = {tool.name: _method(tool) for tool in env.tools}
     members = {"__doc__": f"Episodes of {env_id}.", "_shared": env, **methods}
-    return type(re.sub(r"\W", "_", named), (_Episodes,), members)
+    return type(re.sub(r"\W", "_", class_name), (_TRLEnvironment,), members)
 
 
 def task_rows(
@@ -60,17 +60,17 @@ def task_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of a data set for an environment of `environment_factory`.
 
-    Each has ``prompt``, one user message without text, to which trl appends what ``reset`` returns,
-    and ``index``, which tells the environment its task.
+    Each row has ``prompt``, one user message without text, to which trl appends the result of
+    ``reset``, and ``index``, which selects the task.
 
     Args:
         env_id: A registered id.
-        env_kwargs: Its arguments, those of the factory.
-        indices: Of tasks; each must be in [0, number of tasks).
+        env_kwargs: Arguments of the environment, the same as for the factory.
+        indices: Task indices, each in [0, number of tasks).
 
     Raises:
-        ArgumentError: On arguments that the environment does not take.
-        IndexError: When an index is out of range.
+        ArgumentError: If the environment does not accept an argument.
+        IndexError: If an index is out of range.
     """
     source = _make(env_id, env_kwargs).source
     return [
@@ -79,36 +79,37 @@ def task_rows(
     ]
 
 
-class _Episodes:
-    """One environment, an episode at a time; trl takes every other public method for a tool."""
+class _TRLEnvironment:
+    """One environment, an episode at a time; trl treats every other public method as a tool."""
 
     _shared: HopEnv
 
     def __init__(self) -> None:
-        # A copy plays on its own and shares the source: worlds are not made once per instance.
+        # A copy has its own episode and shares the source: worlds are not built per instance.
         self._env = copy.copy(self._shared)
         self._reward = 0.0
         self._running = False
 
     def reset(self, **columns: Any) -> str:
-        """Begin the episode of a row; return its prompt."""
-        # A row may hold both; they name the same task.
-        named = [name for name in ("index", "task_id") if columns.get(name) is not None]
-        options = {name: columns[name] for name in named[:1]}
-        self._reward, self._running = 0.0, False
+        """Start the episode of a row; return its prompt."""
+        # A row may have both columns, for the same task.
+        present = [name for name in ("index", "task_id") if columns.get(name) is not None]
+        options = {name: columns[name] for name in present[:1]}
+        self._reward = 0.0
+        self._running = False
         prompt, _ = self._env.reset(options=options or None)
         self._running = True
         return prompt
 
     def get_reward(self) -> float:
-        """Return what the steps of the episode have paid so far."""
+        """Return the sum of the episode's rewards so far."""
         return self._reward
 
     def _call(self, tool: str, argument: str, value: object) -> str:
         if not self._running:
             return OVER
-        called = {"function": {"name": tool, "arguments": {argument: value}}}
-        text = write_tool_calls(None, [called])
+        tool_call = {"function": {"name": tool, "arguments": {argument: value}}}
+        text = write_tool_calls(None, [tool_call])
         observation, reward, terminated, truncated, _ = self._env.step(text)
         self._reward += reward
         self._running = not (terminated or truncated)
@@ -116,10 +117,10 @@ class _Episodes:
 
 
 def _method(tool: Tool) -> Callable[..., str]:
-    """Return a tool's method, with the signature and docstring that trl makes its schema from."""
+    """Return the method of a tool, with the signature and docstring for trl's schema."""
 
-    def call(self: _Episodes, *given: Any, **named: Any) -> str:
-        bound = signature.bind(self, *given, **named)
+    def call(self: _TRLEnvironment, *args: Any, **kwargs: Any) -> str:
+        bound = signature.bind(self, *args, **kwargs)
         return self._call(tool.name, tool.argument, bound.arguments[tool.argument])
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -14,7 +14,7 @@ from hopgym.env.settings import EnvSettings
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Completion, Step, Trajectory
 from hopgym_agents.chat import ChatEncoder
-from hopgym_agents.prompts import NATIVE, PLAIN, STYLES, SWIRL, Style, render, request_of
+from hopgym_agents.prompts import NATIVE, PLAIN, STYLES, SWIRL, Style, build_request, render
 
 pytestmark = pytest.mark.torch
 transformers = pytest.importorskip("transformers")
@@ -147,7 +147,7 @@ def test_each_step_extends_the_last_token_for_token(
             ids = encoder.encode(whole.prefix(length))
             assert ids[: len(before)] == before
             assert len(ids) > len(before)
-            fresh = ChatEncoder(tokenizer).encode(request_of(whole.prefix(length), style))
+            fresh = ChatEncoder(tokenizer).encode(build_request(whole.prefix(length), style))
             assert fresh == ids
             before = ids
         said = [part for step in whole.steps for part in (step.text, told(step, family, name))]
@@ -239,7 +239,7 @@ def test_schemas_are_kept_once(env: HopEnv, bare: Any) -> None:
         env.reset(options={"index": index})
         env.step("<lookup>Ada Brook</lookup>")
         encoder.encode(env.trajectory())
-    keys = [key for key in encoder._memory._kept if isinstance(key, tuple)]
+    keys = [key for key in encoder._cache._entries if isinstance(key, tuple)]
     schemas = [given[-1] for _, given, _ in keys if str(given[-1]).startswith('[{"type"')]
     assert len(schemas) > 3 and len({id(each) for each in schemas}) == 1
 

@@ -9,15 +9,14 @@ from hopgym.env import HopEnv
 from hopgym.env.settings import EnvSettings
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Completion
-from hopgym_agents import llm as commands
 from hopgym_agents import options
 from hopgym_agents.generate import Sampling
-from hopgym_agents.policy import LLMPolicy
+from hopgym_agents.policy import LLMPolicy, llm
 from hopgym_agents.prompts import SWIRL
 
 
-class Made:
-    """A generator that shows what it was made from."""
+class StubGenerator:
+    """A generator that shows the options it was created from."""
 
     concurrency = 1
     fingerprint = "made"
@@ -25,18 +24,21 @@ class Made:
     def __init__(self, chosen: options.LLMOptions, sampling: Sampling) -> None:
         self.chosen, self.sampling = chosen, sampling
 
+    @classmethod
+    def from_options(cls, chosen: options.LLMOptions, sampling: Sampling) -> "StubGenerator":
+        return cls(chosen, sampling)
+
     def __call__(self, requests: Any) -> list[Completion]:
         return [Completion("<answer>x</answer>") for _ in requests]
 
 
 @pytest.fixture(autouse=True)
 def generators(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = dict.fromkeys(options.GENERATORS, Made)
-    monkeypatch.setattr(options, "GENERATORS", made)
+    monkeypatch.setattr(options, "load_generator_class", lambda name: StubGenerator)
 
 
 def policy_of(env: HopEnv, **options: Any) -> LLMPolicy:
-    policy = commands.llm(env, {"model": "tiny", **options})
+    policy = llm(env, {"model": "tiny", **options})
     assert isinstance(policy, LLMPolicy)
     return policy
 

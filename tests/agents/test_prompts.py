@@ -20,12 +20,12 @@ from hopgym_agents.prompts import (
     STYLES,
     SWIRL,
     Style,
+    build_request,
+    drop_turns,
     estimate_tokens,
+    get_style,
     render,
-    request_of,
     stop_texts,
-    style_named,
-    without_middle,
 )
 from hopgym_agents.tool_calls import write_tool_calls
 
@@ -68,7 +68,7 @@ def style_of(name: str, tmp_path: Path) -> Style:
         return STYLES[name]
     path = tmp_path / "own.jinja"
     path.write_text(STORY, encoding="utf-8")
-    return style_named("plain", str(path))
+    return get_style("plain", str(path))
 
 
 @pytest.mark.parametrize(("name", "dialect"), [("plain", "tags"), ("plain", "json"),
@@ -255,7 +255,7 @@ def test_requests_carry_tokens_only_of_whole_texts(source: TaskSource) -> None:
     texts = (TAGS[0], "x", TAGS[2], f"{TAGS[3]} and more")
     made = [Completion(text, token_ids=(1, 2)) for text in texts]
     steps = [replace(step, completion=each) for step, each in zip(whole.steps, made, strict=True)]
-    request = request_of(replace(whole, steps=(*steps[:2], whole.steps[2], steps[3]), sample=7))
+    request = build_request(replace(whole, steps=(*steps[:2], whole.steps[2], steps[3]), sample=7))
     assert [turn.token_ids for turn in request.turns] == [(1, 2), (), (), ()]
     assert [turn.text for turn in request.turns] == TAGS[:4]
     assert [turn.observation for turn in request.turns] == [s.observation for s in whole.steps]
@@ -263,11 +263,11 @@ def test_requests_carry_tokens_only_of_whole_texts(source: TaskSource) -> None:
 
 
 def test_the_middle_is_dropped_with_a_marker(source: TaskSource) -> None:
-    request = request_of(played(source, JSON[:4], "json"), NATIVE)
-    shorter = without_middle(request, 3)
+    request = build_request(played(source, JSON[:4], "json"), NATIVE)
+    shorter = drop_turns(request, 3)
     assert shorter.messages[0]["content"].endswith("\n\n[3 earlier turns were left out here]")
     assert shorter.messages[0]["content"].startswith(request.messages[0]["content"])
     assert shorter.messages[1:] == request.messages[-2:]
     assert shorter.turns == request.turns[-1:]
     assert estimate_tokens(shorter) < estimate_tokens(request)
-    assert "[1 earlier turn was left" in without_middle(request, 1).messages[0]["content"]
+    assert "[1 earlier turn was left" in drop_turns(request, 1).messages[0]["content"]

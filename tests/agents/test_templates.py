@@ -7,7 +7,7 @@ import pytest
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
-from hopgym_agents.prompts import STYLES, Style, render, style_named
+from hopgym_agents.prompts import STYLES, Style, get_style, render
 
 
 @pytest.fixture
@@ -96,18 +96,18 @@ def test_names_and_files_of_styles(tmp_path: Path, prefix: Trajectory) -> None:
     with pytest.raises(
         ArgumentError, match=r"plain, system, swirl, native, got 'swril' \(did you mean"
     ):
-        style_named("swril")
+        get_style("swril")
     with pytest.raises(ArgumentError, match="template must be a text file, got"):
-        style_named("plain", str(tmp_path / "missing.jinja"))
+        get_style("plain", str(tmp_path / "missing.jinja"))
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ArgumentError, match="template must be a text file, got"):
-        style_named("plain", str(tmp_path / "bytes"))
+        get_style("plain", str(tmp_path / "bytes"))
     (tmp_path / "empty").write_text(" \n")
     with pytest.raises(ArgumentError, match="template must be a file that is not empty"):
-        style_named("plain", str(tmp_path / "empty"))
-    assert style_named("swirl") is STYLES["swirl"]
+        get_style("plain", str(tmp_path / "empty"))
+    assert get_style("swirl") is STYLES["swirl"]
     (tmp_path / "own").write_text("{{ question }}!", encoding="utf-8")
-    own = style_named("native", str(tmp_path / "own"))
+    own = get_style("native", str(tmp_path / "own"))
     assert own.native and own.name != "native"
     with pytest.raises(ArgumentError, match="role must be 'user' or 'tool', got 'system'"):
         Style("odd", role="system")

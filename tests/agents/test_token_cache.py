@@ -1,6 +1,6 @@
 """What is remembered of tokenised texts, and how much of it."""
 
-from hopgym_agents.token_cache import TokenMemory
+from hopgym_agents.token_cache import TokenCache
 
 
 def test_it_makes_once_and_drops_what_was_not_used_for_longest() -> None:
@@ -10,19 +10,24 @@ def test_it_makes_once_and_drops_what_was_not_used_for_longest() -> None:
         made.append(text)
         return tuple(range(len(text))) * times
 
-    memory = TokenMemory(10)
+    memory = TokenCache(10)
     for text in ("abcd", "efgh", "abcd", "ij", "abcd"):
-        assert memory.recall(tokens, text) == tuple(range(len(text)))
+        assert memory.get_or_compute(tokens, text) == tuple(range(len(text)))
     assert made == ["abcd", "efgh", "ij"] and memory.tokens == 10
-    assert memory.recall(tokens, "ij", times=2) == (0, 1, 0, 1)  # Another text for all it knows.
+    assert memory.get_or_compute(tokens, "ij", times=2) == (
+        0,
+        1,
+        0,
+        1,
+    )  # Another text for all it knows.
     assert memory.tokens == 10
-    memory.recall(tokens, "abcd")
-    memory.recall(tokens, "efgh")
+    memory.get_or_compute(tokens, "abcd")
+    memory.get_or_compute(tokens, "efgh")
     assert made == ["abcd", "efgh", "ij", "ij", "efgh"]
 
 
 def test_what_is_longer_than_all_of_it_is_not_remembered() -> None:
-    memory = TokenMemory(3)
-    assert memory.recall(lambda text: (1,) * len(text), "long") == (1, 1, 1, 1)
+    memory = TokenCache(3)
+    assert memory.get_or_compute(lambda text: (1,) * len(text), "long") == (1, 1, 1, 1)
     assert memory.tokens == 0
-    assert TokenMemory(0).recall(lambda text: (1,), "a") == (1,)
+    assert TokenCache(0).get_or_compute(lambda text: (1,), "a") == (1,)

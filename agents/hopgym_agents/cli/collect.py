@@ -98,12 +98,12 @@ def export(
     left out, and episodes that ended in an error.
     """
     from hopgym_agents.data.export import FORMS, WEIGHTS, message_row, prompt_row
-    from hopgym_agents.prompts import style_named
+    from hopgym_agents.prompts import get_style
 
     for name, value, known in (("form", form, FORMS), ("weight", weight, tuple(WEIGHTS))):
         expected = f"one of {', '.join(known)}"
         require(value in known, name, f"{expected}{did_you_mean(value, known)}", value)
-    chosen = style_named(style, str(template) if template else None)
+    chosen = get_style(style, str(template) if template else None)
 
     def rows_of(episode: "Trajectory", subs: "Iterable[SubTrajectory]") -> "Iterator[TrainingRow]":
         rows = (prompt_row(sub, chosen, weight) for sub in subs)

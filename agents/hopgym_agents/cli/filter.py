@@ -48,13 +48,13 @@ def filter_run(
     each can be compared; what is kept depends on the seed alone.
     """
     from hopgym_agents.data.filtering import filter_file, read_ratings
-    from hopgym_agents.prompts import style_named
+    from hopgym_agents.prompts import get_style
 
     file = trajectory_file(run)
     count = _count(keep)
     ratings = None
     if judgements:
-        chosen = style_named(style, str(template) if template else None)
+        chosen = get_style(style, str(template) if template else None)
         ratings = read_ratings(judgements, file, chosen)
     result = filter_file(
         file, out, name, count=count, seed=seed, ratings=ratings, progress=progress

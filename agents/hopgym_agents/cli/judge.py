@@ -15,8 +15,8 @@ from hopgym_agents.cli.audit_table import (
     unparsed_lines,
 )
 from hopgym_agents.judging.run import JudgeResult, judge_run
-from hopgym_agents.options import EPISODE_OPTIONS, LLMOptions, generator_from
-from hopgym_agents.prompts import style_named
+from hopgym_agents.options import EPISODE_OPTIONS, LLMOptions, create_generator
+from hopgym_agents.prompts import get_style
 
 _DEFAULTS = {"temperature": 0.0}
 
@@ -44,8 +44,8 @@ def judge(
     """
     file = trajectory_file(run)
     llm_options = _DEFAULTS | options.get("llm", {})
-    generate = generator_from(llm_options)
-    style = style_named(llm_options.get("style", "plain"), llm_options.get("template"))
+    generate = create_generator(llm_options)
+    style = get_style(llm_options.get("style", "plain"), llm_options.get("template"))
     out = out or _default_path(file)
     try:
         result = judge_run(generate, file, out, tasks=tasks, style=style, progress=progress)

@@ -1,8 +1,6 @@
-"""Kept keys and values: what a model has computed for an episode, for the episode's next turn.
+"""Cache of attention keys and values, which lets the next turn of an episode reuse the last one.
 
-In: token ids with the states behind them. Out: how many tokens at the head of other ids need not be
-encoded again. What is reused is decided by the tokens alone, so a key can cost time but never
-change a result.
+Token ids alone decide what is reused: a wrong key costs time and never changes a result.
 """
 
 from collections import OrderedDict
@@ -15,63 +13,64 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 States = tuple[tuple["Tensor", "Tensor"], ...]
-"""Keys and values of each layer, each of shape (heads, tokens, size)."""
+"""Keys and values of each layer, each of shape (heads, tokens, head size)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The head of a sequence whose states are at hand."""
+class CachedPrefix:
+    """The states that a sequence can reuse."""
 
     tokens: int = 0
+    """Number of leading tokens that need not be encoded again."""
     states: States = ()
-    """Of ``tokens`` tokens or more; empty for none."""
+    """States of at least ``tokens`` tokens; empty for none."""
 
 
 class StateCache:
-    """States of the sequences seen last, least recently used ones dropped first.
+    """States of recent sequences; the least recently used ones are dropped first.
 
     Args:
-        capacity: Most tokens kept, over all sequences; 0 keeps nothing.
+        capacity: Maximum number of tokens over all sequences; 0 disables the cache.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.tokens = 0
-        """Tokens whose states are kept now."""
-        self._kept: OrderedDict[Hashable, tuple[list[int], States]] = OrderedDict()
+        """Number of tokens in the cache."""
+        self._entries: OrderedDict[Hashable, tuple[list[int], States]] = OrderedDict()
 
-    def find(self, key: Hashable, ids: Sequence[int]) -> Kept:
-        """Return the longest kept head of ``ids``, one token short of all of them.
+    def find(self, key: Hashable, ids: Sequence[int]) -> CachedPrefix:
+        """Return the longest cached prefix of ``ids``, at most all tokens but the last.
 
-        The last token is always left to be encoded: what follows it is read from its output.
+        The last token is always encoded again: its output predicts the next token.
         """
-        if key not in self._kept:
-            return Kept()
-        self._kept.move_to_end(key)
-        held, states = self._kept[key]
-        tokens = min(_common(held, ids), len(ids) - 1)
-        return Kept(tokens, states) if tokens else Kept()
+        if key not in self._entries:
+            return CachedPrefix()
+        self._entries.move_to_end(key)
+        cached_ids, states = self._entries[key]
+        tokens = min(_common_length(cached_ids, ids), len(ids) - 1)
+        return CachedPrefix(tokens, states) if tokens else CachedPrefix()
 
     def put(self, key: Hashable, ids: list[int], states: States) -> None:
-        """Keep the states of ``ids`` in place of what the key stood for."""
-        if key in self._kept:
-            self.tokens -= len(self._kept.pop(key)[0])
+        """Store the states of ``ids`` in place of the previous entry of the key."""
+        if key in self._entries:
+            self.tokens -= len(self._entries.pop(key)[0])
         if len(ids) > self.capacity:
             return
-        self._kept[key] = (ids, states)
+        self._entries[key] = (ids, states)
         self.tokens += len(ids)
         while self.tokens > self.capacity:
-            _, (dropped, _) = self._kept.popitem(last=False)
-            self.tokens -= len(dropped)
+            _, (dropped_ids, _) = self._entries.popitem(last=False)
+            self.tokens -= len(dropped_ids)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
+        """Remove all entries."""
+        self._entries.clear()
         self.tokens = 0
 
 
-def _common(held: list[int], ids: Sequence[int]) -> int:
-    """Return the length of the longest common head."""
-    if list(ids[: len(held)]) == held:
-        return len(held)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(held, ids, strict=False)))
+def _common_length(cached_ids: list[int], ids: Sequence[int]) -> int:
+    if list(ids[: len(cached_ids)]) == cached_ids:
+        return len(cached_ids)
+    pairs = zip(cached_ids, ids, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,8 +1,4 @@
-"""Loading: a model and its tokenizer from a folder or the Hub, ready to continue text.
-
-In: names and where to put the weights. Out: transformers' own objects, checked for what generation
-needs of them.
-"""
+"""Loading of models and tokenizers from a folder or the Hub, checked for use in generation."""
 
 import hashlib
 import os
@@ -13,35 +9,35 @@ from typing import Any
 
 from hopgym.errors import ArgumentError, DataError
 
-_SAMPLED = 8
-"""Numbers of each weight that go into a digest."""
+_NUMBERS_PER_WEIGHT = 8
+"""Numbers of each weight that enter a digest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """Where a model's weights go, and as what."""
+class WeightOptions:
+    """Device and data type of a model's weights."""
 
     device: str | None = None
-    """``cuda``, ``cuda:1``, ``cpu``, or ``auto`` to spread the layers over all GPUs; None = the
-    first GPU, or the CPU where there is none."""
+    """``cuda``, ``cuda:1``, ``cpu``, or ``auto`` to spread the layers over all GPUs; None selects
+    the first GPU, or the CPU without one."""
     dtype: str = "auto"
-    """Such as ``bfloat16``; ``auto`` is the checkpoint's own."""
+    """Data type such as ``bfloat16``; ``auto`` is the checkpoint's."""
     load_in_4bit: bool = False
-    """Whether they are held in 4 bits (bitsandbytes' NF4)."""
+    """Whether to quantize the weights to 4 bits (NF4 of bitsandbytes)."""
     adapter: str | None = None
-    """Folder or id of a LoRA adapter (peft) to put on the model."""
+    """Folder or Hub id of a LoRA adapter (peft) to add to the model."""
 
 
 def load_tokenizer(tokenizer: Any, model: Any = None) -> Any:
-    """Return the tokenizer of a folder or an id of the Hub; a loaded one as it is.
+    """Return the tokenizer of a folder or Hub id; a loaded tokenizer is returned as is.
 
     Args:
-        tokenizer: The folder, id or tokenizer; None for that of the model.
-        model: The folder or id of the model, checked where it is the first to be looked up.
+        tokenizer: The folder, id or tokenizer; None for the tokenizer of the model.
+        model: Folder or id of the model, which is then checked first.
 
     Raises:
-        ArgumentError: When transformers is not installed.
-        DataError: When it cannot be loaded.
+        ArgumentError: If transformers is not installed.
+        DataError: If the tokenizer cannot be loaded.
     """
     if find_spec("transformers") is None:
         raise ArgumentError(
@@ -57,36 +53,36 @@ def load_tokenizer(tokenizer: Any, model: Any = None) -> Any:
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as problem:
-        # Where there is nothing of that name, it is the model that is missing.
-        its_own = tokenizer is not None or Path(name).is_dir()
-        raise _cannot_load("tokenizer" if its_own else "model", name, problem) from problem
+        # If nothing of that name exists, it is the model that is missing.
+        exists = tokenizer is not None or Path(name).is_dir()
+        raise _loading_error("tokenizer" if exists else "model", name, problem) from problem
 
 
-def load_model(model: Any, weights: Weights, threads: int | None = None) -> Any:
-    """Return the causal language model of a folder or an id of the Hub, in eval mode.
+def load_model(model: Any, options: WeightOptions, threads: int | None = None) -> Any:
+    """Return the causal language model of a folder or Hub id, in eval mode.
 
     Args:
-        model: Its name; or a loaded model, which stays where it is and is put into eval mode.
-        weights: How to load them; all but ``adapter`` is for names.
-        threads: As for `set_threads`; None changes nothing where the model is loaded already.
+        model: Its name; or a loaded model, which keeps its device and is set to eval mode.
+        options: How to load the weights; a loaded model uses only ``adapter``.
+        threads: See `set_threads`; None changes nothing for a loaded model.
 
     Raises:
-        ArgumentError: When the model keeps other states than keys and values.
-        DataError: When it cannot be loaded.
+        ArgumentError: If the model's cache holds more than keys and values of every token.
+        DataError: If the model cannot be loaded.
     """
     if threads is not None or isinstance(model, str):
         set_threads(threads)
-    made = _loaded(model, weights) if isinstance(model, str) else model
-    _check_states(made)
-    if weights.adapter:
-        made = add_adapter(made, weights.adapter)
-    return made.eval()
+    loaded = _load_weights(model, options) if isinstance(model, str) else model
+    _check_states(loaded)
+    if options.adapter:
+        loaded = add_adapter(loaded, options.adapter)
+    return loaded.eval()
 
 
 def set_threads(threads: int | None = None) -> None:
-    """Let torch use so many threads in this process; by default ``OMP_NUM_THREADS``, else one.
+    """Set the number of torch's threads; by default ``OMP_NUM_THREADS``, else 1.
 
-    On a busy machine two threads wait for each other ten times as long as they work.
+    On a busy machine two threads spend ten times as long waiting for each other as working.
     """
     import torch
 
@@ -94,31 +90,35 @@ def set_threads(threads: int | None = None) -> None:
 
 
 def add_adapter(model: Any, adapter: str, *, trainable: bool = False) -> Any:
-    """Return a model with a LoRA adapter on it, which takes gradients if it is trainable.
+    """Return a model with a LoRA adapter, whose weights require gradients if it is trainable.
 
     Raises:
-        DataError: When the adapter cannot be loaded or is one for another model.
+        DataError: If the adapter cannot be loaded or does not fit the model.
     """
     from peft import PeftModel
 
     try:
         return PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
     except (OSError, ValueError, RuntimeError) as problem:
-        raise _cannot_load("adapter", adapter, problem) from problem
+        raise _loading_error("adapter", adapter, problem) from problem
 
 
-def digest_of(model: Any) -> str:
-    """Return 16 hex digits that tell a model's weights from others, read from a few of each."""
+def weights_digest(model: Any) -> str:
+    """Return 16 hex digits that identify a model's weights, computed from a few of each."""
     digest = hashlib.sha256()
     for name, weight in model.named_parameters():
-        # Weights that live on disk or in main memory until they are used have no numbers here.
-        some = [] if weight.is_meta else weight.detach().flatten()[:_SAMPLED].float().tolist()
-        digest.update(f"{name} {tuple(weight.shape)} {some}\n".encode())
+        # Weights that are offloaded to disk or main memory have no numbers here.
+        numbers = (
+            []
+            if weight.is_meta
+            else weight.detach().flatten()[:_NUMBERS_PER_WEIGHT].float().tolist()
+        )
+        digest.update(f"{name} {tuple(weight.shape)} {numbers}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _check_name(model: str) -> None:
-    """Refuse what can be no name of a model, before the Hub is asked for it."""
+    """Refuse names that cannot be a model's, before the Hub is asked."""
     if "/" not in model and not Path(model).is_dir():
         raise ArgumentError(
             "model: expected a folder with a model or an id of the Hub such as Qwen/Qwen3-0.6B, "
@@ -126,48 +126,49 @@ def _check_name(model: str) -> None:
         )
 
 
-def _loaded(name: str, weights: Weights) -> Any:
+def _load_weights(name: str, options: WeightOptions) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    # Nothing said, not None, leaves a checkpoint that is quantised already as it is.
-    quantised = dict[str, Any]()
-    if weights.load_in_4bit:
-        quantised["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    # An absent argument, unlike None, leaves a checkpoint that is already quantized as it is.
+    quantization = dict[str, Any]()
+    if options.load_in_4bit:
+        compute_dtype = torch.float32 if options.dtype == "float32" else torch.bfloat16
+        quantization["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32 if weights.dtype == "float32" else torch.bfloat16,
+            bnb_4bit_compute_dtype=compute_dtype,
         )
-    place = weights.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        made = AutoModelForCausalLM.from_pretrained(
-            name, dtype=weights.dtype, device_map=place, **quantised
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=options.dtype, device_map=device, **quantization
         )
     except (OSError, ValueError, ImportError, RuntimeError) as problem:
-        raise _cannot_load("model", name, problem) from problem
-    if getattr(made, "is_loaded_in_4bit", False):
-        _keep_unpacked(made)
-    return made
+        raise _loading_error("model", name, problem) from problem
+    if getattr(model, "is_loaded_in_4bit", False):
+        _disable_repacking(model)
+    return model
 
 
-def _keep_unpacked(model: Any) -> None:
-    """Keep bitsandbytes from packing 4-bit weights anew for a CPU's AVX512-BF16 instructions.
+def _disable_repacking(model: Any) -> None:
+    """Stop bitsandbytes from repacking 4-bit weights for a CPU's AVX512-BF16 instructions.
 
-    It does so for good at the first forward pass in eval mode. What is packed computes in bfloat16
-    whatever was asked for, so that a model says other things than in training; and it passes no
-    gradient on: adapters would learn from wrong ones, with no more than a warning.
+    It does so permanently at the first forward pass in eval mode. Repacked weights compute in
+    bfloat16 whatever type was requested, so that a model differs from its training; and they pass
+    no gradient: adapters would be trained on wrong ones, with a mere warning.
     """
     from bitsandbytes.nn.modules import Linear4bit
 
-    for part in model.modules():
-        if isinstance(part, Linear4bit):
-            part.support_avx512bf16_for_cpu = False
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
-def _cannot_load(what: str, name: str, problem: Exception) -> DataError:
+def _loading_error(kind: str, name: str, problem: Exception) -> DataError:
     return DataError(
-        f"{what} must be a folder or an id of the Hub that can be loaded, got {name!r}: {problem}"
+        f"{kind} must be a folder or an id of the Hub that can be loaded, got {name!r}: {problem}"
     )
 
 
@@ -176,11 +177,11 @@ def _check_states(model: Any) -> None:
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-    known = {DynamicLayer, DynamicSlidingWindowLayer}
-    other = {type(layer) for layer in DynamicCache(config=model.config).layers} - known
-    if other:
+    supported = {DynamicLayer, DynamicSlidingWindowLayer}
+    unsupported = {type(layer) for layer in DynamicCache(config=model.config).layers} - supported
+    if unsupported:
         name = model.config.name_or_path or type(model).__name__
-        kinds = ", ".join(sorted(kind.__name__ for kind in other))
+        kinds = ", ".join(sorted(kind.__name__ for kind in unsupported))
         raise ArgumentError(
             f"the layers of {name} must keep keys and values of every token, got {kinds}; "
             "use the vllm or openai generator for this model"

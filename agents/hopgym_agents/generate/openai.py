@@ -1,4 +1,4 @@
-"""Generation by any server that speaks OpenAI's chat completions."""
+"""Generation by any server with OpenAI's chat completions API."""
 
 import ipaddress
 import json
@@ -7,53 +7,57 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from hopgym.errors import ArgumentError, require
 from hopgym.trajectory import Completion, StopReason
-from hopgym_agents.generate import Request, Sampling
+from hopgym_agents.generate import Request, Sampling, request_seed
 from hopgym_agents.generate.http import RequestFailed, RetryingClient
-from hopgym_agents.generate.replies import completion_of, is_about_context
-from hopgym_agents.generate.seeding import seed_of
+from hopgym_agents.generate.replies import is_context_error, parse_completion
+
+if TYPE_CHECKING:
+    from hopgym_agents.options import LLMOptions
 
 _SAMPLING = Sampling()
 
 
 class OpenAIGenerator:
-    """A model behind a server: OpenAI's, vLLM, SGLang, llama.cpp, Ollama, ``transformers serve``.
+    """A model on a server: OpenAI, vLLM, SGLang, llama.cpp, Ollama or ``transformers serve``.
 
-    Called with one request from many threads, or with many requests at once: at most
-    ``concurrency`` are in flight at any time, over all calls. Busy and broken servers are tried
-    again (`RetryingClient.post`); what still fails comes back as an API_ERROR, a prompt too long
-    for the model with the finish reason ``context``. `close` ends it, also while it is called.
+    It can be called from many threads, or with many requests at once: over all calls, at most
+    ``concurrency`` requests are in flight. Requests to a busy or broken server are retried
+    (`RetryingClient.post`). The final failure is returned as an API_ERROR, and a prompt that
+    is too long for the model has the finish reason ``context``. `close` ends the generator,
+    also while calls are under way.
 
-    Each request is sent a seed of its own, by ``sampling.seed`` and its key, so runs repeat as far
-    as the server keeps to it; for a server that refuses seeds, ``extra`` takes ``{"seed": None}``.
-    ``top_k`` is sent above 0 only, since some refuse it. ``transformers serve`` samples only where
-    the model's generation config says ``do_sample``. Stop texts are sent and put back, see
-    `hopgym_agents.generate.replies`. A copy (`copy.copy`) with another ``sampling`` shares
-    connections and the cap.
+    Every request has its own seed, from ``sampling.seed`` and its key, so that runs repeat as far
+    as the server respects seeds; if it refuses them, set ``extra`` to ``{"seed": None}``.
+    ``top_k`` is sent only if it is above 0, since some servers refuse it. ``transformers serve``
+    samples only if the model's generation config sets ``do_sample``. Stop texts that the server
+    removes are restored, see `hopgym_agents.generate.replies`. A copy (`copy.copy`) with another
+    ``sampling`` shares the connections and the limit.
 
     Args:
-        model: Its name at the server.
-        base_url: Up to the version, as in ``http://localhost:8000/v1``.
-        sampling: How completions are sampled.
-        api_key: Sent as a bearer token, kept out of `fingerprint` and errors.
-        api_key_env: Name of the environment variable with the key, where it is not given.
-        concurrency: Most requests in flight, at least 1.
-        timeout: Seconds for one try of a request as a whole.
-        retries: Further tries after the first.
-        backoff: Bound of the first random pause between tries, in seconds; it doubles each time.
-        extra: Further fields of the request's body; None takes a field out. What a reasoning model
-            at OpenAI wants is ``{"max_tokens": None, "max_completion_tokens": 4096}``; token ids
-            and log-probabilities from vLLM ``{"logprobs": True, "return_token_ids": True}``.
+        model: Name of the model on the server.
+        base_url: Address up to the version, such as ``http://localhost:8000/v1``.
+        sampling: Sampling settings.
+        api_key: Sent as a bearer token; not part of `fingerprint` and error messages.
+        api_key_env: Environment variable that holds the key, used without ``api_key``.
+        concurrency: Maximum number of requests in flight, at least 1.
+        timeout: Seconds for one complete try of a request.
+        retries: Number of further tries after the first.
+        backoff: Upper bound of the first random pause between tries, in seconds; it doubles with
+            every try.
+        extra: Further fields of the request's body; None removes a field. Reasoning models at
+            OpenAI need ``{"max_tokens": None, "max_completion_tokens": 4096}``; vLLM returns token
+            ids and log-probabilities with ``{"logprobs": True, "return_token_ids": True}``.
 
     Raises:
-        ArgumentError: On arguments out of range, or a variable that is not set.
-        HopgymError: Where httpx is not installed.
+        ArgumentError: If an argument is out of range, or the environment variable is not set.
+        HopgymError: If httpx or tenacity is not installed.
     """
 
     def __init__(
@@ -71,38 +75,52 @@ class OpenAIGenerator:
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         require(bool(model), "model", "the name of a model at the server", model)
-        whole = isinstance(concurrency, int) and concurrency >= 1
-        require(whole, "concurrency", "a whole number from 1", concurrency)
+        valid = isinstance(concurrency, int) and concurrency >= 1
+        require(valid, "concurrency", "a whole number from 1", concurrency)
         require(timeout > 0, "timeout", "seconds above 0", timeout)
         require(isinstance(retries, int) and retries >= 0, "retries", "0 or more", retries)
         require(backoff >= 0, "backoff", "seconds from 0", backoff)
-        host = _host_of(base_url)
+        host = _host(base_url)
         self.model = model
         self.sampling = sampling
         self.concurrency = concurrency
         self._extra = dict(extra or {})
-        # All of it: two ports of a machine may serve two models under one name.
+        # With the port: two ports of a machine may serve two models under one name.
         self._place = base_url.rstrip("/")
         self._client = RetryingClient(
             f"{self._place}/chat/completions",
             place=self._place,
             option="--llm.base_url",
             key=_key(api_key, api_key_env),
-            trust_env=not _is_loopback(host),  # no proxy stands between a machine and itself
+            trust_env=not _is_loopback(host),  # no proxy for requests to this machine
             concurrency=concurrency,
             timeout=timeout,
             retries=retries,
             backoff=backoff,
         )
 
+    @classmethod
+    def from_options(cls, options: "LLMOptions", sampling: Sampling) -> "OpenAIGenerator":
+        """Return a generator for the options of the policy ``llm``."""
+        return cls(
+            options.model,
+            options.base_url,
+            sampling,
+            api_key_env=options.api_key_env,
+            concurrency=options.concurrency,
+            timeout=options.timeout,
+            retries=options.retries,
+            extra=options.extra,
+        )
+
     @property
     def fingerprint(self) -> str:
-        """Model, address, sampling and extra fields, without the key."""
+        """Model, address, sampling and extra fields; the key is left out."""
         extra = f" {json.dumps(self._extra, sort_keys=True)}" if self._extra else ""
         return f"openai {self.model} at {self._place}, {self.sampling}{extra}"
 
     def __call__(self, requests: Sequence[Request]) -> list[Completion]:
-        """Return one completion for each request, in their order."""
+        """Return one completion per request, in order; failures are returned as ``error``."""
         if len(requests) <= 1:
             return [self._complete(request) for request in requests]
         threads = min(self.concurrency, len(requests))
@@ -110,11 +128,11 @@ class OpenAIGenerator:
             return list(pool.map(self._complete, requests))
 
     def close(self) -> None:
-        """Let every call under way fail at once, and close the connections."""
+        """Close the connections; calls under way fail at once."""
         self._client.close()
 
     def body(self, request: Request) -> dict[str, Any]:
-        """Return what is posted for a request."""
+        """Return the JSON body of a request."""
         sampling = self.sampling
         body: dict[str, Any] = {
             "model": self.model,
@@ -122,7 +140,7 @@ class OpenAIGenerator:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
-            "seed": seed_of(sampling, request),
+            "seed": request_seed(sampling, request),
         }
         if sampling.top_k:
             body["top_k"] = sampling.top_k
@@ -136,9 +154,9 @@ class OpenAIGenerator:
     def _complete(self, request: Request) -> Completion:
         body = msgspec.json.encode(self.body(request))
         try:
-            return self._client.post(body, partial(completion_of, stop=self.sampling.stop))
+            return self._client.post(body, partial(parse_completion, stop=self.sampling.stop))
         except RequestFailed as failure:
-            if is_about_context(str(failure)):
+            if is_context_error(str(failure)):
                 return Completion("", finish_reason="context", error=str(failure))
             return Completion("", error=str(failure), error_reason=StopReason.API_ERROR)
 
@@ -151,8 +169,8 @@ def _key(api_key: str | None, variable: str | None) -> str:
     return os.environ[variable].strip()
 
 
-def _host_of(base_url: str) -> str:
-    # What is wrong may hold a password: it is not shown.
+def _host(base_url: str) -> str:
+    # The messages do not show the value: it may hold a password.
     if not base_url.lower().startswith(("http://", "https://")):
         raise ArgumentError("base_url needs http:// or https:// in front: http://localhost:8000/v1")
     if "@" in base_url:

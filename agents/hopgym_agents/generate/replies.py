@@ -1,7 +1,7 @@
-"""Replies: what a chat-completions server answers, read as a `hopgym.Completion`.
+"""Parsing of a chat-completions reply into a `hopgym.Completion`.
 
-In: the bytes of a reply, and the stop texts that the server was sent. Servers differ in what they
-leave out and where they put thinking; all of that is settled here.
+Servers differ in what they leave out and in where they put thinking and stop texts; those
+differences are settled here.
 """
 
 import json
@@ -18,7 +18,7 @@ from hopgym.trajectory import Completion
 from hopgym_agents.tool_calls import write_tool_calls
 
 _THINK_END = "</think>"
-_MOST_TOKENS = 10**12
+_MAX_TOKENS = 10**12
 _MAX_ERROR_BYTES = 16_384
 _MAX_MESSAGE_CHARS = 500
 _CONTEXT = re.compile(
@@ -29,7 +29,7 @@ _CONTEXT = re.compile(
 
 
 class UnusableReply(HopgymError):
-    """Raised by a reader for a successful reply without the expected content."""
+    """A successful reply without the expected content; the request can be retried."""
 
 
 class _Message(msgspec.Struct):
@@ -44,9 +44,9 @@ class _Choice(msgspec.Struct):
     message: _Message
     finish_reason: str | None = None
     stop_reason: Any = msgspec.UNSET
-    """What ended it, as vLLM says: a stop text, or a token's id or null for the model's own end."""
+    """What ended it, in vLLM: a stop text, or a token id or null for the end of the turn."""
     matched_stop: Any = msgspec.UNSET
-    """The same, as SGLang says."""
+    """The same, in SGLang."""
     logprobs: Any = None
     token_ids: Any = None
     error: Any = None
@@ -57,35 +57,34 @@ class _Reply(msgspec.Struct):
     usage: Any = None
 
 
-def completion_of(content: bytes, stop: Sequence[str]) -> Completion:
-    """Return the completion of a reply, of its first choice.
+def parse_completion(content: bytes, stop: Sequence[str]) -> Completion:
+    """Return the completion of a reply, from its first choice.
 
-    Its text is the thinking in ``<think>...</think>``, the content, and native tool calls as the
-    dialect ``json`` writes them, up to the first stop text, which stays. ``finish_reason`` is
-    ``stop``, ``length``, ``refused``, ``empty`` for a reply without content, or a word of the
-    server's own.
+    Its text is the thinking in ``<think>...</think>``, the content, and native tool calls in the
+    dialect ``json``, up to and including the first stop text. ``finish_reason`` is ``stop``,
+    ``length``, ``refused``, ``empty`` for a reply without content, or the server's own word.
 
     Args:
-        content: The reply's body, JSON.
-        stop: The texts that the completion was to end with.
+        content: Body of the reply, JSON.
+        stop: The stop texts of the request.
 
     Raises:
-        UnusableReply: When the body is no JSON, holds no choice or an error in its place.
+        UnusableReply: If the body is not JSON, holds no choice, or an error instead of one.
     """
-    reply = _read(content)
+    reply = _decode(content)
     if not reply.choices or reply.choices[0].error or reply.choices[0].finish_reason == "error":
         raise UnusableReply(f"a reply without a completion: {error_details(content)[0]}")
     choice = reply.choices[0]
     message = choice.message
-    whole = write_tool_calls(_plain(message.content), message.tool_calls or ())
-    said = _ended(whole, choice, stop)
-    text = said or message.refusal or ""
-    thought = message.reasoning_content or message.reasoning
-    if isinstance(thought, str) and thought:
-        text = f"<think>{thought}{_THINK_END}{text}"
-    # A server that wrote on behind the stop text gives tokens that the text does not have.
-    token_ids, logprobs = _tokens(choice) if len(said) >= len(whole) else ((), ())
-    # What is told beside the text is no reason to throw the text away.
+    complete = write_tool_calls(_plain_text(message.content), message.tool_calls or ())
+    answer = _end_at_stop(complete, choice, stop)
+    text = answer or message.refusal or ""
+    thinking = message.reasoning_content or message.reasoning
+    if isinstance(thinking, str) and thinking:
+        text = f"<think>{thinking}{_THINK_END}{text}"
+    # A server that continued after the stop text returns tokens that the text does not have.
+    token_ids, logprobs = _tokens(choice) if len(answer) >= len(complete) else ((), ())
+    # A malformed usage field is no reason to discard the text.
     usage = reply.usage if isinstance(reply.usage, dict) else {}
     return Completion(
         replace_surrogates(text),
@@ -93,12 +92,12 @@ def completion_of(content: bytes, stop: Sequence[str]) -> Completion:
         logprobs,
         generated_tokens=_count(usage.get("completion_tokens")) or len(token_ids) or len(logprobs),
         prompt_tokens=_count(usage.get("prompt_tokens")),
-        finish_reason=_finish(choice, said),
+        finish_reason=_finish_reason(choice, answer),
     )
 
 
-def is_about_context(message: str) -> bool:
-    """Return whether an error says that a prompt does not fit a model's context."""
+def is_context_error(message: str) -> bool:
+    """Return whether an error message says that a prompt exceeds the model's context."""
     return bool(_CONTEXT.search(message))
 
 
@@ -120,9 +119,9 @@ def error_details(content: bytes) -> tuple[str, frozenset[str]]:
     )
 
 
-def _read(content: bytes) -> _Reply:
+def _decode(content: bytes) -> _Reply:
     try:
-        # Broken UTF-8 and halves of characters are a model's doing: no reason to ask again.
+        # Broken UTF-8 and lone surrogates come from the model: a retry would not help.
         body = json.loads(content.decode(errors="replace"))
         return msgspec.convert(body, _Reply)
     except (ValueError, RecursionError) as error:
@@ -130,43 +129,43 @@ def _read(content: bytes) -> _Reply:
         raise UnusableReply(f"a reply that is no chat completion ({error}): {start!r}") from error
 
 
-def _plain(content: str | list[Any] | None) -> str:
-    """Return a content's text, which some servers give in parts."""
+def _plain_text(content: str | list[Any] | None) -> str:
+    """Return the text of a content field, which some servers send in parts."""
     if not isinstance(content, list):
         return content or ""
     texts = (part.get("text") for part in content if isinstance(part, dict))
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _ended(said: str, choice: _Choice, stop: Sequence[str]) -> str:
-    """Return what was said up to the first stop text, which most servers cut off and some keep.
+def _end_at_stop(text: str, choice: _Choice, stop: Sequence[str]) -> str:
+    """Return a text up to the first stop text, which most servers remove and some keep.
 
-    Those that tell which one it was are believed. The others' is told by what it closes: a call
-    that was opened last and not closed. A model that ends by itself inside a call looks the same,
-    and has its call closed; sending no stop texts would avoid that, but then every model would
-    write on, and be paid for, to the end of its turn.
+    If the server names the stop text, that one is restored. Otherwise it is the one that closes
+    the last open call. A model that ends its turn inside a call looks the same, and has its call
+    closed; sending no stop texts would avoid that, but then every model would continue, at a cost,
+    to the end of its turn.
     """
-    start = max(said.rfind(_THINK_END), 0)
-    found = [said.find(text, start) + len(text) for text in stop if said.find(text, start) >= 0]
-    if found:
-        return said[: min(found)]
+    start = max(text.rfind(_THINK_END), 0)
+    ends = [text.find(end, start) + len(end) for end in stop if text.find(end, start) >= 0]
+    if ends:
+        return text[: min(ends)]
     if choice.finish_reason != "stop":
-        return said
-    told = choice.matched_stop if choice.stop_reason is msgspec.UNSET else choice.stop_reason
-    if told is None or isinstance(told, int):
-        return said
-    return said + (told if told in stop else _closing(said[start:], stop))
+        return text
+    reason = choice.matched_stop if choice.stop_reason is msgspec.UNSET else choice.stop_reason
+    if reason is None or isinstance(reason, int):
+        return text
+    return text + (reason if reason in stop else _closing_tag(text[start:], stop))
 
 
-def _closing(said: str, stop: Sequence[str]) -> str:
-    """Return the stop text ``</name>`` whose ``<name>`` stands last, or nothing."""
-    opened = {said.rfind(f"<{text[2:]}"): text for text in stop if text.startswith("</")}
+def _closing_tag(text: str, stop: Sequence[str]) -> str:
+    """Return the stop text ``</name>`` of the last ``<name>`` in a text, or nothing."""
+    opened = {text.rfind(f"<{end[2:]}"): end for end in stop if end.startswith("</")}
     last = max(opened, default=-1)
     return opened[last] if last >= 0 else ""
 
 
 def _tokens(choice: _Choice) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Return ids and log-probabilities as far as the server gives them, whole or not at all."""
+    """Return token ids and log-probabilities, each empty unless it is complete and valid."""
     listed = choice.logprobs.get("content") if isinstance(choice.logprobs, dict) else None
     tokens = listed if isinstance(listed, list) else []
     logprobs: list[Any] = [
@@ -174,24 +173,24 @@ def _tokens(choice: _Choice) -> tuple[tuple[int, ...], tuple[float, ...]]:
     ]
     token_ids = choice.token_ids if isinstance(choice.token_ids, list) else []
     return (
-        tuple(token_ids) if all(type(each) is int and each >= 0 for each in token_ids) else (),
+        tuple(token_ids) if all(type(token) is int and token >= 0 for token in token_ids) else (),
         tuple(map(float, logprobs)) if all(map(_is_finite, logprobs)) else (),
     )
 
 
-def _count(told: Any) -> int:
-    """Return a number of tokens, 0 where the server tells none that can be one."""
-    return int(told) if _is_finite(told) and 0 <= told < _MOST_TOKENS else 0
+def _count(value: Any) -> int:
+    """Return a number of tokens, 0 if the server sent no plausible one."""
+    return int(value) if _is_finite(value) and 0 <= value < _MAX_TOKENS else 0
 
 
-def _is_finite(told: Any) -> bool:
-    return type(told) in (int, float) and math.isfinite(told)
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
-def _finish(choice: _Choice, said: str) -> str:
+def _finish_reason(choice: _Choice, answer: str) -> str:
     reason = choice.finish_reason or "stop"
     if choice.message.refusal or reason == "content_filter":
         return "refused"
-    if not said.strip() and reason != "length":
+    if not answer.strip() and reason != "length":
         return "empty"
     return "stop" if reason in ("tool_calls", "function_call") else reason

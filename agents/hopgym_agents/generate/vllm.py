@@ -1,47 +1,50 @@
 """Generation by vLLM's offline engine, on GPUs of this machine.
 
-Written to the public API of vLLM 0.12 and later (`LLM.generate`, `SamplingParams`,
-`RequestOutput`), and tested against a stand-in with its names and types; it has not been run on a
-real engine. The engine is given token ids, never messages: it would render a history anew.
+Written for the public API of vLLM 0.12 and later (`LLM.generate`, `SamplingParams`,
+`RequestOutput`) and tested against a mock with its names and types, not against a real engine.
+The engine receives token ids rather than messages: it would render the whole history again.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hopgym.errors import HopgymError
 from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.chat import ChatEncoder
-from hopgym_agents.generate import Request, Sampling
-from hopgym_agents.generate.replies import is_about_context
-from hopgym_agents.generate.seeding import seed_of
+from hopgym_agents.generate import Request, Sampling, request_seed
+from hopgym_agents.generate.replies import is_context_error
+
+if TYPE_CHECKING:
+    from hopgym_agents.options import LLMOptions
 
 _SAMPLING = Sampling()
 
 
 class VLLMGenerator:
-    """A model in vLLM's own engine, which batches all requests of a call itself.
+    """A model in vLLM's offline engine, which batches the requests of a call.
 
-    Every request has a seed of its own by its key; what is drawn can still differ with the
-    requests beside it, by rounding. Log-probabilities are those of the sampled tokens at the
-    sampling's temperature, ``top_k`` and ``top_p``. Token ids may go a little beyond the text: they
-    hold the token that ended the turn, and all of a token that a stop text cuts through.
+    Every request has its own seed from its key; by rounding, samples can still depend on the other
+    requests of a batch. Log-probabilities are those of the sampled tokens under temperature,
+    ``top_k`` and ``top_p``. Token ids may extend beyond the text: they include the token that ended
+    the turn, and the complete token at the end of a stop text.
 
     A copy (`copy.copy`) with another ``sampling`` shares the engine.
 
     Args:
         model: Folder or Hub id.
-        sampling: How completions are sampled.
-        chat_template_kwargs: For the chat template, such as ``{"enable_thinking": False}``.
-        engine_options: Of `vllm.LLM`, such as ``tensor_parallel_size``, ``max_model_len``,
-            ``gpu_memory_utilization`` or ``quantization``.
+        sampling: Sampling settings.
+        chat_template_kwargs: Further arguments of the chat template, such as
+            ``{"enable_thinking": False}``.
+        engine_options: Arguments of `vllm.LLM`, such as ``tensor_parallel_size``,
+            ``max_model_len``, ``gpu_memory_utilization`` or ``quantization``.
 
     Attributes:
-        encoder: What turns requests into the tokens that the engine is given.
+        encoder: The `ChatEncoder` that turns requests into tokens.
 
     Raises:
-        HopgymError: Where vllm is not installed.
-        ArgumentError: When the model's tokenizer has no chat template that can be used.
+        HopgymError: If vllm is not installed.
+        ArgumentError: If the tokenizer has no suitable chat template.
     """
 
     concurrency = 1
@@ -69,26 +72,36 @@ class VLLMGenerator:
         self._engine: Any = vllm.LLM(model=model, **self._options)
         self.encoder = ChatEncoder(self._engine.get_tokenizer(), settings=self._template_kwargs)
 
+    @classmethod
+    def from_options(cls, options: "LLMOptions", sampling: Sampling) -> "VLLMGenerator":
+        """Return a generator for the options of the policy ``llm``."""
+        return cls(
+            options.model,
+            sampling,
+            chat_template_kwargs=options.chat_settings,
+            **(options.engine or {}),
+        )
+
     @property
     def fingerprint(self) -> str:
-        """Model, sampling, and options of template and engine."""
+        """Model, sampling, and options of chat template and engine."""
         options = sorted((self._template_kwargs | self._options).items())
         return f"vllm {self.model}, {self.sampling} {options}"
 
     def __call__(self, requests: Sequence[Request]) -> list[Completion]:
-        """Return one completion for each request, in their order."""
+        """Return one completion per request, in order; failures are returned as ``error``."""
         prompts = dict[int, list[int]]()
         replies = dict[int, Completion]()
-        for at, request in enumerate(requests):
+        for index, request in enumerate(requests):
             try:
-                prompts[at] = self.encoder.encode(request)
+                prompts[index] = self.encoder.encode(request)
             except Exception as problem:
-                replies[at] = _failed(problem)
-        made = self._continued(list(prompts.values()), [requests[at] for at in prompts])
-        replies.update(zip(prompts, made, strict=True))
-        return [replies[at] for at in range(len(requests))]
+                replies[index] = _failed(problem)
+        completions = self._complete(list(prompts.values()), [requests[index] for index in prompts])
+        replies.update(zip(prompts, completions, strict=True))
+        return [replies[index] for index in range(len(requests))]
 
-    def _continued(
+    def _complete(
         self, prompts: Sequence[list[int]], requests: Sequence[Request]
     ) -> list[Completion]:
         if not prompts:
@@ -100,11 +113,11 @@ class VLLMGenerator:
                 use_tqdm=False,
             )
         except ValueError as error:
-            # One request that the engine cannot take (a prompt too long for it) fails all of them.
+            # A request that the engine refuses (its prompt is too long) fails the whole batch.
             if len(requests) == 1:
                 return [_failed(error)]
-            alone = zip(prompts, requests, strict=True)
-            return [self._continued([prompt], [request])[0] for prompt, request in alone]
+            pairs = zip(prompts, requests, strict=True)
+            return [self._complete([prompt], [request])[0] for prompt, request in pairs]
         return [_completion(output) for output in outputs]
 
     def _params(self, request: Request) -> Any:
@@ -116,29 +129,29 @@ class VLLMGenerator:
             max_tokens=sampling.max_tokens,
             stop=list(sampling.stop),
             include_stop_str_in_output=True,
-            seed=seed_of(sampling, request),
+            seed=request_seed(sampling, request),
             logprobs=0,  # of the sampled token alone
         )
 
 
 def _failed(error: Exception) -> Completion:
-    if is_about_context(str(error)):
+    if is_context_error(str(error)):
         return Completion("", finish_reason="context", error=str(error))
     message = f"{type(error).__name__}: {error}"
     return Completion("", error=message, error_reason=StopReason.AGENT_ERROR)
 
 
 def _completion(output: Any) -> Completion:
-    made = output.outputs[0]
-    token_ids = tuple(made.token_ids)
-    places = zip(token_ids, made.logprobs or (), strict=False)
-    finish = made.finish_reason or "stop"
-    if not made.text.strip() and finish != "length":
+    sample = output.outputs[0]
+    token_ids = tuple(sample.token_ids)
+    pairs = zip(token_ids, sample.logprobs or (), strict=False)
+    finish = sample.finish_reason or "stop"
+    if not sample.text.strip() and finish != "length":
         finish = "empty"
     return Completion(
-        made.text,
+        sample.text,
         token_ids,
-        tuple(found[token].logprob for token, found in places),
+        tuple(logprobs[token].logprob for token, logprobs in pairs),
         generated_tokens=len(token_ids),
         prompt_tokens=len(output.prompt_token_ids or ()),
         finish_reason=finish,

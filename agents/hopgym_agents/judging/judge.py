@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import islice
 
 from hopgym.trajectory import ERROR_REASONS, Completion, Trajectory
-from hopgym_agents.generate import Generate, Message, Request
+from hopgym_agents.generate import Generator, Message, Request
 from hopgym_agents.prompts import PLAIN, Style, render
 
 BATCH_SIZE = 64
@@ -139,7 +139,7 @@ def parse_rating(text: str) -> Rating:
 
 
 def judge_steps(
-    generate: Generate, prefixes: Iterable[Trajectory], *, style: Style = PLAIN
+    generate: Generator, prefixes: Iterable[Trajectory], *, style: Style = PLAIN
 ) -> Iterator[Judgement]:
     """Yield a judgement on the last step of each prefix, as soon as it is ready.
 
@@ -179,7 +179,7 @@ def _is_negation(word: str) -> bool:
 
 
 def _judge_batch(
-    generate: Generate, prefixes: Sequence[Trajectory], style: Style
+    generate: Generator, prefixes: Sequence[Trajectory], style: Style
 ) -> list[Judgement]:
     requests = [judge_request(prefix, style) for prefix in prefixes]
     replies = zip(prefixes, requests, generate(requests), strict=True)
@@ -201,7 +201,7 @@ def _judgement(prefix: Trajectory, request: Request, reply: Completion) -> Judge
 
 
 def _judge_in_threads(
-    generate: Generate, prefixes: Iterable[Trajectory], style: Style
+    generate: Generator, prefixes: Iterable[Trajectory], style: Style
 ) -> Iterator[Judgement]:
     """Judge each step in its own request, up to ``concurrency`` requests at a time."""
     remaining = iter(prefixes)

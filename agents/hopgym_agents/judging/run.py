@@ -13,7 +13,7 @@ from hopgym.progress import Advance, Progress, no_progress
 from hopgym.registry.lookup import source_of
 from hopgym.runs.trajectory_file import read_header, read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Trajectory
-from hopgym_agents.generate import Generate
+from hopgym_agents.generate import Generator
 from hopgym_agents.judging.audit import Audit, audit_steps, rated_step
 from hopgym_agents.judging.judge import (
     Rating,
@@ -58,7 +58,7 @@ class JudgeResult:
 
 
 def judge_run(
-    generate: Generate,
+    generate: Generator,
     file: Path,
     out: Path,
     *,

@@ -1,8 +1,4 @@
-"""Models to train: from a folder or the Hub into memory, and from there into folders again.
-
-In: a model's name and in which numbers it is to be trained. Out: the model and its tokenizer,
-checked for what training needs; afterwards a model or an adapter that all else here loads.
-"""
+"""Loading of models for training, and saving of the results as models or adapters."""
 
 from hopgym_agents.modeling.precision import PRECISIONS, Precision
 from hopgym_agents.modeling.saving import merge_adapter, save_trained

@@ -1,7 +1,4 @@
-"""In which numbers a model is trained, and where: what can be told without any model.
-
-In: words and numbers of a user. Out: a checked precision, and a device that is there.
-"""
+"""Precision of training and choice of the device, checked without loading a model."""
 
 import os
 from collections.abc import Mapping
@@ -11,35 +8,35 @@ from types import MappingProxyType
 
 from hopgym.errors import ArgumentError, did_you_mean, require
 
-_NEEDS = {"full": (), "lora": ("peft",), "qlora": ("peft", "bitsandbytes")}
+_PACKAGES = {"full": (), "lora": ("peft",), "qlora": ("peft", "bitsandbytes")}
 _TYPES = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """In which numbers a model is trained, and what of it.
+    """Data types of a model in training, and which of its parameters are trained.
 
     Raises:
-        ArgumentError: On a kind or type that is none, or numbers below 1.
+        ArgumentError: If the kind or type is unknown, or a number is below 1.
     """
 
     kind: str = "full"
-    """``full``: float32, all parameters. ``lora``: LoRA on all linear layers, the base as it is.
-    ``qlora``: the same, the base in 4 bits (NF4, its scales quantised too)."""
+    """``full``: all parameters in float32. ``lora``: LoRA on all linear layers, with a frozen base.
+    ``qlora``: the same with the base in 4 bits (NF4 with double quantization)."""
     rank: int = 16
-    """Of LoRA's matrices, from 1."""
+    """Rank of LoRA's matrices, at least 1."""
     alpha: int = 32
-    """What LoRA adds is multiplied by alpha / rank; from 1."""
+    """LoRA's output is multiplied by alpha / rank; at least 1."""
     gradient_checkpointing: bool = False
-    """Whether layers are computed again in the backward pass, for less memory and more time."""
+    """Whether to recompute layers in the backward pass, which saves memory and costs time."""
     dtype: str = "auto"
-    """Type of the parameters that are not in 4 bits, and of what is computed with those that are:
-    ``float32``, ``bfloat16``, or ``auto`` for bfloat16 on CUDA and float32 on a CPU. Always
-    float32 for ``full``; LoRA's own are always loaded as float32."""
+    """Type of the parameters that are not in 4 bits, and of computations with those that are:
+    ``float32``, ``bfloat16``, or ``auto`` for bfloat16 on CUDA and float32 on a CPU. ``full`` is
+    always float32, and so are LoRA's weights when they are loaded."""
 
     def __post_init__(self) -> None:
-        hint = did_you_mean(str(self.kind), _NEEDS)
-        require(self.kind in _NEEDS, "kind", f"one of {', '.join(_NEEDS)}{hint}", self.kind)
+        hint = did_you_mean(str(self.kind), _PACKAGES)
+        require(self.kind in _PACKAGES, "kind", f"one of {', '.join(_PACKAGES)}{hint}", self.kind)
         for name, number in (("rank", self.rank), ("alpha", self.alpha)):
             require(type(number) is int and number >= 1, name, "a whole number from 1", number)
         types = _TYPES[:2] if self.kind == "full" else _TYPES
@@ -54,31 +51,32 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
         "qlora": Precision("qlora", gradient_checkpointing=True),
     }
 )
-"""The usual settings of each kind."""
+"""The default settings of each kind."""
 
 
-def resolved(precision: Precision, place: str) -> Precision:
-    """Return a precision with the type that ``auto`` comes to on a device."""
+def resolve_dtype(precision: Precision, device: str) -> Precision:
+    """Return a precision with the type that ``auto`` means on a device."""
     if precision.dtype != "auto":
         return precision
-    half = place.startswith("cuda") and precision.kind != "full"
+    half = device.startswith("cuda") and precision.kind != "full"
     return replace(precision, dtype="bfloat16" if half else "float32")
 
 
 def check_packages(kind: str) -> None:
-    """Raise an `ArgumentError` unless all that a kind needs is installed."""
-    missing = [each for each in ("torch", "transformers", *_NEEDS[kind]) if not find_spec(each)]
+    """Raise an `ArgumentError` if a package that a kind needs is missing."""
+    needed = ("torch", "transformers", *_PACKAGES[kind])
+    missing = [package for package in needed if not find_spec(package)]
     if missing:
         raise ArgumentError(
             f"the kind {kind} needs {', '.join(missing)}; pip install 'hopgym[train]' brings it"
         )
 
 
-def place_of(device: str) -> str:
-    """Return the device that ``auto`` comes to in this process; another one as it is.
+def resolve_device(device: str) -> str:
+    """Return the device that ``auto`` means in this process; any other is returned as is.
 
     Raises:
-        ArgumentError: On a name that is none, or CUDA where torch sees none.
+        ArgumentError: If the name is unknown, or torch finds no CUDA for a CUDA device.
     """
     import torch
 

@@ -1,7 +1,6 @@
-"""Saving: what was trained becomes a folder at one instant, and an adapter one with its base.
+"""Saving of trained models and adapters, and merging of an adapter into its base.
 
-In: a model in memory, or an adapter's folder and its base. Out: folders that transformers, peft
-and the generators here load.
+A folder is replaced atomically, so that a killed process leaves the old one or the new one.
 """
 
 import ctypes
@@ -13,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hopgym.errors import ArgumentError
-from hopgym_agents.generate.loading import add_adapter, digest_of, load_tokenizer
-from hopgym_agents.modeling.precision import Precision, check_packages, place_of
+from hopgym_agents.generate.loading import add_adapter, load_tokenizer, weights_digest
+from hopgym_agents.modeling.precision import Precision, check_packages, resolve_device
 from hopgym_agents.modeling.trainable import (
     RECORD,
     Trainable,
@@ -25,30 +24,32 @@ from hopgym_agents.modeling.trainable import (
 )
 
 _MODEL_FILES = ("config.json", "adapter_config.json")
-_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def save_trained(trainable: Trainable, path: str | Path) -> None:
-    """Write what was trained, with the tokenizer: the whole model, or the adapter alone.
+    """Save a trained model with its tokenizer: the complete model, or only the adapter.
 
-    A folder of an earlier save is replaced with all that is in it. Whenever the process is killed,
-    the old folder or the new one is there, whole. (But for an instant on systems other than Linux,
-    which leaves the old one as ``PATH.old``; the next save puts it back first.) With several
-    processes, one of them saves.
+    A folder of an earlier save is replaced with everything in it. If the process is killed, either
+    the old folder or the new one is complete. (On systems other than Linux there is an instant in
+    which only ``PATH.old`` exists; the next save restores it first.) With several processes, call
+    this in one of them.
 
     Args:
-        trainable: What `load_trainable` gave, its model trained since.
-        path: A folder: new, empty, or one with a model or an adapter.
+        trainable: The result of `load_trainable`, trained since.
+        path: A folder that is new, empty, or holds a model or adapter.
 
     Raises:
-        ArgumentError: When it holds something else.
+        ArgumentError: If the folder holds something else.
     """
-    precision, model = trainable.precision, trainable.model
-    with _whole_folder(Path(path)) as folder:
+    precision = trainable.precision
+    model = trainable.model
+    with _replaced_folder(Path(path)) as folder:
         if precision.kind == "full":
             model.save_pretrained(folder)
         else:
-            # Trainers put others beside it; and peft would ask the Hub about the embeddings.
+            # Trainers add other adapters; and peft would ask the Hub about the embeddings.
             model.save_pretrained(
                 folder, selected_adapters=["default"], save_embedding_layers=False
             )
@@ -66,21 +67,21 @@ def save_trained(trainable: Trainable, path: str | Path) -> None:
 def merge_adapter(
     base: str | Path, adapter: str | Path, path: str | Path, *, device: str = "auto"
 ) -> None:
-    """Write a model that does without an adapter what its base does with it.
+    """Merge an adapter into its base and save the result as a model.
 
-    The adapter of a base in 4 bits goes into the very numbers that those 4 bits stand for, as it
-    was trained on them. It is added in float32, and written in the type it was trained in.
+    The adapter of a 4-bit base is merged into the dequantized weights, as it was trained on them.
+    The sum is computed in float32 and saved in the type of the training.
 
     Args:
-        base: The folder or id that the adapter was trained on.
+        base: Folder or id of the model that the adapter was trained on.
         adapter: A folder of `save_trained`.
-        path: As `save_trained` takes it, and put in place in the same way.
-        device: Where it is computed, as `load_trainable` says.
+        path: Where to save, as for `save_trained`.
+        device: Where to compute, as for `load_trainable`.
 
     Raises:
-        ArgumentError: When one of the three is not what it has to be, the base is another one than
-            the adapter was trained on, or a package is missing.
-        DataError: When something cannot be loaded.
+        ArgumentError: If one of the three is invalid, the adapter was trained on another base, or a
+            package is missing.
+        DataError: If something cannot be loaded.
     """
     import torch
 
@@ -90,42 +91,42 @@ def merge_adapter(
     name = check_name(base)
     _check_target(Path(path))
     tokenizer = load_tokenizer(str(adapter))
-    model = load_base(name, precision, place_of(device))
-    check_base(record, digest_of(model), adapter, name)
+    model = load_base(name, precision, resolve_device(device))
+    check_base(record, weights_digest(model), adapter, name)
     if precision.kind == "qlora":
         model = model.dequantize()
     merged = add_adapter(model.to(torch.float32), str(adapter)).merge_and_unload(safe_merge=True)
-    with _whole_folder(Path(path)) as folder:
+    with _replaced_folder(Path(path)) as folder:
         merged.to(getattr(torch, precision.dtype)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
 @contextmanager
-def _whole_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to write into, and put it in the place of another once it is written."""
+def _replaced_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to write into, which replaces ``path`` once it is complete."""
     _check_target(path)
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial, aside = _beside(path)
-    if aside.exists() and not path.exists():
-        aside.rename(path)
+    partial = path.with_name(f"{path.name}.partial")
+    old = _old_folder(path)
+    if old.exists() and not path.exists():
+        old.rename(path)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
-        _put(partial, path)
+        _move(partial, path)
     finally:
-        # What has been replaced, or could not be written.
+        # It holds the replaced folder, or one that could not be completed.
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _beside(path: Path) -> tuple[Path, Path]:
-    """Return where a folder is written, and where the one before it waits."""
-    return path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.old")
+def _old_folder(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
 
 
 def _check_target(path: Path) -> None:
-    """Refuse to replace what is no model."""
+    """Refuse to replace a folder that is not a model."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         known = any((path / name).is_file() for name in _MODEL_FILES)
         if not known:
@@ -135,26 +136,26 @@ def _check_target(path: Path) -> None:
             )
 
 
-def _put(partial: Path, path: Path) -> None:
-    """Rename a folder to where another one may be, which then has the first one's name."""
+def _move(partial: Path, path: Path) -> None:
+    """Rename a folder to ``path``; an existing folder there may get the name ``partial``."""
     if not path.exists():
         partial.rename(path)
         return
     if _exchange(partial, path):
         return
-    # Elsewhere a full folder cannot be replaced at one instant: the old one waits beside.
-    _, aside = _beside(path)
-    shutil.rmtree(aside, ignore_errors=True)
-    path.rename(aside)
+    # Elsewhere a folder with content cannot be replaced atomically.
+    old = _old_folder(path)
+    shutil.rmtree(old, ignore_errors=True)
+    path.rename(old)
     partial.rename(path)
-    shutil.rmtree(aside)
+    shutil.rmtree(old)
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change names at one instant, and tell whether this system can do that."""
+    """Exchange the names of two folders atomically; return whether this system supports it."""
     try:
         rename = ctypes.CDLL(None).renameat2
     except (AttributeError, OSError, TypeError):
         return False
     names = os.fsencode(one), os.fsencode(other)
-    return bool(rename(_HERE, names[0], _HERE, names[1], _EXCHANGE) == 0)
+    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)

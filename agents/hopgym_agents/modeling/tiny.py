@@ -1,10 +1,10 @@
-"""The tiny model: a language model from scratch that fits its worlds, and nothing else.
+"""A tiny language model from scratch that fits the demo worlds.
 
-In: a folder and a size. Out: a random model of Qwen3's architecture with a tokenizer of its own, as
-a folder that transformers, trl, peft and the generators here load like any other. It knows nothing
-until it is trained; what makes that possible within minutes on a CPU (few words, each a token
-wherever it stands, weights of deviation 1 / sqrt(hidden), a small rotary base, wide attention) was
-found by trial.
+It is a random model of Qwen3's architecture with its own tokenizer, saved as a folder that
+transformers, trl, peft and the generators of this package load like any other. It knows nothing
+until it is trained. Its design makes that possible within minutes on a CPU and was found by trial:
+few words, each one token everywhere, weights of standard deviation 1 / sqrt(hidden), a small rotary
+base, and wide attention.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from hopgym.errors import ArgumentError, require
-from hopgym_agents.modeling.tiny_tokenizer import END, TURN, TURN_END, build_tokenizer, texts_of
+from hopgym_agents.modeling.tiny_tokenizer import (
+    END,
+    TURN,
+    TURN_END,
+    build_tokenizer,
+    vocabulary_texts,
+)
 
 DEMO_ID = "hopgym/People-v0"
 DEMO: Mapping[str, Any] = MappingProxyType(
@@ -31,12 +37,12 @@ DEMO: Mapping[str, Any] = MappingProxyType(
         "instructions": False,
     }
 )
-"""Arguments of the worlds that the tiny model is made for: brief pages, few words, one value each,
-a fresh world for every question."""
+"""Arguments of the worlds for the tiny model: brief pages, few words, one value per attribute and
+a new world for every question."""
 
-_HEAD = 32
-_WIDE = 8 * _HEAD
-"""Up to here attention is twice as wide as the states, by which small models learn sooner."""
+_HEAD_SIZE = 32
+_MAX_WIDE_ATTENTION = 8 * _HEAD_SIZE
+"""Up to here attention is twice as wide as the hidden states: small models learn faster."""
 _CONTEXT = 4_096
 
 CHAT_TEMPLATE = """\
@@ -73,8 +79,8 @@ CHAT_TEMPLATE = """\
 {%- endfor -%}
 {%- if add_generation_prompt %}{{- 'TURNassistant\\n' }}{% endif -%}
 """.replace("TURN", TURN).replace("END", TURN_END)
-"""Each message between its marks, as it stands: a longer conversation only adds to a shorter one.
-What the assistant wrote is marked, so that trainers can put the loss on it alone."""
+"""Every message unchanged between its control tokens: a longer conversation extends a shorter one.
+The assistant's text is marked as generation, so that trainers can restrict the loss to it."""
 
 RESPONSE_TEMPLATE: Mapping[str, Any] = MappingProxyType(
     {
@@ -92,18 +98,19 @@ RESPONSE_TEMPLATE: Mapping[str, Any] = MappingProxyType(
         },
     }
 )
-"""How transformers and trl read the calls of tools back out of what the model writes."""
+"""How transformers and trl parse tool calls in the text of the model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A tiny model on disk."""
+class TinyModel:
+    """A saved tiny model."""
 
     path: str
-    """Its folder."""
+    """Folder of the model."""
     parameters: int
+    """Number of parameters."""
     tokens: int
-    """Of the vocabulary, those of single bytes and the special ones among them."""
+    """Size of the vocabulary, with single bytes and special tokens."""
 
 
 def make_tiny(
@@ -114,26 +121,26 @@ def make_tiny(
     seed: int = 0,
     env_id: str = DEMO_ID,
     env_kwargs: Mapping[str, Any] = DEMO,
-) -> Made:
-    """Write a random model of Qwen3's architecture with its tokenizer.
+) -> TinyModel:
+    """Create and save a random model of Qwen3's architecture with its tokenizer.
 
-    The same arguments give the same files. The words of all templates, prompts and the small name
-    pool are tokens, and the most frequent ones of the environment's first pages.
+    The same arguments produce the same files. The vocabulary has the words of all templates,
+    prompts and the small name pool, and the most frequent words of the environment's first pages.
 
     Args:
         path: A folder that is new or empty.
-        hidden: Size of the states, a multiple of 32, at least 32. 128 and three layers learn best
-            for their time.
-        layers: Number of them, at least 1.
-        seed: Of the weights, 0 or more.
-        env_id: Where the model is to act.
+        hidden: Size of the hidden states, a multiple of 32, at least 32. 128 with three layers
+            learns best for its time.
+        layers: Number of layers, at least 1.
+        seed: Seed of the weights, 0 or more.
+        env_id: Environment that the model is meant for.
         env_kwargs: Arguments of that environment.
 
     Raises:
-        ArgumentError: On arguments out of range, or a folder that holds something.
+        ArgumentError: If an argument is out of range, or the folder is not empty.
     """
-    good = type(hidden) is int and hidden >= _HEAD and hidden % _HEAD == 0
-    require(good, "hidden", f"a multiple of {_HEAD} from {_HEAD}", hidden)
+    valid = type(hidden) is int and hidden >= _HEAD_SIZE and hidden % _HEAD_SIZE == 0
+    require(valid, "hidden", f"a multiple of {_HEAD_SIZE} from {_HEAD_SIZE}", hidden)
     require(type(layers) is int and layers >= 1, "layers", "a whole number from 1", layers)
     require(type(seed) is int and seed >= 0, "seed", "a whole number from 0", seed)
     folder = Path(path)
@@ -147,11 +154,11 @@ def make_tiny(
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     parameters = sum(weight.numel() for weight in model.parameters())
-    return Made(str(folder), parameters, len(tokenizer))
+    return TinyModel(str(folder), parameters, len(tokenizer))
 
 
 def _tokenizer(env_id: str, env_kwargs: Mapping[str, Any]) -> Any:
-    tokenizer = build_tokenizer([CHAT_TEMPLATE, *texts_of(env_id, env_kwargs)])
+    tokenizer = build_tokenizer([CHAT_TEMPLATE, *vocabulary_texts(env_id, env_kwargs)])
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.response_template = dict(RESPONSE_TEMPLATE)
     tokenizer.model_max_length = _CONTEXT
@@ -162,7 +169,7 @@ def _model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    heads = max(hidden, min(2 * hidden, _WIDE)) // _HEAD
+    heads = max(hidden, min(2 * hidden, _MAX_WIDE_ATTENTION)) // _HEAD_SIZE
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -170,7 +177,7 @@ def _model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=heads,
-        head_dim=_HEAD,
+        head_dim=_HEAD_SIZE,
         max_position_embeddings=_CONTEXT,
         rope_parameters={"rope_type": "default", "rope_theta": 100.0},
         initializer_range=hidden**-0.5,
@@ -182,6 +189,6 @@ def _model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen3ForCausalLM(config)
-    # ``transformers serve`` heeds a temperature only where a model samples by default.
+    # ``transformers serve`` respects a temperature only if the model samples by default.
     model.generation_config.do_sample = True
     return model

@@ -1,11 +1,9 @@
-"""The tiny model's tokenizer: whole words, and bytes for all else.
+"""The tokenizer of the tiny model: complete words, and bytes for everything else.
 
-In: texts. Out: a tokenizer of transformers that knows their words and gives back any text exactly.
-
-A word is one and the same token wherever it stands, so that a model can copy a name from a page
-into a call. A blank belongs to the word behind it; a word that follows none has a joint before it
-("Ann's" but ``(`` joint ``Ann``), which tags, brackets and hyphens take in. A line break takes
-nothing in: whatever a message or an action begins with, its tokens are those that it has alone.
+A word is the same token everywhere, so that a model can copy a name from a page into a call. A
+blank belongs to the word after it; a word without a blank before it is preceded by a joint ("Ann's"
+but ``(`` joint ``Ann``), which tags, brackets and hyphens include. A line break is always a token
+by itself: the tokens at the start of a message or action do not depend on what precedes it.
 """
 
 import ast
@@ -18,26 +16,39 @@ from inspect import getsource
 from itertools import chain, islice
 from typing import Any
 
+import gymnasium
+
 from hopgym.tools import TOOLS
 from hopgym.trajectory import Trajectory
+from hopgym.worlds.people.grammar import noun, plural
+from hopgym.worlds.people.pages import phrasings
+from hopgym.worlds.people.vocabulary import ATTRIBUTES, LEADS, PAGE_ORDER
+from hopgym.worlds.people.words import load_words
+from hopgym.wrappers import hop_env
 from hopgym_agents.prompts import NATIVE, STYLES, render
 
-END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-"""The special tokens: padding, a message's begin and its end."""
+END = "<|endoftext|>"
+"""The padding token."""
+TURN = "<|im_start|>"
+"""The token at the start of a message."""
+TURN_END = "<|im_end|>"
+"""The token at the end of a message."""
 
-_JOINT = "⁀"  # no byte is written so, and texts are bytes before joints come in
-_BLANK, _BREAK = "Ġ", "Ċ"  # how byte-level tokenizers write these two bytes
+_JOINT = "⁀"  # represents no byte, and joints are added to texts that are bytes already
+_BLANK = "Ġ"  # byte-level tokenizers represent a blank and a line break in this way
+_BREAK = "Ċ"
 _LETTER = "[A-Za-z_]"
 _UNJOINED = (
     rf"(?<![A-Za-z_{_BLANK}])(?!(?<=')s(?!{_LETTER}))(?!(?<=<)[a-z_]+>)(?!(?<=</)[a-z_]+>)"
     rf"(?={_LETTER})"
 )
-"""Where a word follows no blank: not behind a letter, at the ``s`` of ``'s``, or within a tag."""
+"""A word without a blank before it, except after a letter, at the ``s`` of ``'s``, and in a tag."""
 _PIECES = (
     rf"</?[a-z_]+>{_JOINT}?|'s(?!{_LETTER})|{_BLANK}{_LETTER}+|[^{_BREAK}{_JOINT}]{_JOINT}?|[\s\S]"
 )
-_PLAYED, _MOST_WORDS = 20, 8_000
-_WRITERS = (
+_SAMPLED_TASKS = 20
+_MAX_PAGE_WORDS = 8_000
+_TEXT_MODULES = (
     *(
         "hopgym.env.prompt",
         "hopgym.tools.toolbox",
@@ -50,42 +61,38 @@ _WRITERS = (
     *("hopgym.worlds.people.source", "hopgym.worlds.people.population", "hopgym.worlds.evaluator"),
     *("hopgym.worlds.people.vocabulary", "hopgym.worlds.relations", "hopgym_agents.tool_calls"),
 )
-"""Modules that write what a model reads. All words of their texts are known, so that a template
-that is added tomorrow is covered too."""
+"""Modules with texts that a model reads. The vocabulary has every word of their string literals, so
+that it also covers future templates."""
 
 
-def texts_of(env_id: str, env_kwargs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the texts whose words the tiny model knows, the most needed ones first.
+def vocabulary_texts(env_id: str, env_kwargs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts whose words form the vocabulary, the most important ones first.
 
-    Every template, every prompt in each style and dialect, the small word lists; then the pages
-    of the first tasks of an environment, of whose words the most frequent are taken.
+    These are all templates, all prompts in each style and dialect, the small word lists, and the
+    most frequent words of the pages of an environment's first tasks.
 
     Raises:
-        ArgumentError: On arguments that the environment does not take.
+        ArgumentError: If the environment does not accept an argument.
     """
-    import gymnasium
-
-    from hopgym.wrappers import hop_env
-
     yield from _templates()
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for dialect in ("tags", "json"):
-        chosen = {**env_kwargs, "dialect": dialect, "instructions": True}
-        env = hop_env(gymnasium.make(env_id, **chosen))
-        for index in range(min(_PLAYED, len(env.source))):
+        arguments = {**env_kwargs, "dialect": dialect, "instructions": True}
+        env = hop_env(gymnasium.make(env_id, **arguments))
+        for index in range(min(_SAMPLED_TASKS, len(env.source))):
             env.reset(options={"index": index})
             yield from _prompts(env.trajectory())
             for document in islice(env.corpus, 1_000):
                 for text in (document.title, *document.sentences):
-                    seen.update(text.split(" "))
-    yield from (word for word, _ in seen.most_common(_MOST_WORDS))
+                    counts.update(text.split(" "))
+    yield from (word for word, _ in counts.most_common(_MAX_PAGE_WORDS))
 
 
 def build_tokenizer(texts: Iterable[str]) -> Any:
-    """Return a tokenizer of transformers with every word of some texts as a token of its own.
+    """Return a tokenizer of transformers with one token for every word of the texts.
 
-    ``decode(encode(text)) == text`` for every text that UTF-8 can write; words that are not known
-    are spelled in bytes. The same texts give the same tokenizer.
+    ``decode(encode(text)) == text`` for every text in UTF-8; unknown words are encoded as bytes.
+    The same texts produce the same tokenizer.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -99,13 +106,13 @@ def build_tokenizer(texts: Iterable[str]) -> Any:
         for piece, _ in to_pieces.pre_tokenize_str(to_bytes.normalize_str(text)):
             pieces.setdefault(piece)
     single = [*sorted(pre_tokenizers.ByteLevel.alphabet()), _JOINT]
-    known = [*single, *(piece for piece in pieces if len(piece) > 1)]
-    # Without merges a piece is a token as a whole or else its characters, one for each byte.
-    vocabulary = {piece: number for number, piece in enumerate(known)}
+    vocabulary_pieces = [*single, *(piece for piece in pieces if len(piece) > 1)]
+    # Without merges a piece is either one token or its characters, one for each byte.
+    vocabulary = {piece: number for number, piece in enumerate(vocabulary_pieces)}
     tokens = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
     tokens.normalizer = to_bytes
     tokens.pre_tokenizer = to_pieces
-    # A joint without a word behind it, which a model may write, is nothing.
+    # A model may write a joint without a word after it: it decodes to nothing.
     undo = [decoders.Replace(_JOINT + _BLANK, ""), decoders.Replace(_JOINT, "")]
     tokens.decoder = decoders.Sequence([decoders.Fuse(), *undo, decoders.ByteLevel()])
     tokens.add_special_tokens([END, TURN, TURN_END])
@@ -118,42 +125,36 @@ def build_tokenizer(texts: Iterable[str]) -> Any:
 
 
 def byte_tokens(tokenizer: Any) -> frozenset[int]:
-    """Return the ids of the tokens that spell what is no word: letters and bytes above ASCII.
+    """Return the ids of single letters and non-ASCII bytes, which encode unknown words.
 
-    Digits, signs, blanks and line breaks are tokens of one byte too, but written on purpose.
+    Digits, signs, blanks and line breaks are tokens of one byte, too, but part of known text.
     """
-    meant = {_JOINT, _BLANK, _BREAK}
+    separators = {_JOINT, _BLANK, _BREAK}
     return frozenset(
         number
         for piece, number in tokenizer.get_vocab().items()
-        if len(piece) == 1 and piece not in meant and (piece.isalpha() or not piece.isascii())
+        if len(piece) == 1 and piece not in separators and (piece.isalpha() or not piece.isascii())
     )
 
 
 def _templates() -> Iterator[str]:
-    """Yield what stands in templates and word lists, a word both at a line's begin and within."""
-    from hopgym.worlds.people.grammar import noun, plural
-    from hopgym.worlds.people.pages import phrasings
-    from hopgym.worlds.people.vocabulary import ATTRIBUTES, LEADS, PAGE_ORDER
-    from hopgym.worlds.people.words import load_words
-
-    # Signs may stand before a word: with the joint they are one token.
+    """Yield the texts of templates and word lists, with words at the start of a line and within."""
+    # A sign directly before a word is one token with the joint.
     yield " ".join(f"{sign}word" for sign in '-("[{:/=+|#.,;?!*') + " and 's"
     for tag in (*TOOLS, "tool_call", "think", "support"):
         yield f"<{tag}>word</{tag}> <{tag}>1"
-    for module in _WRITERS:
-        yield from map(_without_fields, _written_in(module))
+    for module in _TEXT_MODULES:
+        yield from map(_without_braces, _string_literals(module))
     yield from chain.from_iterable(templates for templates, _ in phrasings().values())
     yield from (style.template for style in STYLES.values())
     for thing in (*LEADS, *ATTRIBUTES, *chain.from_iterable(PAGE_ORDER.values())):
         yield f"{noun(thing)} {plural(noun(thing))} {thing.replace('_', ' ')}"
-    for words in astuple(load_words("small")):
-        flat = chain.from_iterable(words) if isinstance(words[0], tuple) else words
-        yield from flat
+    for names in astuple(load_words("small")):
+        yield from chain.from_iterable(names) if isinstance(names[0], tuple) else names
 
 
 def _prompts(prefix: Trajectory) -> Iterator[str]:
-    """Yield what a model is told at an episode's begin, in every style."""
+    """Yield the prompt of an episode in every style."""
     for style in STYLES.values():
         if not style.native or prefix.dialect == "json":
             yield from (message["content"] for message in render(prefix, style).messages)
@@ -161,15 +162,16 @@ def _prompts(prefix: Trajectory) -> Iterator[str]:
         yield json.dumps(render(prefix, NATIVE).tools)
 
 
-def _written_in(module: str) -> Iterator[str]:
-    """Yield the string literals of a module, docstrings aside."""
+def _string_literals(module: str) -> Iterator[str]:
+    """Yield the string literals of a module, without docstrings."""
     tree = ast.parse(getsource(import_module(module)))
-    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    for node in constants:
+        if isinstance(node.value, str) and id(node) not in docstrings:
             yield node.value
 
 
-def _without_fields(template: str) -> str:
-    """Return a template with its ``{fields}`` as words of their own."""
+def _without_braces(template: str) -> str:
+    """Return a template with blanks instead of the braces of its ``{fields}``."""
     return template.replace("{", " ").replace("}", " ")

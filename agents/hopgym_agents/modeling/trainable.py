@@ -1,7 +1,6 @@
-"""A model that can be trained: loaded in the wanted numbers, with what is to move and nothing else.
+"""Models in training: loaded with a precision, with gradients for the trained parameters only.
 
-In: a folder or an id of the Hub, and a precision. Out: model, tokenizer and optimiser. All that
-can be told without the weights is told before they are loaded.
+Everything that can be checked without the weights is checked before they are loaded.
 """
 
 import json
@@ -14,31 +13,36 @@ from hopgym.errors import ArgumentError, DataError, require
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.generate import Request, Turn
 from hopgym_agents.generate.loading import (
-    Weights,
+    WeightOptions,
     add_adapter,
-    digest_of,
     load_model,
     load_tokenizer,
+    weights_digest,
 )
-from hopgym_agents.modeling.precision import Precision, check_packages, place_of, resolved
+from hopgym_agents.modeling.precision import (
+    Precision,
+    check_packages,
+    resolve_device,
+    resolve_dtype,
+)
 
 RECORD = "hopgym_adapter.json"
-"""The file beside an adapter that says on which numbers of which base it was trained."""
+"""File in an adapter's folder with the precision and the digest of the base."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trainable:
-    """A model in memory whose parameters require gradients where they are to be trained."""
+    """A loaded model, whose trained parameters require gradients."""
 
     model: Any
-    """transformers' own; peft's with one adapter, ``default``, for ``lora`` and ``qlora``."""
+    """A model of transformers; ``lora`` and ``qlora``: of peft, with the adapter ``default``."""
     tokenizer: Any
     precision: Precision
-    """As asked for, with the type that ``auto`` came to."""
+    """The requested precision, with ``auto`` resolved."""
     optimizer: str
-    """Name for the argument ``optim`` of TRL's and transformers' configs."""
+    """Value of the argument ``optim`` in the configurations of TRL and transformers."""
     base: str = ""
-    """`digest_of` the base under the adapter; empty for ``full``."""
+    """Digest of the base model's weights; empty for ``full``."""
 
 
 def load_trainable(
@@ -50,57 +54,57 @@ def load_trainable(
     adapter: str | Path | None = None,
     chat_settings: Mapping[str, Any] | None = None,
 ) -> Trainable:
-    """Return a model ready to be trained, in training mode.
+    """Load a model for training, in training mode.
 
     Args:
-        model: A folder or an id of the Hub.
-        precision: In which numbers, and what of it is trained.
+        model: A folder or Hub id.
+        precision: Data types, and which parameters are trained.
         device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for the GPU of this process
-            (``LOCAL_RANK``, the first where it is not set) and the CPU where there is none.
-        seed: Of a new adapter's weights, 0 or more.
-        adapter: A folder of `save_trained` whose training goes on, in place of a new adapter.
-        chat_settings: Further arguments with which the chat template is to be used.
+            (``LOCAL_RANK``, by default the first), or the CPU without one.
+        seed: Seed of a new adapter's weights, 0 or more.
+        adapter: A folder of `save_trained` whose training continues, instead of a new adapter.
+        chat_settings: Further arguments of the chat template.
 
     Raises:
-        ArgumentError: Before weights are loaded, when there is no model of that name, it lacks a
-            chat template or pad token, its template cannot be used (`ChatEncoder`), a package or
-            CUDA is missing, or the adapter was trained in another precision; after it, when it
-            was trained on another base, or the weights are quantised and that was not asked for.
-        DataError: When something cannot be loaded.
+        ArgumentError: Before weights are loaded, if there is no such model, it lacks a chat
+            template or pad token, its template is unsuitable (`ChatEncoder`), a package or CUDA is
+            missing, or the adapter was trained with another precision; afterwards, if the adapter
+            was trained on another base, or the weights are quantized although the precision is not.
+        DataError: If something cannot be loaded.
     """
     require(type(seed) is int and seed >= 0, "seed", "a whole number from 0", seed)
     check_packages(precision.kind)
-    place = place_of(device)
+    device = resolve_device(device)
     if precision.kind == "full" and adapter is not None:
         raise ArgumentError(
             f"adapter must be None for the kind full, got {str(adapter)!r}; merge it into its base "
             "and train what comes out, or take the kind lora or qlora"
         )
     name = check_name(model)
-    precision = resolved(precision, place)
+    precision = resolve_dtype(precision, device)
     record = read_record(adapter) if adapter is not None else {}
     _check_precision(record, precision, adapter)
     tokenizer = load_tokenizer(None, name)
     check_tokenizer(tokenizer, chat_settings)
-    made = load_base(name, precision, place)
-    base = "" if precision.kind == "full" else digest_of(made)
+    loaded = load_base(name, precision, device)
+    base = "" if precision.kind == "full" else weights_digest(loaded)
     if adapter is not None:
         check_base(record, base, adapter, name)
-        made = add_adapter(made, str(adapter), trainable=True)
+        loaded = add_adapter(loaded, str(adapter), trainable=True)
     elif precision.kind != "full":
-        made = _with_new_adapter(made, precision, seed)
+        loaded = _add_new_adapter(loaded, precision, seed)
     if precision.gradient_checkpointing:
-        _checkpoint_layers(made)
-    paged = precision.kind == "qlora" and place.startswith("cuda")
+        _enable_checkpointing(loaded)
+    paged = precision.kind == "qlora" and device.startswith("cuda")
     optimizer = "paged_adamw_8bit" if paged else "adamw_torch"
-    return Trainable(made.train(), tokenizer, precision, optimizer, base)
+    return Trainable(loaded.train(), tokenizer, precision, optimizer, base)
 
 
 def widen_adapter(trainable: Trainable) -> None:
-    """Put an adapter's weights back into float32, between making a trainer and its first step.
+    """Convert an adapter's weights back to float32, before the first step of a new trainer.
 
-    TRL's trainers turn those on a base in 4 bits into bfloat16, whose eight bits swallow the small
-    steps of reinforcement learning. What all parameters are trained of stays as it is.
+    TRL's trainers convert the adapter of a 4-bit base to bfloat16, whose eight bits of precision
+    lose the small steps of reinforcement learning. A model without an adapter does not change.
     """
     for weight in trainable.model.parameters():
         if weight.requires_grad:
@@ -108,10 +112,10 @@ def widen_adapter(trainable: Trainable) -> None:
 
 
 def check_name(model: str | Path) -> str:
-    """Return a model's name as transformers takes it.
+    """Return the name of a model as a string.
 
     Raises:
-        ArgumentError: When it is a folder that is not there, or one without a model.
+        ArgumentError: If it is a folder that does not exist or holds no model.
     """
     name = str(model)
     folder = Path(name)
@@ -130,12 +134,12 @@ def check_name(model: str | Path) -> str:
 
 
 def check_tokenizer(tokenizer: Any, chat_settings: Mapping[str, Any] | None = None) -> None:
-    """Raise unless a tokenizer has what training needs.
+    """Check that a tokenizer can be used for training.
 
     Raises:
-        ArgumentError: When it has no pad token, no chat template, or one that cannot be used.
+        ArgumentError: If it has no pad token, no chat template, or an unsuitable one.
     """
-    asked = Request(
+    request = Request(
         messages=(
             *({"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}),
             *({"role": "user", "content": "three"}, {"role": "assistant", "content": "four"}),
@@ -143,7 +147,7 @@ def check_tokenizer(tokenizer: Any, chat_settings: Mapping[str, Any] | None = No
         ),
         turns=(Turn("two", (), "three"), Turn("four", (), "five")),
     )
-    ChatEncoder(tokenizer, settings=chat_settings).encode(asked)
+    ChatEncoder(tokenizer, settings=chat_settings).encode(request)
     if tokenizer.pad_token_id is None:
         name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
         raise ArgumentError(
@@ -153,29 +157,29 @@ def check_tokenizer(tokenizer: Any, chat_settings: Mapping[str, Any] | None = No
         )
 
 
-def load_base(name: str, precision: Precision, place: str) -> Any:
-    """Return a model's weights in a precision whose type is resolved, without an adapter.
+def load_base(name: str, precision: Precision, device: str) -> Any:
+    """Load a model without an adapter, in a precision whose type is resolved.
 
     Raises:
-        ArgumentError: When they are quantised and that was not asked for.
-        DataError: When they cannot be loaded.
+        ArgumentError: If the weights are quantized although the precision is not.
+        DataError: If the model cannot be loaded.
     """
-    quantised = precision.kind == "qlora"
-    made = load_model(name, Weights(place, precision.dtype, quantised))
-    if getattr(made, "is_quantized", False) and not quantised:
+    quantized = precision.kind == "qlora"
+    loaded = load_model(name, WeightOptions(device, precision.dtype, quantized))
+    if getattr(loaded, "is_quantized", False) and not quantized:
         raise ArgumentError(
             f"the kind {precision.kind} needs weights that are not quantised, got those of {name}; "
             "take the model they were made from, or the kind qlora"
         )
-    return made
+    return loaded
 
 
 def read_record(adapter: str | Path) -> dict[str, Any]:
-    """Return what `save_trained` wrote beside an adapter.
+    """Return the record that `save_trained` wrote into an adapter's folder.
 
     Raises:
-        ArgumentError: When there is no such file.
-        DataError: When it cannot be read.
+        ArgumentError: If there is no such file.
+        DataError: If the file is invalid.
     """
     path = Path(adapter) / RECORD
     if not path.is_file():
@@ -195,7 +199,7 @@ def read_record(adapter: str | Path) -> dict[str, Any]:
 
 
 def check_base(record: Mapping[str, Any], base: str, adapter: str | Path, name: str) -> None:
-    """Raise an `ArgumentError` when an adapter was trained on other weights than those loaded."""
+    """Raise an `ArgumentError` if an adapter was trained on weights other than the loaded ones."""
     if record["base"] != base:
         raise ArgumentError(
             f"the adapter {str(adapter)!r} must go on the weights it was trained on, got those of "
@@ -207,16 +211,16 @@ def _check_precision(
     record: Mapping[str, Any], precision: Precision, adapter: str | Path | None
 ) -> None:
     for name in ("kind", "rank", "alpha", "dtype") if record else ():
-        asked = getattr(precision, name)
+        requested = getattr(precision, name)
         expected = f"{record[name]!r} as in the adapter {str(adapter)!r}"
-        require(record[name] == asked, name, expected, asked)
+        require(record[name] == requested, name, expected, requested)
 
 
-def _with_new_adapter(model: Any, precision: Precision, seed: int) -> Any:
+def _add_new_adapter(model: Any, precision: Precision, seed: int) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    # No dropout: what policies sample and what is trained must be the same distribution.
+    # No dropout: policies must sample from the distribution that is trained.
     config = LoraConfig(
         r=precision.rank,
         lora_alpha=precision.alpha,
@@ -230,8 +234,8 @@ def _with_new_adapter(model: Any, precision: Precision, seed: int) -> Any:
         return get_peft_model(model, config)
 
 
-def _checkpoint_layers(model: Any) -> None:
-    # Transformers is about to drop the second name, and older ones do not know the first.
+def _enable_checkpointing(model: Any) -> None:
+    # Transformers is about to drop the second name; older versions lack the first.
     names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
-    enable = next(getattr(model, each) for each in names if hasattr(model, each))
+    enable = next(getattr(model, name) for name in names if hasattr(model, name))
     enable({"use_reentrant": False})

@@ -16,13 +16,13 @@ from hopgym.errors import HopgymError
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import ERROR_REASONS, Completion, Trajectory
 from hopgym_agents.generate import Request, Sampling
-from hopgym_agents.generate.local import LocalGenerator
 from hopgym_agents.modeling import Trainable
 from hopgym_agents.policy import LLMPolicy
 from hopgym_agents.prompts import Style, stop_texts
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
+    from hopgym_agents.generate.local import LocalGenerator
 
 _SLOTS = 128
 
@@ -46,6 +46,8 @@ class Player:
         chat_settings: Mapping[str, Any] | None = None,
         batch_size: int = 128,
     ) -> None:
+        from hopgym_agents.generate.local import LocalGenerator  # it imports torch
+
         self._model = trainable.model
         training = self._model.training
         self._generate = LocalGenerator(
@@ -118,7 +120,7 @@ class Player:
                 raise HopgymError(f"expected an action from the model, got {each.error}")
         return [made[at] for at in range(len(requests))]
 
-    def _drawing(self, env: "HopEnv", seed: int, greedy: bool = False) -> LocalGenerator:
+    def _drawing(self, env: "HopEnv", seed: int, greedy: bool = False) -> "LocalGenerator":
         """Return the generator for an environment, whose dialect tells where an action ends."""
         usual = self._generate.sampling
         stop = stop_texts(env.settings.dialect, (tool.name for tool in env.tools))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hopgym_agents.generate.loading import digest_of
+from hopgym_agents.generate.loading import weights_digest
 from hopgym_agents.modeling import Trainable
 from hopgym_agents.training.budget import Spent, read_spent
 from hopgym_agents.training.config import TrainConfig
@@ -172,7 +172,7 @@ def _identity(
     play = asdict(config.play)
     # Where a judge is served, how often it is asked at a time and by which key, changes nothing.
     play["judge"] = {name: value for name, value in play["judge"].items() if name not in _SERVING}
-    digests = {"source": data.source, "rows": data.digest, "model": digest_of(trainable.model)}
+    digests = {"source": data.source, "rows": data.digest, "model": weights_digest(trainable.model)}
     return {"method": method, **digests, **kept, "play": play}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from hopgym.errors import ArgumentError, HopgymError
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
-from hopgym_agents.generate import Generate
+from hopgym_agents.generate import Generator
 from hopgym_agents.judging.judge import Rating, judge_steps
 from hopgym_agents.prompts import PLAIN, Style
 
@@ -59,7 +59,7 @@ class Rewards:
     """Share of verdicts turned around in ``good``."""
     seed: int = 0
     """Of which ones."""
-    judge: Generate | None = None
+    judge: Generator | None = None
     """The model behind ``judge``."""
     style: Style = field(default=PLAIN)
     """How a judge is shown the conversation."""

@@ -15,7 +15,7 @@ from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import Trajectory
 from hopgym_agents.chat import ChatEncoder
-from hopgym_agents.generate import Generate, Sampling
+from hopgym_agents.generate import Generator, Sampling
 from hopgym_agents.generate.loading import set_threads
 from hopgym_agents.modeling import Trainable
 from hopgym_agents.prompts import STYLES
@@ -114,13 +114,13 @@ def check_unused(method: str, config: TrainConfig) -> None:
         require(not value, name, f"left out for {method}, which plays itself", value)
 
 
-def judge_of(config: TrainConfig) -> Generate | None:
+def judge_of(config: TrainConfig) -> Generator | None:
     """Return the model behind the reward ``judge``, where it is asked for."""
     if JUDGE not in config.reward:
         return None
-    from hopgym_agents.options import generator_from
+    from hopgym_agents.options import create_generator
 
-    return generator_from(config.play.judge)
+    return create_generator(config.play.judge)
 
 
 def ready(

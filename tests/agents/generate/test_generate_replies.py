@@ -11,9 +11,9 @@ from hopgym.actions import Action, dialect_named
 from hopgym.trajectory import Completion
 from hopgym_agents.generate.replies import (
     UnusableReply,
-    completion_of,
     error_details,
-    is_about_context,
+    is_context_error,
+    parse_completion,
 )
 from tests.support.paths import SUPPORT
 
@@ -22,7 +22,7 @@ STOP = ("</search>", "</lookup>", "</answer>")
 
 
 def read(*args: Any, stop: tuple[str, ...] = STOP, **more: Any) -> Completion:
-    return completion_of(chat(*args, **more), stop)
+    return parse_completion(chat(*args, **more), stop)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_tokens_and_logprobs_where_the_server_gives_them() -> None:
     assert read("ab", logprobs={"content": infinite}).logprobs == ()
     bare = json.loads(chat("ab", **more))
     del bare["usage"]
-    assert completion_of(json.dumps(bare).encode(), ()).generated_tokens == 2
+    assert parse_completion(json.dumps(bare).encode(), ()).generated_tokens == 2
 
 
 @pytest.mark.parametrize("told", [math.inf, math.nan, -5, 1e300, "7", True, None, [3], {}])
@@ -145,14 +145,14 @@ def test_odd_figures_do_not_spoil_a_reply(told: Any) -> None:
     more = {"logprobs": {"content": [{"logprob": told}]}, "token_ids": [5, told]}
     odd = json.loads(chat("ab", **more))
     odd["usage"] = {"completion_tokens": told, "prompt_tokens": told}
-    reply = completion_of(json.dumps(odd).encode(), ())
+    reply = parse_completion(json.dumps(odd).encode(), ())
     n_logprobs = len(reply.logprobs)
     assert (reply.text, reply.token_ids, reply.prompt_tokens) == ("ab", (), 0)
     assert (reply.generated_tokens, n_logprobs) == ((1, 1) if told in (-5, 1e300) else (0, 0))
     for key in ("usage", "logprobs", "token_ids"):
         odd = json.loads(chat("ab"))
         (odd if key == "usage" else odd["choices"][0])[key] = told
-        assert completion_of(json.dumps(odd).encode(), ()).text == "ab"
+        assert parse_completion(json.dumps(odd).encode(), ()).text == "ab"
 
 
 def test_arguments_may_hold_tags() -> None:
@@ -166,9 +166,9 @@ def test_arguments_may_hold_tags() -> None:
 
 def test_odd_characters_do_not_spoil_a_reply() -> None:
     half = rb'{"choices": [{"message": {"content": "a\ud83d b"}, "finish_reason": "stop"}]}'
-    assert completion_of(half, ()).text == "a\ufffd b"
+    assert parse_completion(half, ()).text == "a\ufffd b"
     broken = b'{"choices": [{"message": {"content": "a\xff b"}, "finish_reason": "stop"}]}'
-    assert completion_of(broken, ()).text == "a\ufffd b"
+    assert parse_completion(broken, ()).text == "a\ufffd b"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_odd_characters_do_not_spoil_a_reply() -> None:
 )
 def test_what_is_no_reply(body: bytes) -> None:
     with pytest.raises(UnusableReply) as caught:
-        completion_of(body, ())
+        parse_completion(body, ())
     assert len(str(caught.value)) < 400
     assert b"down" not in body or "down" in str(caught.value)
 
@@ -189,5 +189,5 @@ def test_what_errors_say() -> None:
         {"c", "t"},
     )
     assert len(error_details(b"x" * 10**6)[0]) == 500
-    assert is_about_context("The decoder prompt (length 9) is longer than the maximum model length")
-    assert not is_about_context("HTTP 400: 'role' must be one of system, user, assistant")
+    assert is_context_error("The decoder prompt (length 9) is longer than the maximum model length")
+    assert not is_context_error("HTTP 400: 'role' must be one of system, user, assistant")

@@ -14,7 +14,7 @@ from hopgym.errors import ArgumentError, DataError
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.generate import Request, Sampling
-from hopgym_agents.generate.cache import Kept, StateCache
+from hopgym_agents.generate.cache import CachedPrefix, StateCache
 from tests.support.paths import ROOT
 
 pytest.importorskip("torch")
@@ -86,7 +86,7 @@ def test_the_context_bounds_prompt_and_completion(local: Callable[..., Any]) -> 
 def test_tokens_are_drawn_as_often_as_they_are_likely(top_k: int, top_p: float) -> None:
     import torch
 
-    from hopgym_agents.generate.sampling import draw
+    from hopgym_agents.generate.decoding import sample_tokens
 
     scores = np.random.default_rng(5).normal(0, 2, 12)
     shares = np.exp(scores / 1.5) / np.exp(scores / 1.5).sum()
@@ -96,7 +96,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(top_k: int, top_p: float) 
     kept = [token for token, less in zip(kept, before, strict=True) if less < top_p]
     rows, sampling = 20_000, Sampling(temperature=1.5, top_k=top_k, top_p=top_p)
     logits = torch.tensor(scores).expand(rows, -1)
-    tokens, logprobs = draw(logits, sampling, [(row + 0.5) / rows for row in range(rows)])
+    tokens, logprobs = sample_tokens(logits, sampling, [(row + 0.5) / rows for row in range(rows)])
     counts = Counter(tokens)
     assert set(counts) == set(kept)
     for token in kept:
@@ -104,7 +104,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(top_k: int, top_p: float) 
         assert counts[token] / rows == pytest.approx(expected, abs=2 / rows)
     for token, logprob in zip(tokens, logprobs, strict=True):
         assert logprob == pytest.approx(np.log(shares[token]), abs=1e-5)
-    highest, _ = draw(logits[:1], sampling, [np.nextafter(1, 0)])
+    highest, _ = sample_tokens(logits[:1], sampling, [np.nextafter(1, 0)])
     assert highest == [max(kept)]
 
 
@@ -173,15 +173,15 @@ def test_states_are_kept_up_to_a_bound_and_used_last_stay_longest() -> None:
     assert cache.find("a", [1, 2, 9]).tokens == 2
     assert cache.find("a", [1, 2, 3]).tokens == 2  # the last one is always encoded
     assert cache.find("a", [1, 2, 3, 4]).tokens == 3
-    assert cache.find("a", [9, 2]) == cache.find("x", [1]) == Kept()
+    assert cache.find("a", [9, 2]) == cache.find("x", [1]) == CachedPrefix()
     cache.put("d", [1, 2], ())
-    assert (cache.tokens, cache.find("b", [1, 2])) == (8, Kept())
+    assert (cache.tokens, cache.find("b", [1, 2])) == (8, CachedPrefix())
     cache.put("d", [1, 2, 3, 4], ())
     assert (cache.tokens, cache.find("c", [1, 2]).tokens) == (10, 1)
     cache.put("d", list(range(11)), ())
-    assert (cache.tokens, cache.find("d", [0, 1])) == (6, Kept())
+    assert (cache.tokens, cache.find("d", [0, 1])) == (6, CachedPrefix())
     cache.clear()
-    assert (cache.tokens, cache.find("a", [1, 2])) == (0, Kept())
+    assert (cache.tokens, cache.find("a", [1, 2])) == (0, CachedPrefix())
 
 
 def test_a_policy_plays_the_same_with_and_without_kept_states(

@@ -80,15 +80,17 @@ def test_a_device_that_is_not_there(bare: Path, monkeypatch: pytest.MonkeyPatch,
 def test_precisions_and_optimisers_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from hopgym_agents.modeling.precision import place_of, resolved
+    from hopgym_agents.modeling.precision import resolve_device, resolve_dtype
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert (place_of("auto"), place_of("cpu")) == ("cuda:1", "cpu")
-    types = {kind: resolved(Precision(kind), "cuda:1").dtype for kind in ("full", "lora", "qlora")}
+    assert (resolve_device("auto"), resolve_device("cpu")) == ("cuda:1", "cpu")
+    types = {
+        kind: resolve_dtype(Precision(kind), "cuda:1").dtype for kind in ("full", "lora", "qlora")
+    }
     assert types == {"full": "float32", "lora": "bfloat16", "qlora": "bfloat16"}
-    assert resolved(Precision("qlora"), "cpu").dtype == "float32"
-    assert resolved(Precision("lora", dtype="float32"), "cuda:1").dtype == "float32"
+    assert resolve_dtype(Precision("qlora"), "cpu").dtype == "float32"
+    assert resolve_dtype(Precision("lora", dtype="float32"), "cuda:1").dtype == "float32"
 
 
 @with_torch
@@ -152,9 +154,9 @@ def test_weights_that_are_missing(bare: Path) -> None:
 
 @with_torch
 def test_weights_that_are_quantised_already(tiny: Path, tmp_path: Path) -> None:
-    from hopgym_agents.generate.loading import Weights, load_model, load_tokenizer
+    from hopgym_agents.generate.loading import WeightOptions, load_model, load_tokenizer
 
-    load_model(str(tiny), Weights("cpu", "float32", True)).save_pretrained(tmp_path / "four")
+    load_model(str(tiny), WeightOptions("cpu", "float32", True)).save_pretrained(tmp_path / "four")
     load_tokenizer(str(tiny)).save_pretrained(tmp_path / "four")
     for kind in ("full", "lora"):
         with pytest.raises(ArgumentError, match=f"kind {kind} needs weights that are not quant"):

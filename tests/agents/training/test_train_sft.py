@@ -68,7 +68,7 @@ def stopped(*_: Any) -> None:
 
 
 def greedy(model: str, count: int) -> list[Trajectory]:
-    from hopgym_agents.llm import llm
+    from hopgym_agents.policy import llm
 
     made = env()
     options = {"model": model, "generator": "local", "temperature": 0.0, "max_tokens": 24}

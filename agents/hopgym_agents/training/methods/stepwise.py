@@ -13,7 +13,7 @@ from hopgym.errors import require
 from hopgym.trajectory import Completion, Step, Trajectory
 from hopgym.verdicts import Shown
 from hopgym_agents.data.decomposition import ActionOutcome, SubTrajectory, judge_actions
-from hopgym_agents.prompts import request_of
+from hopgym_agents.prompts import build_request
 from hopgym_agents.training.actor import Player
 from hopgym_agents.training.callback import Books
 from hopgym_agents.training.config import TrainConfig
@@ -127,7 +127,9 @@ class _Actions:
     ) -> tuple[Sequence[Rollout], Mapping[str, Sequence[float]]]:
         subs, numbers = self._own(len(rows))
         requests = [
-            replace(request_of(sub.prefix, self._player.style), key=(sub.prefix.index, at, sample))
+            replace(
+                build_request(sub.prefix, self._player.style), key=(sub.prefix.index, at, sample)
+            )
             for sub, (at, sample) in zip(subs, numbers, strict=True)
         ]
         made = self._player.complete(self._where.env, requests, seed)
