@@ -14,7 +14,7 @@ import pytest
 
 from hopgym.errors import ArgumentError, DataError
 from hopgym_agents.modeling import Precision, load_trainable, merge_adapter, save_trained
-from hopgym_agents.modeling.saving import _whole_folder
+from hopgym_agents.modeling.saving import _replaced_folder
 
 NEEDED = ("torch", "transformers", "peft", "bitsandbytes")
 MISSING = [package for package in NEEDED if find_spec(package) is None]
@@ -209,14 +209,14 @@ def test_an_adapter_is_saved_over_an_older_one(tiny: Path, tmp_path: Path) -> No
 
 
 def write(path: Path, words: str) -> None:
-    with _whole_folder(path) as folder:
+    with _replaced_folder(path) as folder:
         (folder / "config.json").write_text(words)
 
 
 def test_what_fails_on_the_way_leaves_the_older_folder(tmp_path: Path) -> None:
     path = tmp_path / "model"
     write(path, "old")
-    with pytest.raises(KeyboardInterrupt), _whole_folder(path) as folder:
+    with pytest.raises(KeyboardInterrupt), _replaced_folder(path) as folder:
         (folder / "config.json").write_text("new")
         raise KeyboardInterrupt
     assert (path / "config.json").read_text() == "old"
@@ -234,19 +234,19 @@ def test_systems_that_cannot_exchange_folders(
     write(path, "new")
     assert (path / "config.json").read_text() == "new"
     path.rename(tmp_path / "model.old")  # killed in between
-    with pytest.raises(KeyboardInterrupt), _whole_folder(path):
+    with pytest.raises(KeyboardInterrupt), _replaced_folder(path):
         raise KeyboardInterrupt
     assert (path / "config.json").read_text() == "new"
     assert [each.name for each in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="folders are exchanged on Linux alone")
-def test_a_kill_leaves_a_whole_folder(tmp_path: Path) -> None:
+def test_a_kill_leaves_a_replaced_folder(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\nfrom itertools import count\n"
-        "from hopgym_agents.modeling.saving import _whole_folder\n"
+        "from hopgym_agents.modeling.saving import _replaced_folder\n"
         "for number in count():\n"
-        "    with _whole_folder(Path(sys.argv[1])) as folder:\n"
+        "    with _replaced_folder(Path(sys.argv[1])) as folder:\n"
         "        for name in ('config.json', 'a', 'b', 'c'):\n"
         "            (folder / name).write_text(str(number))\n"
     )
