@@ -69,7 +69,7 @@ def test_a_study_of_imitation(tmp_path: Path) -> None:
     ]
     assert summary["not_run"] == {"jobs": [], "suites": ["real"]}
     page = (tmp_path / "out" / "report.html").read_text()
-    assert ">loss</h3>" in page
+    assert "<h3><bdi>loss</bdi></h3>" in page
     moved = (tmp_path / "out").rename(tmp_path / "moved")
     results = sorted((moved / "results").glob("again-seed-0*"))
     results[0].unlink()
