@@ -46,7 +46,8 @@ def state_row(sub: SubTrajectory) -> TrainingRow:
     The environment's arguments are a JSON string, as the columns of a table would merge the
     arguments of different rows.
     """
-    state, step = sub.state, sub.step
+    state = sub.state
+    step = sub.step
     return {
         "env_id": state.env_id,
         "env_kwargs": json.dumps(dict(state.env_kwargs), sort_keys=True),

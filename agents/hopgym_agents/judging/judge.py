@@ -124,13 +124,13 @@ def parse_rating(text: str) -> Rating:
     between ``<think>`` and ``</think>`` is ignored.
     """
     answer = text.rpartition("</think>")[2].partition("<think>")[0]
-    lines = [words for line in answer.splitlines() if (words := _WORD.findall(line))]
+    lines = [tokens for line in answer.splitlines() if (tokens := _WORD.findall(line))]
     if not lines:
         return Rating.UNPARSED
     *before, last = lines[-1]
     if last.upper() in _RATING_WORDS and {word.lower() for word in before} <= _LEADING_WORDS:
         return Rating(last.upper())
-    sentences = [words for part in _SENTENCE_END.split(answer) if (words := _WORD.findall(part))]
+    sentences = [tokens for part in _SENTENCE_END.split(answer) if (tokens := _WORD.findall(part))]
     for sentence in reversed(sentences):
         if not _RATING_WORDS.isdisjoint(sentence):
             return _rating_in(sentence)
@@ -162,16 +162,16 @@ def digest_request(request: Request) -> str:
     return hashlib.sha256(messages.encode()).hexdigest()[:16]
 
 
-def _rating_in(words: Sequence[str]) -> Rating:
+def _rating_in(sentence: Sequence[str]) -> Rating:
     """Return the only rating among the words of a sentence, unless it is negated."""
-    positions = [position for position, word in enumerate(words) if word in _RATING_WORDS]
-    if len({words[position] for position in positions}) != 1:
+    positions = [position for position, word in enumerate(sentence) if word in _RATING_WORDS]
+    if len({sentence[position] for position in positions}) != 1:
         return Rating.UNPARSED
     for position in positions:
-        preceding = words[max(position - _NEGATION_REACH, 0) : position]
+        preceding = sentence[max(position - _NEGATION_REACH, 0) : position]
         if any(_is_negation(word) for word in preceding):
             return Rating.UNPARSED
-    return Rating(words[positions[0]])
+    return Rating(sentence[positions[0]])
 
 
 def _is_negation(word: str) -> bool:

@@ -79,7 +79,7 @@ class JudgementWriter(LineWriter[dict[Key, Judgement]]):
     """
 
     def __init__(self, path: str | os.PathLike[str], header: JudgementsHeader) -> None:
-        super().__init__(path, partial(_take_up, header=header))
+        super().__init__(path, partial(_resume, header=header))
 
     def write(self, judgement: Judgement) -> None:
         """Append a judgement; once this returns, killing the process does not lose it.
@@ -96,25 +96,28 @@ class JudgementWriter(LineWriter[dict[Key, Judgement]]):
         self.kept[judgement.key] = replace(judgement, text="")
 
 
-def _take_up(path: Path, header: JudgementsHeader) -> dict[Key, Judgement]:
-    """Make a file ready to be appended to, under its lock; return what it holds."""
+def _resume(path: Path, header: JudgementsHeader) -> dict[Key, Judgement]:
+    """Prepare a file for appending, under its lock; return its judgements without their texts."""
     if not path.exists() or not path.stat().st_size:
         replace_lines(path, [msgspec.json.encode(header) + b"\n"])
         return {}
-    found = read_header(path)
-    if (found.config, found.source) != (header.config, header.source):
+    existing = read_header(path)
+    if (existing.config, existing.source) != (header.config, header.source):
         raise RunFileError(
-            f"{path} must hold judgements of the same run and judge, {_differing(path, header)}; "
+            f"{path} must hold judgements of the same run and judge, {_mismatch(path, header)}; "
             "give the old options again, or another file as --out FILE"
         )
-    first = _first_line(path)
-    kept, size = {}, len(first)
+    header_line = _first_line(path)
+    judgements = {}
+    size = len(header_line)
     for line, judgement in _records(path, _warn_of_damage):
-        kept[judgement.key] = replace(judgement, text="")
+        judgements[judgement.key] = replace(judgement, text="")
         size += len(line)
+    # An incomplete or damaged line would otherwise stay in the middle of the file.
     if size != path.stat().st_size:
-        replace_lines(path, [first, *(line for line, _ in _records(path, lambda message: None))])
-    return kept
+        intact = (line for line, _ in _records(path, lambda message: None))
+        replace_lines(path, [header_line, *intact])
+    return judgements
 
 
 def _first_line(path: Path) -> bytes:
@@ -122,14 +125,14 @@ def _first_line(path: Path) -> bytes:
         return file.readline().removesuffix(b"\n") + b"\n"
 
 
-def _differing(path: Path, header: JudgementsHeader) -> str:
-    """Return in words what tells the judgements of a file from those of a header."""
-    found = msgspec.json.decode(_first_line(path), type=JudgementsHeader)
-    if found.source == header.source and found.judge and found.judge != header.judge:
-        return f"got another judge: {words_differing(found.judge, header.judge)}"
-    if found.judge:
+def _mismatch(path: Path, header: JudgementsHeader) -> str:
+    """Describe how the judge or run of a file differs from that of a header."""
+    existing = msgspec.json.decode(_first_line(path), type=JudgementsHeader)
+    if existing.source == header.source and existing.judge and existing.judge != header.judge:
+        return f"got another judge: {words_differing(existing.judge, header.judge)}"
+    if existing.judge:
         return "got those of another run"
-    return f"got another of the two (hash {found.config[:8]}, now {header.config[:8]})"
+    return f"got another of the two (hash {existing.config[:8]}, now {header.config[:8]})"
 
 
 def _warn_of_damage(message: str) -> None:
@@ -139,7 +142,7 @@ def _warn_of_damage(message: str) -> None:
 def _records(
     path: Path, dropped: Callable[[str], None] | None = None
 ) -> Iterator[tuple[bytes, Judgement]]:
-    """Yield each whole line, with its newline, and its record; see `RecordFormat.read`."""
+    """Yield each complete line, with its newline, and its record; see `RecordFormat.read`."""
     with path.open("rb") as file:
         file.readline()
         for _, line, judgement in _FORMAT.read(path, file, dropped):
