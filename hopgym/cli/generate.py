@@ -84,11 +84,11 @@ def generate(
     except KeyboardInterrupt:
         say(_INTERRUPT)
         partial = {f"{path.stem}, in part": path for path in sorted(out.glob(f"*{_PARTIAL}"))}
-        say_wrote(partial, {"start again": this_command(ctx)})
+        say_wrote(partial, {"again": this_command(ctx)})
         raise typer.Exit(130) from None
     counts = ", ".join(f"{count:,} {content}" for content, (count, _) in files.items())
     say(f"Wrote {counts}.")
-    next_commands = {"write it again": this_command(ctx)}
+    next_commands = {"again": this_command(ctx)}
     if form == "hf":
         next_commands = {"load it": f"datasets.load_from_disk({str(out)!r})"} | next_commands
     say_wrote({content: path for content, (_, path) in files.items()}, next_commands)
