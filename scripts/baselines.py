@@ -1,7 +1,7 @@
-"""Writes benchmarks.md: ``python scripts/baselines.py FOLDER`` plays the scripted policies.
+"""Write docs/benchmarks.md: run the scripted policies on official files.
 
-FOLDER holds official files, in folders of any name; files that are of no benchmark are passed
-over, and so are those whose name begins with DERIVED, SYNTHETIC or extra.
+Usage: ``python scripts/baselines.py FOLDER``. FOLDER contains official files at any depth. Files
+of no benchmark are skipped, and so are files whose name starts with DERIVED, SYNTHETIC or extra.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hopgym import HopEnv, HopgymError, evaluate, run_episodes
-from hopgym.benchmarks.detection import detect_benchmark
+from hopgym.benchmarks.detection import DetectedBenchmark, detect_benchmark
 from hopgym.benchmarks.records import read_content
 from hopgym.evaluation import Evaluation
 from hopgym.policies.registry import policy_named
@@ -38,85 +38,89 @@ HEADINGS = (
 
 
 def files_in(folder: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
-    """Yield the official files, their ids, and the arguments that read them."""
+    """Yield each official file with its environment id and the arguments that read it."""
     for path in sorted(folder.rglob("*.json*")):
         if path.name.startswith(NOT_OFFICIAL):
             continue
         try:
-            found = detect_benchmark(read_content(str(path)))
-            if found and found.dataset.env_id:
-                arguments = {"path": str(path), **_variant(found, path)}
-                make(found.dataset.env_id, arguments)
-                yield path, found.dataset.env_id, arguments
+            match = detect_benchmark(read_content(str(path)))
+            if match and match.dataset.env_id:
+                arguments = {"path": str(path), **_variant(match, path)}
+                make(match.dataset.env_id, arguments)
+                yield path, match.dataset.env_id, arguments
         except HopgymError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            print(f"skipped: {error}", file=sys.stderr)
 
 
-def _variant(found: Any, path: Path) -> dict[str, str]:
-    if found.dataset.name == "hotpotqa":
+def _variant(match: DetectedBenchmark, path: Path) -> dict[str, str]:
+    if match.dataset.name == "hotpotqa":
         return {"setting": "fullwiki" if "fullwiki" in path.name else "distractor"}
-    if found.dataset.name == "gsm8k":
+    if match.dataset.name == "gsm8k":
         return {"config": "socratic" if "socratic" in path.name else "main"}
-    named = {"musique": "variant"}.get(found.dataset.name)
-    return {named: found.variant} if named and found.variant else {}
+    if match.dataset.name == "musique" and match.variant:
+        return {"variant": match.variant}
+    return {}
 
 
 def section(path: Path, env_id: str, arguments: dict[str, Any]) -> str:
-    """Return what the policies reach on a file, in every mode and corpus."""
+    """Return the section on a file: the results of the policies in every mode and corpus."""
     plain = make(env_id, arguments)
     corpora = ("record", "split") if "search" in plain.source.tools else ("record",)
     rows = []
     for mode, policies in POLICIES.items():
         for corpus in corpora if mode == "tools" else ("record",):
             env = make(env_id, arguments | {"mode": mode, "corpus": corpus})
-            known = policies if "search" in plain.source.tools else ("oracle", "random", "guess")
-            for policy in known if mode == "tools" else policies:
-                rows.append(_row(env, mode, policy))
-    told = "".join(f"`{name}={value}`, " for name, value in arguments.items() if name != "path")
-    count, unjudged = len(plain.source), plain.source.unjudged
+            known_policies = (
+                policies if "search" in plain.source.tools else ("oracle", "random", "guess")
+            )
+            for policy in known_policies if mode == "tools" else policies:
+                rows.append(_policy_cells(env, mode, policy))
+    options = "".join(f"`{name}={value}`, " for name, value in arguments.items() if name != "path")
+    unjudged = plain.source.unjudged
     judged = f", {unjudged:,} of them not judged" if unjudged else ""
-    head = f"## {env_id.removeprefix('hopgym/')}: {path.name}\n\n{told}{count:,} records{judged}."
+    title = f"## {env_id.removeprefix('hopgym/')}: {path.name}"
+    summary = f"{options}{len(plain.source):,} records{judged}.{_empty_golds(plain.source)}"
     tables = [_table(HEADINGS, rows), *_recall(env_id, arguments, corpora)]
-    return "\n\n".join([f"{head}{_nothing(plain.source)}", *tables])
+    return "\n\n".join([title, summary, *tables])
 
 
-def _nothing(source: TaskSource) -> str:
-    """Return which golds normalise to nothing; the F1 of any answer to them is 0."""
+def _empty_golds(source: TaskSource) -> str:
+    """Return a note on golds that are empty after normalization; any answer to them has F1 0."""
     questions = (source[index].question for index in range(len(source)))
-    ids = [each.id for each in questions if not normalize_answer(each.answers[0])]
+    ids = [q.id for q in questions if not normalize_answer(q.answers[0])]
     return f" Golds that normalise to nothing: {', '.join(ids)}." if ids else ""
 
 
-def _row(env: HopEnv, mode: str, policy: str) -> tuple[str, ...]:
+def _policy_cells(env: HopEnv, mode: str, policy: str) -> tuple[str, ...]:
     print(f"{env.source.name} {mode} {env.corpus.description} {policy}", file=sys.stderr)
-    played = run_episodes(env, policy_named(policy, env), range(len(env.source)), slots=64)
-    found = evaluate(sorted(played, key=lambda each: each.index), env.source)
+    episodes = run_episodes(env, policy_named(policy, env), range(len(env.source)), slots=64)
+    evaluation = evaluate(sorted(episodes, key=lambda episode: episode.index), env.source)
     names = ("success", "f1", "supported", "process_accuracy", "steps")
-    cells = {name: cell(found.metrics[name], name != "steps") for name in names}
+    cells = {name: cell(evaluation.metrics[name], name != "steps") for name in names}
     figures = {n: f"{c.value} {c.interval}".strip() for n, c in cells.items()}
-    support = _support(found) if mode == "tools" else None
+    support = _support(evaluation) if mode == "tools" else None
     corpus = env.corpus.description if mode == "tools" else "–"
     return (
         *(mode, corpus, policy, figures["success"], figures["f1"]),
         *("–" if support is None else f"{100 * support:.1f}%", figures["supported"]),
-        *(figures["process_accuracy"], cells["steps"].value, str(privileged_steps(found))),
+        *(figures["process_accuracy"], cells["steps"].value, str(privileged_steps(evaluation))),
     )
 
 
-def _support(found: Evaluation) -> float | None:
+def _support(evaluation: Evaluation) -> float | None:
     names = ("sp_read_f1", "support_read_f1")
-    return next((found.official[name] for name in names if name in found.official), None)
+    return next((evaluation.official[name] for name in names if name in evaluation.official), None)
 
 
 def _recall(env_id: str, arguments: dict[str, Any], corpora: tuple[str, ...]) -> Iterator[str]:
-    """Yield the table of how often a search for the question finds all gold pages, if any."""
+    """Yield a table of how often a search for the question finds all gold pages, if searchable."""
     if "search" not in make(env_id, arguments).source.tools:
         return
     rows = []
     for corpus in corpora:
         source = make(env_id, arguments | {"corpus": corpus}).source
-        found = (_last_gold_rank(source[index]) for index in range(len(source)))
-        ranks = [rank for rank in found if rank is not None]
+        last_ranks = (_last_gold_rank(source[index]) for index in range(len(source)))
+        ranks = [rank for rank in last_ranks if rank is not None]
         shares = (sum(rank <= k for rank in ranks) / len(ranks) for k in RECALL_AT if ranks)
         rows.append((corpus, str(len(ranks)), *(f"{100 * share:.1f}%" for share in shares)))
     headings = ("corpus", "judged questions", *(f"recall@{k}" for k in RECALL_AT))
@@ -124,15 +128,15 @@ def _recall(env_id: str, arguments: dict[str, Any], corpora: tuple[str, ...]) ->
 
 
 def _last_gold_rank(task: Any) -> float | None:
-    """Return the rank from 1 of the last gold page, infinite where the search lacks one.
+    """Return the rank, from 1, of the last gold page in a search for the question.
 
-    None where steps are not judged.
+    It is infinite if the search misses a gold page, and None if steps are not judged.
     """
     gold = {task.corpus.pages.position(document) for document in gold_documents(task.question)}
     if not gold:
         return None
-    found = task.corpus.search(task.question.text, max(RECALL_AT))
-    ranks = {position: rank for rank, position in enumerate(found, start=1)}
+    results = task.corpus.search(task.question.text, max(RECALL_AT))
+    ranks = {position: rank for rank, position in enumerate(results, start=1)}
     return max(ranks.get(position, math.inf) for position in gold)
 
 
@@ -147,7 +151,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="holds official files, at any depth")
     parser.add_argument("--out", type=Path, default=DOCS / "benchmarks.md")
     arguments = parser.parse_args()
-    sections = [section(*each) for each in files_in(arguments.folder)]
+    sections = [section(*file) for file in files_in(arguments.folder)]
     if not sections:
         parser.error(f"folder must hold official files, got none in {arguments.folder}")
     text = "\n\n".join([INTRODUCTION.read_text(encoding="utf-8").strip(), *sections])

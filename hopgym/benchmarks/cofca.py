@@ -100,8 +100,8 @@ def _check(record: Record, row: _CofCARow) -> None:
         raise record.error(f"expected an '_id', got an empty one; {_FIX}")
     if len(row.sub_questions) != len(row.sub_answers):
         raise record.error(
-            f"expected as many 'sub_answers' as 'sub_questions', got {len(row.sub_answers)} "
-            f"and {len(row.sub_questions)}; {_FIX}"
+            "expected equal numbers of 'sub_answers' and 'sub_questions', got "
+            f"{len(row.sub_answers)} and {len(row.sub_questions)}; {_FIX}"
         )
     for place, text in enumerate((row.answer, *row.sub_answers)):
         if not text.strip():

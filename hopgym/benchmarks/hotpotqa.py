@@ -222,5 +222,6 @@ def _gold_facts(record: Record, row: _HotpotQARow) -> tuple[tuple[str, int], ...
 def _check_equal(record: Record, field: str, titles: int, name: str, count: int) -> None:
     if titles != count:
         raise record.error(
-            f"expected as many {name!r} as titles in {field!r}, got {count} and {titles}; {_FIX}"
+            f"expected equal numbers of {name!r} and titles in {field!r}, got {count} and "
+            f"{titles}; {_FIX}"
         )

@@ -427,7 +427,7 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
             return ()
         pairs = len(self._records.pairs)
         return (
-            f"{self.unpaired} of {len(self)} records lack the other one of their pair, for which "
+            f"{self.unpaired} of {len(self)} records lack their partner, for which "
             f"the official script stops; metrics of groups are over {pairs} whole pairs.",
         )
 

@@ -12,16 +12,11 @@ from hopgym.benchmarks.predictions import Metrics, PredictionEntry
 from hopgym.benchmarks.records import Content
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
-from tests.support.paths import SHARED as SHARED_FOLDER
+from tests.support.benchmark_files import BENCHMARKS, needs_files
 
-SHARED = SHARED_FOLDER / "benchmarks"
-DEV = SHARED / "beerqa" / "DERIVED_beerqa_format.dev.json"
-TEST = SHARED / "beerqa" / "beerqa_test_questions_v1.0.dev.json"
-REFERENCE = SHARED / "reference" / "reference_beerqa.dev.json"
-
-needs_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="real records: ../shared/benchmarks is not beside this checkout"
-)
+DEV = BENCHMARKS / "beerqa" / "DERIVED_beerqa_format.dev.json"
+TEST = BENCHMARKS / "beerqa" / "beerqa_test_questions_v1.0.dev.json"
+REFERENCE = BENCHMARKS / "reference" / "reference_beerqa.dev.json"
 
 RECORD: dict[str, Any] = {
     "id": "a1",

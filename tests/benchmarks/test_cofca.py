@@ -229,7 +229,7 @@ def test_other_files_are_no_prediction_files(load: Any, data: bytes) -> None:
         ({"question": " "}, "record 1: expected the text of question '5a__3-hop-comparison__1'"),
         ({"answer": ""}, "record 1: expected an answer to the question of '5a'"),
         ({"sub_answers": ["a", " ", "c"]}, "record 1: expected an answer to sub-question 2 of"),
-        ({"sub_answers": ["a"]}, "as many 'sub_answers' as 'sub_questions', got 1 and 3"),
+        ({"sub_answers": ["a"]}, "equal numbers of 'sub_answers' and 'sub_questions', got 1 and 3"),
         ({"sub_questions": "Who?"}, "record 1: Expected `array`, got `str`"),
         ({"context": [["Ada Brook"]]}, "record 1: Expected `array` of length 2"),
         ({"context": {}}, "record 1: Expected `array`, got `object`"),

@@ -10,17 +10,12 @@ from hopgym.benchmarks.hotpotqa import HotpotQASource, answer_metrics
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError
 from hopgym.scoring import normalize_answer
-from tests.support.paths import SHARED as SHARED_FOLDER
+from tests.support.benchmark_files import BENCHMARKS, needs_files
 
-SHARED = SHARED_FOLDER / "benchmarks"
-DEV = SHARED / "hotpotqa_distractor" / "hotpot_dev_distractor_v1.dev.json"
-TRAIN = SHARED / "hotpotqa_distractor" / "hotpot_train_v1.1.dev.json"
-REFERENCE = SHARED / "reference" / "reference_hotpotqa_distractor.dev.json"
+DEV = BENCHMARKS / "hotpotqa_distractor" / "hotpot_dev_distractor_v1.dev.json"
+TRAIN = BENCHMARKS / "hotpotqa_distractor" / "hotpot_train_v1.1.dev.json"
+REFERENCE = BENCHMARKS / "reference" / "reference_hotpotqa_distractor.dev.json"
 METRICS = ("em", "f1", "prec", "recall")
-
-needs_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="real records: ../shared/benchmarks is not beside this checkout"
-)
 
 RECORD: dict[str, Any] = {
     "_id": "5a",
@@ -211,8 +206,11 @@ def test_official_divides_by_all_questions(load: Any) -> None:
         ({"question": None}, "record 1: Expected `str`"),
         ({"supporting_facts": [["Ada Brook"]]}, "record 1: Expected `array` of length 2"),
         ({"supporting_facts": [["Ada Brook", "1"]]}, "record 1: Expected `int`, got `str`"),
-        ({"supporting_facts": {"title": ["A"], "sent_id": []}}, "as many 'sent_id' as titles"),
-        ({"context": {"title": ["A"], "sentences": []}}, "as many 'sentences' as titles"),
+        (
+            {"supporting_facts": {"title": ["A"], "sent_id": []}},
+            "equal numbers of 'sent_id' and titles",
+        ),
+        ({"context": {"title": ["A"], "sentences": []}}, "equal numbers of 'sentences' and titles"),
         ({"context": None}, "record 1: Expected"),
         ({"context": [["Ada Brook", "not a list"]]}, "record 1: Expected `array`, got `str`"),
     ],

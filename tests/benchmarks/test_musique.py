@@ -12,16 +12,11 @@ from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.env import HopEnv
 from hopgym.errors import DataError
 from hopgym.tasks import Prediction
-from tests.support.paths import SHARED as SHARED_FOLDER
+from tests.support.benchmark_files import BENCHMARKS, needs_files
 
-SHARED = SHARED_FOLDER / "benchmarks"
-FILES = SHARED / "musique"
+FILES = BENCHMARKS / "musique"
 ANS = FILES / "musique_ans_v1.0_dev.dev.jsonl"
 FULL = FILES / "DERIVED_musique_full_pairs.dev.jsonl"
-
-needs_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="real records: ../shared/benchmarks is not beside this checkout"
-)
 
 PAGES = [
     ("Elmstead", "Elmstead lies on the Farrow. It was founded in 1410.", True),

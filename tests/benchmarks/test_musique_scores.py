@@ -12,16 +12,11 @@ from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content
 from hopgym.errors import DataError
 from hopgym.tasks import Prediction
-from tests.support.paths import SHARED as SHARED_FOLDER
+from tests.support.benchmark_files import BENCHMARKS, needs_files
 
-SHARED = SHARED_FOLDER / "benchmarks"
-FILES = SHARED / "musique"
+FILES = BENCHMARKS / "musique"
 ANS = FILES / "musique_ans_v1.0_dev.dev.jsonl"
 FULL = FILES / "DERIVED_musique_full_pairs.dev.jsonl"
-
-needs_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="real records: ../shared/benchmarks is not beside this checkout"
-)
 
 PAGES = [
     ("Elmstead", "Elmstead lies on the Farrow. It was founded in 1410.", True),
@@ -274,7 +269,7 @@ def test_real_files_load_and_their_gold_scores_one(name: str, variant: str, expe
 
 @needs_files
 def test_scores_are_those_of_the_official_script() -> None:
-    path = SHARED / "reference" / "reference_musique.dev.json"
+    path = BENCHMARKS / "reference" / "reference_musique.dev.json"
     reference = json.loads(path.read_text(encoding="utf-8"))
     source, records = MuSiQueSource(ANS), reference["records"]
     assert (len(records), len(reference["predictors"])) == (len(source), 13)
@@ -289,7 +284,7 @@ def test_scores_are_those_of_the_official_script() -> None:
 
 @needs_files
 def test_pairs_score_as_in_the_official_script() -> None:
-    path = SHARED / "reference" / "reference_musique_full.dev.json"
+    path = BENCHMARKS / "reference" / "reference_musique_full.dev.json"
     reference = json.loads(path.read_text(encoding="utf-8"))
     source = MuSiQueSource(FULL, variant="full")
     assert len(reference["predictions"]) == 24

@@ -9,14 +9,9 @@ import pytest
 from hopgym.benchmarks.records import Content, read_content
 from hopgym.benchmarks.squad import answer_score, answer_score_v2, score_bamboogle, score_squad
 from hopgym.errors import ArgumentError, DataError
-from tests.support.paths import SHARED as SHARED_FOLDER
+from tests.support.benchmark_files import BENCHMARKS, needs_files
 
-SHARED = SHARED_FOLDER / "benchmarks"
 EXACT = {"rel": 0, "abs": 1e-12}
-
-needs_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="real records: ../shared/benchmarks is not beside this checkout"
-)
 
 
 def content(value: Any, path: str = "file.json") -> Content:
@@ -174,8 +169,8 @@ def test_bamboogle_goes_by_place() -> None:
 
 @needs_files
 def test_squad_scores_are_those_of_the_official_scripts() -> None:
-    gold = read_content(str(SHARED / "squad" / "squad_dev-v2.0_half.dev.json"))
-    path = SHARED / "reference" / "reference_squad.dev.json"
+    gold = read_content(str(BENCHMARKS / "squad" / "squad_dev-v2.0_half.dev.json"))
+    path = BENCHMARKS / "reference" / "reference_squad.dev.json"
     reference = json.loads(path.read_text(encoding="utf-8"))
     assert len(reference["predictors"]) == 12
     for name in reference["predictors"]:
@@ -189,8 +184,8 @@ def test_squad_scores_are_those_of_the_official_scripts() -> None:
 
 @needs_files
 def test_bamboogle_scores_are_those_of_squad_1_1() -> None:
-    gold = read_content(str(SHARED / "bamboogle" / "bamboogle.dev.json"))
-    path = SHARED / "reference" / "reference_bamboogle.dev.json"
+    gold = read_content(str(BENCHMARKS / "bamboogle" / "bamboogle.dev.json"))
+    path = BENCHMARKS / "reference" / "reference_bamboogle.dev.json"
     reference = json.loads(path.read_text(encoding="utf-8"))
     assert len(reference["predictors"]) == 12
     for name in reference["predictors"]:

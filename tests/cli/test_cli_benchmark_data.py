@@ -10,12 +10,7 @@ from typer.testing import CliRunner, Result
 
 from hopgym.benchmarks.catalogue import DATASETS
 from hopgym.cli.app import app
-from tests.support.paths import SHARED as SHARED_FOLDER
-
-SHARED = SHARED_FOLDER / "benchmarks"
-needs_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="real records: ../shared/benchmarks is not beside this checkout"
-)
+from tests.support.benchmark_files import BENCHMARKS, needs_files
 
 HOTPOT: dict[str, Any] = {
     "_id": "ada",
@@ -276,6 +271,6 @@ def test_check_of_own_files_tells_what_is_wrong(tmp_path: Path) -> None:
     ],
 )
 def test_check_of_real_files(file: str, name: str, counts: tuple[int, int]) -> None:
-    found = checked(SHARED / file)
+    found = checked(BENCHMARKS / file)
     assert found["benchmark"] == name
     assert (found["records"], found["judged"]) == counts

@@ -8,12 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hopgym.cli.app import app
-from tests.support.paths import SHARED as SHARED_FOLDER
-
-SHARED = SHARED_FOLDER / "benchmarks"
-needs_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="real records: ../shared/benchmarks is not beside this checkout"
-)
+from tests.support.benchmark_files import BENCHMARKS, needs_files
 
 ADA: dict[str, Any] = {
     "_id": "ada",
@@ -212,7 +207,7 @@ def test_squad_is_scored_by_either_version(tmp_path: Path) -> None:
 def test_score_prints_what_the_official_script_printed(
     name: str, folder: str, gold_name: str, own: tuple[str, ...], tmp_path: Path
 ) -> None:
-    text = (SHARED / "reference" / f"reference_{folder}.dev.json").read_text(encoding="utf-8")
+    text = (BENCHMARKS / "reference" / f"reference_{folder}.dev.json").read_text(encoding="utf-8")
     reference = json.loads(text)
     given = {
         "answer": {row["id"]: row["pred"]["C"] for row in reference["records"]},
@@ -225,8 +220,8 @@ def test_score_prints_what_the_official_script_printed(
     given = given if given["sp"] else {"answer": given["answer"]}
     path = tmp_path / "predictions.json"
     path.write_text(json.dumps(given))
-    own = tuple(str(SHARED / folder / w) if w.endswith(".json") else w for w in own)
-    words = ("--gold", SHARED / folder / gold_name, "--predictions", path, *own, "--json")
+    own = tuple(str(BENCHMARKS / folder / w) if w.endswith(".json") else w for w in own)
+    words = ("--gold", BENCHMARKS / folder / gold_name, "--predictions", path, *own, "--json")
     found = json.loads(run("score", name, *words).stdout)
     assert found["missing"] == found["extra"] == 0
     expected = reference["aggregate"]["C"]["dev"]

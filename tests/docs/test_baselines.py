@@ -4,11 +4,10 @@ import re
 import runpy
 from pathlib import Path
 
+from tests.support.contract_files import FILES
 from tests.support.paths import ROOT
 
-HERE = ROOT / "tests" / "support"
 BASELINES = runpy.run_path(str(ROOT / "scripts" / "baselines.py"))
-FILES = runpy.run_path(str(HERE / "contract_files.py"))["FILES"]
 
 
 def test_every_mode_and_policy_has_its_row(tmp_path: Path) -> None:
