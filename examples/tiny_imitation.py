@@ -33,8 +33,8 @@ from hopgym.env import HopEnv
 from hopgym.policies import GuessPolicy, OraclePolicy
 from hopgym.rollout import Policy, run_episodes
 from hopgym.trajectory import Trajectory, transcript
+from hopgym.worlds.people.name_pools import load_name_pool
 from hopgym.worlds.people.vocabulary import LEADS
-from hopgym.worlds.people.words import load_words
 from hopgym.wrappers import hop_env
 
 RELATIONS = ("mother", "father", "husband", "wife", "home_town", "employer")
@@ -65,7 +65,7 @@ class Tokens:
     PATTERN = re.compile(r"</?\w+>|'s|[\w-]+|[^\w\s]|\n+")
 
     def __init__(self, relations: Sequence[str]) -> None:
-        words = load_words("small")
+        words = load_name_pool("small")
         self._pieces = _in_two((*words.towns, *words.employers))
         names = (*words.first[0], *words.first[1], *words.last)
         asked = [word for relation in relations for word in relation.split("_")]

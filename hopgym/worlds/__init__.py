@@ -1,1 +1,1 @@
-"""Generated worlds: the query algebra over their facts, and the people world."""
+"""Generated worlds: the query algebra over their facts, and one package for each kind of world."""

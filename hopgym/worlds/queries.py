@@ -1,7 +1,7 @@
-"""The query algebra: what a question asks, as a value that can be written and read back.
+"""The query algebra: what a question asks, as a value that converts to text and back.
 
 ``Attribute("job", Follow("mother", Name("Ada Lee")))`` asks for the job of Ada Lee's mother.
-`hopgym.worlds.evaluator` gives a query's answers and proofs over any set of facts.
+`hopgym.worlds.evaluator` computes the answers and proofs of a query over any set of facts.
 """
 
 import ast
@@ -14,43 +14,44 @@ from hopgym.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A node of the algebra; ``str(query)`` reads back through `Query.parse`."""
+    """A node of the algebra; `Query.parse` is the inverse of ``str``."""
 
-    kinds: ClassVar[dict[str, type["Query"]]] = {}
-    own_hops: ClassVar[int] = 0
-    """What this node adds to a branch: one for a relation, an attribute, or an entry by one."""
+    node_types: ClassVar[dict[str, type["Query"]]] = {}
+    """All node types by their names."""
+    added_hops: ClassVar[int] = 0
+    """Hops that this node adds to its longest branch."""
 
     def __init_subclass__(cls) -> None:
-        Query.kinds[cls.__name__] = cls
+        Query.node_types[cls.__name__] = cls
 
     def __str__(self) -> str:
-        """Return the constructor call, strings in JSON-like quotes."""
+        """Return the constructor call as Python source."""
         parts = (str(v) if isinstance(v, Query) else repr(v) for v in self._values())
         return f"{type(self).__name__}({', '.join(parts)})"
 
     @property
     def parts(self) -> tuple["Query", ...]:
-        """The queries that this one is made of, in order."""
+        """The direct operands that are queries, in order."""
         return tuple(v for v in self._values() if isinstance(v, Query))
 
     @property
     def hops(self) -> int:
-        """Relations and attributes on the longest branch; an entry by attribute counts one."""
-        return max((part.hops for part in self.parts), default=0) + self.own_hops
+        """Relations and attributes on the longest branch; an entry by attribute counts as one."""
+        return max((part.hops for part in self.parts), default=0) + self.added_hops
 
     def _values(self) -> list[object]:
         names: tuple[str, ...] = type(self).__match_args__
         return [getattr(self, name) for name in names]
 
     def walk(self) -> Iterator["Query"]:
-        """Iterate over this query and all it is made of, outermost first."""
+        """Iterate over this node and all nodes below it, in prefix order."""
         yield self
         for part in self.parts:
             yield from part.walk()
 
     @staticmethod
     def parse(text: str) -> "Query":
-        """Return the query that a text writes.
+        """Return the query that a text represents.
 
         Raises:
             DataError: When the text is not a query.
@@ -65,16 +66,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Name(Query):
-    """The entity of a name."""
+    """The entity with a name."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Having(Query):
-    """The entities that have a value of an attribute."""
+    """The entities with a value of an attribute."""
 
-    own_hops: ClassVar[int] = 1
+    added_hops: ClassVar[int] = 1
 
     attribute: str
     value: str
@@ -82,9 +83,9 @@ class Having(Query):
 
 @dataclass(frozen=True, slots=True)
 class Follow(Query):
-    """What a relation leads to from each of some entities."""
+    """The entities that a relation leads to from any of the operand's entities."""
 
-    own_hops: ClassVar[int] = 1
+    added_hops: ClassVar[int] = 1
 
     relation: str
     of: Query
@@ -92,9 +93,9 @@ class Follow(Query):
 
 @dataclass(frozen=True, slots=True)
 class Attribute(Query):
-    """The values of an attribute of some entities."""
+    """The values of an attribute of the operand's entities."""
 
-    own_hops: ClassVar[int] = 1
+    added_hops: ClassVar[int] = 1
 
     attribute: str
     of: Query
@@ -102,9 +103,12 @@ class Attribute(Query):
 
 @dataclass(frozen=True, slots=True)
 class Count(Query):
-    """How many entities a relation leads to from each of some; numbers that differ, each once."""
+    """The number of entities a relation leads to, for each of the operand's entities.
 
-    own_hops: ClassVar[int] = 1
+    Equal numbers count once.
+    """
+
+    added_hops: ClassVar[int] = 1
 
     relation: str
     of: Query
@@ -112,14 +116,14 @@ class Count(Query):
 
 @dataclass(frozen=True, slots=True)
 class Intersect(Query):
-    """The entities that are in both; a `Having` on the right filters the left."""
+    """The entities of both operands; a `Having` on the right filters the left ones."""
 
     left: Query
     right: Query
 
     @property
     def hops(self) -> int:
-        """A filter reads an attribute of every candidate, one hop behind them."""
+        """Hops of the longer branch; a filter adds one, as it reads an attribute of each entity."""
         if isinstance(self.right, Having):
             return self.left.hops + 1
         return max(self.left.hops, self.right.hops)
@@ -127,13 +131,13 @@ class Intersect(Query):
 
 @dataclass(frozen=True, slots=True)
 class Compare(Query):
-    """Which of two is ``older``, ``younger``, ``larger`` or ``smaller``, or whether ``same``.
+    """The ``older``, ``younger``, ``larger`` or ``smaller`` of two, or whether they are ``same``.
 
-    ``by`` is an attribute for older, younger and same, and for larger and smaller a relation,
-    whose number of values is compared.
+    ``by`` is an attribute for older, younger and same. For larger and smaller it is a relation
+    whose numbers of values are compared.
     """
 
-    own_hops: ClassVar[int] = 1
+    added_hops: ClassVar[int] = 1
 
     op: str
     by: str
@@ -143,9 +147,9 @@ class Compare(Query):
 
 @dataclass(frozen=True, slots=True)
 class Superlative(Query):
-    """Which of some entities is the ``oldest`` or ``youngest`` by an attribute."""
+    """The ``oldest`` or ``youngest`` of the operand's entities by an attribute."""
 
-    own_hops: ClassVar[int] = 1
+    added_hops: ClassVar[int] = 1
 
     op: str
     by: str
@@ -154,7 +158,7 @@ class Superlative(Query):
 
 @dataclass(frozen=True, slots=True)
 class Member(Query):
-    """Whether an entity is among others."""
+    """Whether an entity is among the entities of ``of``."""
 
     member: Query
     of: Query
@@ -163,9 +167,9 @@ class Member(Query):
 def _build(node: ast.expr) -> Query:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
         raise ValueError("not a call")
-    kind = Query.kinds[node.func.id]
+    node_type = Query.node_types[node.func.id]
     values = [_build(a) if isinstance(a, ast.Call) else ast.literal_eval(a) for a in node.args]
-    wanted = [str if f.type is str else Query for f in fields(kind)]
-    if len(values) != len(wanted) or not all(map(isinstance, values, wanted)):
+    expected = [str if f.type is str else Query for f in fields(node_type)]
+    if len(values) != len(expected) or not all(map(isinstance, values, expected)):
         raise ValueError("wrong arguments")
-    return kind(*values)
+    return node_type(*values)

@@ -1,8 +1,8 @@
-"""Derived family relations: what each is made of.
+"""Derived family relations, defined by the relations that pages state.
 
-The definitions are those of PhantomWiki's ``rules_base.pl`` and ``rules_derived.pl`` (Gong et al.
-2025, arXiv 2502.20377), written as paths over the relations that pages state. A derived relation
-is either a union of stated ones or a path, followed step by step; both are data.
+A derived relation is either a union of stated relations or a path of relations followed one after
+the other. The definitions are those of PhantomWiki's ``rules_base.pl`` and ``rules_derived.pl``
+(Gong et al. 2025, arXiv 2502.20377).
 """
 
 from collections.abc import Mapping
@@ -56,39 +56,44 @@ KIN: Mapping[str, tuple[str, ...]] = {
     "male_second_cousin": ("parent", "cousin", "son"),
 }
 
-NEVER_ONESELF = frozenset({*SIBLINGS, *(name for name in KIN if "cousin" in name)})
-"""Relations that nobody has to themselves, although the path would lead back."""
+IRREFLEXIVE = frozenset({*SIBLINGS, *(name for name in KIN if "cousin" in name)})
+"""Relations that nobody has to themselves, although their paths lead back to the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Which relations there are and how those not stated come from those that are.
+    """The relations of a world, and how the derived ones follow from those that pages state.
 
     Args:
-        functional: Stated relations of at most one value.
-        many: Stated relations of any number of values.
-        unions: Relation to the stated ones it is the union of; pages list all of them together.
-        paths: Relation to the relations followed one after the other.
+        functional: Stated relations with at most one value.
+        multi_valued: Stated relations with any number of values.
+        unions: Relation to the stated relations it unites; pages list the values of all of them.
+        paths: Relation to the relations that are followed one after the other.
     """
 
     functional: frozenset[str]
-    many: frozenset[str]
+    multi_valued: frozenset[str]
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def _is_stated(self, relation: str) -> bool:
+        return relation in self.functional or relation in self.multi_valued
+
     def direct(self, relation: str) -> bool:
-        """Return whether pages state the relation, by itself or as a union."""
-        return relation in self.functional or relation in self.many or relation in self.unions
+        """Return whether pages state the relation, as itself or as a union."""
+        return (
+            relation in self.functional or relation in self.multi_valued or relation in self.unions
+        )
 
     def stated_by(self, relation: str) -> tuple[str, ...]:
-        """Return the stated relations that a relation unfolds into, each once."""
-        if relation in self.functional or relation in self.many:
+        """Return the stated relations that define a relation, each once."""
+        if self._is_stated(relation):
             return (relation,)
         steps = self.unions.get(relation) or self.paths[relation]
         return tuple(dict.fromkeys(s for step in steps for s in self.stated_by(step)))
 
     def single(self, relation: str) -> bool:
-        """Return whether the relation never has more than one value."""
+        """Return whether the relation has at most one value in every world."""
         if relation in self.paths:
             return all(self.single(step) for step in self.paths[relation])
         return relation in self.functional or relation == "spouse"

@@ -271,7 +271,7 @@ def test_several_values_and_other_genders(write: Write) -> None:
     ]  # fmt: skip
     pages = PAGES | {"Di Neil": [*PAGES["Di Neil"], "The hobby of Di Neil is chess."]}
     source = PhantomWikiSource(write(facts, pages, asked))
-    found = [source.evaluator.find(Query.parse(source[i].question.metadata["query"])).values
+    found = [source.evaluator.evaluate(Query.parse(source[i].question.metadata["query"])).values
              for i in range(4)]  # fmt: skip
     assert [set(values) for values in found] == [
         {"Cy Neil", "Di Neil"}, set(), {"C:\\go", "chess"}, {"Cy Neil", "Hal Neil"},

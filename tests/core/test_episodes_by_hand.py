@@ -22,11 +22,11 @@ from hopgym.tasks import Evidence, Question, Task, TaskSource
 from hopgym.tools import ToolSettings
 from hopgym.tools.results import RESULT_CHARS
 from hopgym.verdicts import Verdict
+from hopgym.worlds.people.name_pools import NamePool
 from hopgym.worlds.people.population import Population
 from hopgym.worlds.people.universe import Universe
 from hopgym.worlds.people.vocabulary import vocabulary
-from hopgym.worlds.people.words import Words
-from hopgym.worlds.people.world import World
+from hopgym.worlds.people.world import PeopleWorld
 from hopgym.worlds.queries import Query
 
 TABLES = Path(__file__).parent / "episodes"
@@ -102,12 +102,12 @@ each_episode = pytest.mark.parametrize("hand", EPISODES, ids=lambda hand: hand.n
 
 
 @cache
-def world() -> World:
+def world() -> PeopleWorld:
     table = WORLD["population"]
     births = [day.toordinal() for day in table["birth"]]
-    words = Words(**{name: tuple(some) for name, some in WORLD["words"].items()})
+    words = NamePool(**{name: tuple(some) for name, some in WORLD["words"].items()})
     universe = Universe(Population(**{**table, "birth": births}), words)
-    return World(universe, vocabulary("direct"), "brief", np.random.default_rng(0))
+    return PeopleWorld(universe, vocabulary("direct"), "brief", np.random.default_rng(0))
 
 
 @cache
@@ -149,7 +149,7 @@ class HandSource(TaskSource):
     def __getitem__(self, index: int, /) -> Task:
         hand = EPISODES[index]
         proofs = (
-            world().evaluator.find(Query.parse(hand.query)).proofs
+            world().evaluator.evaluate(Query.parse(hand.query)).proofs
             if hand.query
             else expected_proofs(hand)
         )
@@ -223,7 +223,7 @@ def test_the_world_has_the_pages_that_the_tables_read() -> None:
 
 @pytest.mark.parametrize("hand", [h for h in EPISODES if h.query], ids=lambda hand: hand.name)
 def test_proofs_and_answers_follow_from_the_query(hand: HandEpisode) -> None:
-    found = world().evaluator.find(Query.parse(hand.query))
+    found = world().evaluator.evaluate(Query.parse(hand.query))
     assert sorted(found.values) == sorted(a for a in hand.answers if a != "unknown")
     assert _places(found.proofs) == _places(expected_proofs(hand))
 

@@ -18,9 +18,9 @@ from hopgym.env.settings import EnvSettings
 from hopgym.errors import ArgumentError, WorldError
 from hopgym.policies import OraclePolicy
 from hopgym.tools import ToolSettings
+from hopgym.worlds.people.name_pools import in_names_split
 from hopgym.worlds.people.settings import KINDS, QuestionSettings, WorldSettings
 from hopgym.worlds.people.source import PeopleSource
-from hopgym.worlds.people.words import in_names_split
 
 # (size, relations, page style, most oracle steps, tasks): 2,000 tasks, one to six hops.
 PLAYED: list[tuple[int, str, str, int, int]] = [

@@ -14,11 +14,11 @@ import pytest
 
 from hopgym.documents import Document
 from hopgym.tasks import Evidence
+from hopgym.worlds.people.name_pools import load_name_pool
 from hopgym.worlds.people.pages import with_article
 from hopgym.worlds.people.settings import KINDS, QuestionSettings, WorldSettings
 from hopgym.worlds.people.source import PeopleSource
 from hopgym.worlds.people.universe import Universe
-from hopgym.worlds.people.words import load_words
 
 Fact = tuple[str, str]  # a relation or attribute, and its value in words
 
@@ -63,7 +63,7 @@ class Read:
 
 def truth(universe: Universe, pool: str) -> dict[str, list[Fact]]:
     """Return the facts of each title, from the lists of the population alone."""
-    people, words = universe.people, load_words(pool)
+    people, words = universe.people, load_name_pool(pool)
     facts: dict[str, list[Fact]] = {}
     for i, name in enumerate(people.names):
         female = people.female[i]
@@ -231,7 +231,7 @@ def test_pronouns_agree_and_are_unambiguous(name: str) -> None:
 
 def test_articles_are_right() -> None:
     for pool in ("full", "small"):
-        for noun in (*load_words(pool).jobs, "aunt", "uncle", "employee", "son", "husband"):
+        for noun in (*load_name_pool(pool).jobs, "aunt", "uncle", "employee", "son", "husband"):
             an = bool(SHOULD_BE_AN.match(noun)) and not SHOULD_BE_A.match(noun)
             assert with_article(noun) == f"{'an' if an else 'a'} {noun}"
     for name in ("prose", "prose all"):

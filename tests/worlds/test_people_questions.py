@@ -13,10 +13,10 @@ import pytest
 import hopgym.worlds.queries as q
 from hopgym.documents import tokenize
 from hopgym.tasks import Question
+from hopgym.worlds.people.name_pools import load_name_pool
 from hopgym.worlds.people.settings import KINDS, QuestionSettings, WorldSettings
 from hopgym.worlds.people.source import PeopleSource
-from hopgym.worlds.people.words import load_words
-from hopgym.worlds.people.world import World
+from hopgym.worlds.people.world import PeopleWorld
 from hopgym.worlds.queries import Query
 
 FEW = ("mother", "son", "friend", "sister", "home_town", "job", "birth_date")
@@ -42,7 +42,7 @@ def source_of(**arguments: Any) -> PeopleSource:
 
 
 @cache
-def asked(name: str) -> tuple[tuple[World, tuple[Question, ...]], ...]:
+def asked(name: str) -> tuple[tuple[PeopleWorld, tuple[Question, ...]], ...]:
     arguments = {"kinds": KINDS, "questions_per_world": ASKED} | SETTINGS[name]
     source = source_of(worlds=2, **arguments)
     slots = range(ASKED)
@@ -50,14 +50,14 @@ def asked(name: str) -> tuple[tuple[World, tuple[Question, ...]], ...]:
     return tuple((source.world(number), questions) for number, questions in worlds)
 
 
-def each(name: str) -> Iterator[tuple[World, Question, Query]]:
+def each(name: str) -> Iterator[tuple[PeopleWorld, Question, Query]]:
     for world, questions in asked(name):
         for question in questions:
             yield world, question, Query.parse(question.metadata["query"])
 
 
-def ends(world: World, query: Query) -> tuple[int, ...]:
-    return world.evaluator.find(query).entities
+def ends(world: PeopleWorld, query: Query) -> tuple[int, ...]:
+    return world.evaluator.evaluate(query).entities
 
 
 def branches(query: Query) -> list[Query]:
@@ -77,7 +77,7 @@ def meaning(query: Query) -> tuple[object, ...]:
 def test_answers_hops_and_counts(name: str) -> None:
     (low, high), most = SETTINGS[name].get("hops", (1, 4)), SETTINGS[name].get("max_answers", 3)
     for world, question, query in each(name):
-        found = world.evaluator.find(query)
+        found = world.evaluator.evaluate(query)
         assert low <= query.hops == len(question.hops) <= high, question
         assert question.hops == found.hops and 1 <= len(question.proofs) <= 8
         if question.kind == "unanswerable":
@@ -154,7 +154,7 @@ def test_no_ties_and_no_single_candidates(name: str) -> None:
 @every
 def test_one_page_alone_holds_the_tokens_of_an_entry(name: str) -> None:
     entries = 0
-    holders: dict[World, dict[str, set[str]]] = {}
+    holders: dict[PeopleWorld, dict[str, set[str]]] = {}
     for world, _ in asked(name):
         holders[world] = defaultdict(set)
         for page in world.corpus:
@@ -174,7 +174,7 @@ def test_one_page_alone_holds_the_tokens_of_an_entry(name: str) -> None:
 
 
 def test_no_token_is_shared_between_classes_of_words() -> None:
-    words = load_words("full")
+    words = load_name_pool("full")
     compounds = (words.towns, words.employers, words.jobs, words.hobbies)
     classes = [*words.first, words.last, *compounds, words.regions, words.rivers, words.trades]
     tokens = [{token for word in names for token in tokenize(word)} for names in classes]

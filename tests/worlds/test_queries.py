@@ -20,7 +20,7 @@ _leaves = st.builds(Name, _texts) | st.builds(Having, _texts, _texts)
 
 
 def _grow(inner: st.SearchStrategy[Query]) -> st.SearchStrategy[Query]:
-    kinds = (Query.kinds[name] for name in sorted({*Query.kinds} - {"Name", "Having"}))
+    kinds = (Query.node_types[name] for name in sorted({*Query.node_types} - {"Name", "Having"}))
     parts = ((kind, [_texts if f.type is str else inner for f in fields(kind)]) for kind in kinds)
     return st.one_of(*(st.builds(kind, *given) for kind, given in parts))
 
@@ -140,7 +140,7 @@ class HandFacts:
     absence = page
 
 
-find = Evaluator(HandFacts()).find
+find = Evaluator(HandFacts()).evaluate
 
 
 CASES = """

@@ -21,9 +21,9 @@ import gymnasium
 from hopgym.tools import TOOLS
 from hopgym.trajectory import Trajectory
 from hopgym.worlds.people.grammar import noun, plural
+from hopgym.worlds.people.name_pools import load_name_pool
 from hopgym.worlds.people.pages import phrasings
 from hopgym.worlds.people.vocabulary import ATTRIBUTES, LEADS, PAGE_ORDER
-from hopgym.worlds.people.words import load_words
 from hopgym.wrappers import hop_env
 from hopgym_agents.prompts import NATIVE, STYLES, render
 
@@ -56,7 +56,7 @@ _TEXT_MODULES = (
         "hopgym.env.episode",
         "hopgym.actions",
     ),
-    *("hopgym.tools.calculator", "hopgym.scoring", "hopgym.worlds.people.forms"),
+    *("hopgym.tools.calculator", "hopgym.scoring", "hopgym.worlds.people.drafts"),
     *("hopgym.worlds.people.grammar", "hopgym.worlds.people.pages"),
     *("hopgym.worlds.people.source", "hopgym.worlds.people.population", "hopgym.worlds.evaluator"),
     *("hopgym.worlds.people.vocabulary", "hopgym.worlds.relations", "hopgym_agents.tool_calls"),
@@ -149,7 +149,7 @@ def _templates() -> Iterator[str]:
     yield from (style.template for style in STYLES.values())
     for thing in (*LEADS, *ATTRIBUTES, *chain.from_iterable(PAGE_ORDER.values())):
         yield f"{noun(thing)} {plural(noun(thing))} {thing.replace('_', ' ')}"
-    for names in astuple(load_words("small")):
+    for names in astuple(load_name_pool("small")):
         yield from chain.from_iterable(names) if isinstance(names[0], tuple) else names
 
 

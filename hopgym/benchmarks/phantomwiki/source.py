@@ -124,7 +124,7 @@ class _Universe(FileRecords):
             raise record.error(f"{problem}; the query is {row.prolog.query!r}") from error
 
     def _task(self, row: _PhantomWikiRow, query: Query) -> Task:
-        result = self.evaluator.find(query)
+        result = self.evaluator.evaluate(query)
         is_right = set(result.values) == set(row.answer)
         # Steps are judged only if the facts lead to the answer and pages show all of them.
         is_judged = is_right and all(fact.shown_by for proof in result.proofs for fact in proof)

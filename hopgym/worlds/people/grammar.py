@@ -1,7 +1,7 @@
-"""The grammar: a query written as an English question.
+"""Writes queries as English questions.
 
-Several phrasings per construct, drawn by dice; number, gender and articles follow the answers.
-In: a query, and how many entities each part of it leads to. Out: the question.
+Each construct has several phrasings, of which one is chosen at random; number, gender and articles
+agree with the answers.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,14 +21,14 @@ from hopgym.worlds.queries import (
     Query,
     Superlative,
 )
-from hopgym.worlds.randomness import Dice
+from hopgym.worlds.randomness import BufferedRandom
 
 _HOLDS: Mapping[str, tuple[str, ...]] = {
     "job": ("{work} as {a_value}", "{has} the job of {a_value}"),
     "hobby": ("{enjoy} {value}", "{has} {value} as a hobby"),
     "birth_date": ("{was} born on {value}", "{has} {value} as the date of birth"),
 }
-"""What entities with a value do; also the entries by attribute: the person who works as ..."""
+"""Predicates of entities with a value, also for entries: the person who works as ..."""
 
 _OWNED: Mapping[str, str] = {
     "job": "whose job is {value}",
@@ -109,8 +109,7 @@ _COMPARISONS_OF_NAMES: Mapping[str, tuple[str, ...]] = {
     "smaller": ("Of {a} and {b}, who has the smaller number of {things}?",),
     "same": ("Do {a} and {b} have the same {thing}?", "Do {a} and {b} share one {thing}?"),
 }
-"""Further phrasings where the first of both is a bare name: behind a phrase, ``and`` would leave
-open what it joins."""
+"""Further phrasings if the first of both is a bare name: after a phrase, ``and`` is ambiguous."""
 
 _SUPERLATIVES = (
     "Who is the {op} {np}?",
@@ -145,7 +144,7 @@ _VERBS = (
     ("enjoy", "enjoys", "enjoy"),
     ("flow", "flows", "flow"),
 )
-"""Placeholder (the singular itself where only two stand), singular, plural."""
+"""Placeholder (omitted if it equals the singular), singular, plural."""
 
 _IRREGULAR = {"person": "people", "child": "children", "wife": "wives"}
 
@@ -154,28 +153,29 @@ class Grammar:
     """Writes questions.
 
     Args:
-        dice: Draws the phrasings.
-        several: Whether a query leads to more than one entity: singular or plural.
+        random: Chooses the phrasings.
+        is_plural: Whether the phrase for a query is plural, as it leads to several entities.
     """
 
-    def __init__(self, dice: Dice, several: Callable[[Query], bool]) -> None:
-        self._dice = dice
-        self._several = several
+    def __init__(self, random: BufferedRandom, is_plural: Callable[[Query], bool]) -> None:
+        self._random = random
+        self._is_plural = is_plural
 
     def question(self, query: Query) -> str:
-        """Return a question that asks for what a query finds.
+        """Return a question that asks for the result of a query.
 
         Raises:
-            DataError: When the query is of a form that is not asked.
+            DataError: When the query has a form that is not asked.
         """
         match query:
             case Attribute(attribute, of):
-                return self._fill(_ATTRIBUTES[attribute], self._several(of), np=self.phrase(of))
+                return self._fill(_ATTRIBUTES[attribute], self._is_plural(of), np=self.phrase(of))
             case Count(relation, of):
                 things = plural(noun(relation))
                 return self._fill(_COUNTS, False, np=self.phrase(of), things=things)
             case Compare(op, by, a, b):
-                thing, things = noun(by), plural(noun(by))
+                thing = noun(by)
+                things = plural(thing)
                 a, b = (b, a) if isinstance(b, Name) else (a, b)
                 both = {"a": self.phrase(a), "b": self.phrase(b)}
                 further = _COMPARISONS_OF_NAMES[op] if isinstance(a, Name) else ()
@@ -185,41 +185,43 @@ class Grammar:
                 np = f"{noun(relation)} of {self.phrase(of)}"
                 return self._fill(_SUPERLATIVES, False, op=op, np=np)
             case Member(member, Follow(relation, of)):
-                thing, np = self._a_thing(relation, False), self.phrase(of)
+                thing = self._a_thing(relation, False)
+                np = self.phrase(of)
                 return self._fill(_MEMBERS, False, member=self.phrase(member), a_thing=thing, np=np)
             case Intersect(Follow(one, a), Follow(other, b)):
-                several = self._several(query)
+                several = self._is_plural(query)
                 left = f"{self._a_thing(one, several)} of {self.phrase(a)}"
                 right = f"{self._a_thing(other, several)} of {self.phrase(b)}"
                 return self._fill(_BOTH, several, one=left, other=right)
             case Intersect(Follow(relation, of), Having(attribute, value)):
-                several, things = self._several(query), plural(noun(relation))
+                several = self._is_plural(query)
+                things = plural(noun(relation))
                 holds = self._fill(_HOLDS[attribute], several, **_value(value))
                 return self._fill(_AMONG, several, things=things, np=self.phrase(of), holds=holds)
             case Having():
                 return self._fill(_ENTITIES[PERSON][:2], False, np=self.phrase(query))
             case Follow():
                 templates = _ENTITIES[kind_of(query)]
-                return self._fill(templates, self._several(query), np=self.phrase(query))
+                return self._fill(templates, self._is_plural(query), np=self.phrase(query))
         raise DataError(f"expected a query that can be asked, got {query}")
 
     def phrase(self, query: Query) -> str:
-        """Return a noun phrase for the entities that a query finds.
+        """Return a noun phrase for the entities of a query.
 
         Raises:
-            DataError: When the query is of a form that has none.
+            DataError: When the query has a form without a phrase.
         """
         match query:
             case Name(name):
                 return name
             case Having(attribute, value):
                 templates = (*_HOLDS[attribute], _OWNED[attribute])
-                condition = self._fill(templates, self._several(query), **_value(value))
+                condition = self._fill(templates, self._is_plural(query), **_value(value))
                 who = "" if condition.startswith("whose") else "who "
-                return f"the {_FORMS[self._several(query)][PERSON]} {who}{condition}"
+                return f"the {_FORMS[self._is_plural(query)][PERSON]} {who}{condition}"
             case Follow(relation, of):
-                owned = self._owned(relation, self._several(query))
-                if isinstance(of, Name) and self._dice.unit() < 0.5:
+                owned = self._owned(relation, self._is_plural(query))
+                if isinstance(of, Name) and self._random.random() < 0.5:
                     return f"{of.name}'s {owned}"
                 return f"the {owned} of {self.phrase(of)}"
         raise DataError(f"expected a query that a phrase can name, got {query}")
@@ -234,11 +236,11 @@ class Grammar:
         return f"the {thing}" if SCHEMA.single(relation) else with_article(thing)
 
     def _fill(self, templates: tuple[str, ...], several: bool, **values: str) -> str:
-        return self._dice.pick(templates).format_map(_FORMS[several] | values)
+        return self._random.choice(templates).format_map(_FORMS[several] | values)
 
 
 def noun(name: str) -> str:
-    """Return a relation or attribute in words: ``great_aunt`` is ``great-aunt``."""
+    """Return the noun of a relation or attribute: ``great_aunt`` becomes ``great-aunt``."""
     hyphened = name.replace("great_", "great-").replace("_in_law", "-in-law")
     return hyphened.replace("_", " ")
 
@@ -248,14 +250,14 @@ def plural(thing: str) -> str:
     for tail in ("-in-law", " once removed"):
         if thing.endswith(tail):
             return plural(thing.removesuffix(tail)) + tail
-    for one, many in _IRREGULAR.items():
-        if thing.endswith(one):
-            return thing.removesuffix(one) + many
+    for singular, irregular_plural in _IRREGULAR.items():
+        if thing.endswith(singular):
+            return thing.removesuffix(singular) + irregular_plural
     return thing.removesuffix("y") + "ies" if thing.endswith(("by", "ny")) else f"{thing}s"
 
 
 def kind_of(query: Query) -> str:
-    """Return what a query that finds entities leads to: person, town or employer."""
+    """Return the kind of the entities of a query: person, town or employer."""
     if isinstance(query, Follow):
         return LEADS[query.relation][1]
     return kind_of(query.left) if isinstance(query, Intersect) else PERSON

@@ -1,7 +1,7 @@
-"""The pages of a world: which sentence states which fact, and the text of it.
+"""The pages of a world, rendered on demand.
 
-In: a population. Out: documents, rendered when asked for; a page's layout (its facts in order)
-is known without its text. One fact a sentence, and each page lists its relations in full.
+Each sentence states one fact, and each page lists the relations of its entity in full. The layout
+of a page, which sentence states which fact, is computed without rendering its text.
 """
 
 import tomllib
@@ -17,16 +17,17 @@ from hopgym.worlds.people.vocabulary import PAGE_ORDER, PERSON
 STYLES = ("prose", "brief")
 
 Fact = tuple[str, int | str]
-"""A relation or attribute and its value: an entity's number, or a literal."""
+"""A relation or attribute and its value: the number of an entity, or a literal."""
 
-_KEPT_PAGES, _KEPT_LAYOUTS = 4_096, 65_536
+_CACHED_PAGES = 4_096
+_CACHED_LAYOUTS = 65_536
 _PRONOUNS = {True: ("She", "Her"), False: ("He", "His")}
 _VOWELS = frozenset("aeiou")
 
 
 @lru_cache(maxsize=1)
 def phrasings() -> dict[str, tuple[tuple[str, ...], bool]]:
-    """Return for each fact its phrasings in prose, and whether a pronoun may begin one."""
+    """Return for each fact its templates in prose, and whether they may start with a pronoun."""
     text = files("hopgym").joinpath("data", "prose.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     return {
@@ -36,14 +37,14 @@ def phrasings() -> dict[str, tuple[tuple[str, ...], bool]]:
     }
 
 
-class PageBook:
-    """The pages of one world, as `hopgym.documents.Pages`.
+class PeoplePages:
+    """The pages of one world; implements `hopgym.documents.Pages`.
 
     Args:
         universe: The entities and their facts.
         stated: Relations and attributes that pages state.
-        style: ``prose`` (phrasings and order varied) or ``brief`` (``key: value`` in fixed order).
-        rng: Draws a seed for each page.
+        style: ``prose`` (varied phrasings and order) or ``brief`` (``key: value`` in fixed order).
+        rng: Source of a seed for each page.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class PageBook:
             raise IndexError(f"page must be in [0, {len(self._universe)}), got {entity}")
         page = self._pages.get(entity)
         if page is None:
-            if len(self._pages) >= _KEPT_PAGES:
+            if len(self._pages) >= _CACHED_PAGES:
                 self._pages.clear()
             page = self._pages[entity] = self._render(entity)
         return page
@@ -74,14 +75,14 @@ class PageBook:
         return self._universe.name(entity)
 
     def position(self, document_id: str, /) -> int:
-        """Return the entity of a page id; `KeyError` for an unknown one."""
+        """Return the entity with a page id; `KeyError` for an unknown one."""
         return self._universe.entity_of(document_id)
 
     def layout(self, entity: int) -> dict[Fact, int]:
-        """Return the facts of a page, each with the 0-based index of its sentence."""
+        """Return each fact of a page with the 0-based index of its sentence."""
         layout = self._layouts.get(entity)
         if layout is None:
-            if len(self._layouts) >= _KEPT_LAYOUTS:
+            if len(self._layouts) >= _CACHED_LAYOUTS:
                 self._layouts.clear()
             layout = self._layouts[entity] = self._lay_out(entity)
         return layout
@@ -111,7 +112,7 @@ class PageBook:
 
     def _prose_of(self, entity: int, facts: list[Fact]) -> list[str]:
         universe = self._universe
-        # Layout and phrasing come from generators of one seed, so the layout needs no text.
+        # `_lay_out` uses a generator with the same seed, so that it needs no text.
         rng = self._rng(entity)
         rng.permutation(len(facts))
         picks = rng.random((len(facts), 2)).tolist()
@@ -120,11 +121,12 @@ class PageBook:
         person = universe.kind(entity) == PERSON
         sentences = []
         named_before = True
-        known = phrasings()
+        templates_of = phrasings()
         for (key, value), (pick, chance) in zip(facts, picks, strict=True):
-            templates, pronoun_allowed = known[key]
+            templates, pronoun_allowed = templates_of[key]
             template = templates[int(pick * len(templates))]
-            who, whose = name, of_name
+            who = name
+            whose = of_name
             if person and pronoun_allowed and not named_before and chance < 0.5:
                 who, whose = _PRONOUNS[universe.is_female(entity)]
                 template = template if template.startswith("{who") else templates[0]
@@ -132,7 +134,7 @@ class PageBook:
             sentences.append(
                 template.format(who=who, whose=whose, value=text, a_value=with_article(text))
             )
-            # A pronoun is unambiguous only behind a sentence that names nobody else.
+            # A pronoun is unambiguous only after a sentence that names no other person.
             named_before = isinstance(value, int) and universe.kind(value) == PERSON
         return sentences
 
@@ -144,5 +146,5 @@ class PageBook:
 
 
 def with_article(noun: str) -> str:
-    """Return a noun behind ``a`` or ``an``."""
+    """Return a noun after ``a`` or ``an``."""
     return f"{'an' if noun[:1].lower() in _VOWELS else 'a'} {noun}"

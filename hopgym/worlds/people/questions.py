@@ -1,8 +1,8 @@
-"""The questions of one world, made in slot order as they are asked for.
+"""Generates the questions of one world, in order.
 
-In: a world and what to ask. Out: `Question`s with answers, hops and proofs. Kind, hops and a
-count's target are drawn first, from equal shares; a cell that gives nothing is drawn again among
-the rest. No question repeats another, and none lies on the path of another.
+Kind, hops and the target of a count are sampled first, each uniformly; if they lead to no question,
+they are sampled again among the remaining combinations. No question repeats another one or lies on
+the path of another one.
 """
 
 from collections.abc import Iterable
@@ -18,15 +18,14 @@ from hopgym.tasks import Question, Task
 from hopgym.tools import Toolbox, ToolSettings
 from hopgym.tools.results import Composer, Result
 from hopgym.verdicts import Knowledge
-from hopgym.worlds.people.drafts import Draft
-from hopgym.worlds.people.forms import Forms
+from hopgym.worlds.people.drafts import Draft, Drafter
 from hopgym.worlds.people.grammar import Grammar
 from hopgym.worlds.people.settings import FEWEST_HOPS, QuestionSettings
 from hopgym.worlds.people.vocabulary import SCHEMA
-from hopgym.worlds.people.walks import Walker
-from hopgym.worlds.people.world import World
+from hopgym.worlds.people.walks import WalkSampler
+from hopgym.worlds.people.world import PeopleWorld
 from hopgym.worlds.queries import Attribute, Compare, Count, Follow, Intersect, Member, Query
-from hopgym.worlds.randomness import Dice
+from hopgym.worlds.randomness import BufferedRandom
 
 UNKNOWN = (
     *("unknown", "unanswerable", "none", "no answer", "no one", "nobody", "nothing", "n/a"),
@@ -34,33 +33,33 @@ UNKNOWN = (
     *("cannot be answered", "cannot be determined", "can't be determined", "undetermined"),
     *("there is none", "there is no answer", "no information", "i don't know", "i do not know"),
 )
-"""What counts as the answer to a question that has none."""
+"""Accepted answers to a question that has none."""
 
 _TRIES = 12
 _PLAN_ERROR = 2
-"""Steps by which a plan can miss what is played out; near the bound it is played out."""
+"""Steps by which a plan may differ from the played episode; near the bound the latter decides."""
 
-_MOST_COUNTED = 5
-"""Highest count asked for, whatever the number of answers allowed."""
+_MAX_COUNT = 5
+"""Largest count asked for, even if more answers are allowed."""
 
-_LAST_MISS = 2
-"""A cell that gave nothing for so many questions is not drawn any more."""
+_MAX_FAILURES = 2
+"""A specification that failed for this number of questions is not sampled any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """What a question is drawn to be."""
+class QuestionSpec:
+    """The properties that are sampled before a question."""
 
     kind: str
     hops: int
     target: int = 0
-    """The count asked for."""
+    """The answer of a count."""
 
 
-class _SureSearches(Toolbox):
-    """The tools over a world, where a declared search shows its fact without an index.
+class _DeclaredSearches(Toolbox):
+    """The tools over a world, with declared searches that show their facts without an index.
 
-    The real search shows that and perhaps a sentence more: one page alone holds what is searched.
+    The real search shows the same sentence and perhaps one more: only one page matches.
     """
 
     def __init__(self, task: Task) -> None:
@@ -77,167 +76,176 @@ class _SureSearches(Toolbox):
         return composer.result()
 
 
-_Tree = dict[str, dict[int, list[Cell]]]
-"""Cells by kind and hops."""
+_Tree = dict[str, dict[int, list[QuestionSpec]]]
+"""Specifications by kind and hops."""
 
 
-class QuestionMaker:
-    """Makes the questions of one world, one after the other.
+class QuestionGenerator:
+    """Generates the questions of one world.
 
     Args:
-        world: What is asked about.
-        settings: What to ask.
-        id_prefix: What question ids begin with; the slot number follows.
-        rng: What decides.
+        world: The world that is asked about.
+        settings: Kinds and bounds of the questions.
+        id_prefix: Start of the question ids; the number of the question follows.
+        rng: Source of all choices.
     """
 
     def __init__(
-        self, world: World, settings: QuestionSettings, id_prefix: str, rng: np.random.Generator
+        self,
+        world: PeopleWorld,
+        settings: QuestionSettings,
+        id_prefix: str,
+        rng: np.random.Generator,
     ) -> None:
-        self._world, self._settings, self._id_prefix = world, settings, id_prefix
-        self._dice = Dice(rng)
-        walker = Walker(world, self._dice, settings.max_oracle_steps)
-        self._forms = Forms(world, walker, self._dice, settings.max_answers)
-        self._misses: dict[Cell, int] = dict.fromkeys(_cells(settings), 0)
-        self._tree = _tree_of(self._misses)
-        self._asked: set[tuple[str, ...]] = set()
-        self._on_the_way: set[tuple[str, ...]] = set()
+        self._world = world
+        self._settings = settings
+        self._id_prefix = id_prefix
+        self._random = BufferedRandom(rng)
+        walks = WalkSampler(world, self._random, settings.max_oracle_steps)
+        self._drafter = Drafter(world, walks, self._random, settings.max_answers)
+        self._failures: dict[QuestionSpec, int] = dict.fromkeys(_all_specs(settings), 0)
+        self._tree = _tree_of(self._failures)
+        self._used_paths: set[tuple[str, ...]] = set()
+        self._used_prefixes: set[tuple[str, ...]] = set()
         self._identities: set[tuple[str, ...]] = set()
-        self._made = 0
+        self._count = 0
         self._exhausted = False
 
-    def next(self) -> Question:
+    def generate(self) -> Question:
         """Return the next question.
 
         Raises:
-            WorldError: When the world holds no further question of the kinds and hops wanted.
+            WorldError: When the world has no further question of these kinds and hops.
         """
-        left = self._tree
-        while left and not self._exhausted:
-            cell = self._draw(left)
-            question = self._from_cell(cell)
+        tree = self._tree
+        while tree and not self._exhausted:
+            spec = self._sample(tree)
+            question = self._from_spec(spec)
             if question is not None:
-                self._misses[cell] = 0
-                self._made += 1
+                self._failures[spec] = 0
+                self._count += 1
                 return question
-            left = self._without(cell, left)
-        # What a slot holds must not depend on how often it was asked for.
+            tree = self._without(spec, tree)
+        # Fails for good: the question of an index must not depend on how often it was requested.
         self._exhausted = True
         raise WorldError(self._shortage())
 
     def _shortage(self) -> str:
-        settings, size = self._settings, self._world.universe.size
-        asked = f"kinds={settings.kinds}, hops={settings.hops}"
-        if not self._made:
+        settings = self._settings
+        size = self._world.universe.size
+        bounds = f"kinds={settings.kinds}, hops={settings.hops}"
+        if not self._count:
             followed = (*self._world.vocabulary.followed, *self._world.vocabulary.attributes)
             return (
-                f"kinds, hops, relations and size must allow a question, but {asked}, relations="
+                f"kinds, hops, relations and size must allow a question, but {bounds}, relations="
                 f"{followed} and size={size} gave none; widen one of them"
             )
         return (
-            f"questions_per_world must be at most {self._made} here, got "
+            f"questions_per_world must be at most {self._count} here, got "
             f"{settings.questions_per_world}: this world of size={size} holds no further question "
-            f"of {asked}; take fewer questions, a larger size, or more kinds"
+            f"of {bounds}; take fewer questions, a larger size, or more kinds"
         )
 
-    def _draw(self, tree: _Tree) -> Cell:
-        """Return a cell, drawn by kind, then hops, then target, each from equal shares."""
-        by_hops = tree[self._dice.pick(list(tree))]
-        return self._dice.pick(by_hops[self._dice.pick(list(by_hops))])
+    def _sample(self, tree: _Tree) -> QuestionSpec:
+        """Sample a kind, then hops, then a target, each uniformly."""
+        by_hops = tree[self._random.choice(list(tree))]
+        return self._random.choice(by_hops[self._random.choice(list(by_hops))])
 
-    def _without(self, missed: Cell, tree: _Tree) -> _Tree:
-        """Return what is left to draw from for this question; a cell that misses on is dropped."""
-        self._misses[missed] += 1
-        if self._misses[missed] >= _LAST_MISS:
-            self._tree = _tree_of(cell for cell, n in self._misses.items() if n < _LAST_MISS)
-        cells = (cell for by_hops in tree.values() for some in by_hops.values() for cell in some)
-        return _tree_of(cell for cell in cells if cell != missed)
+    def _without(self, failed: QuestionSpec, tree: _Tree) -> _Tree:
+        """Return the tree without a specification, dropping it for later questions if it recurs."""
+        self._failures[failed] += 1
+        if self._failures[failed] >= _MAX_FAILURES:
+            self._tree = _tree_of(s for s, n in self._failures.items() if n < _MAX_FAILURES)
+        specs = (
+            s for by_hops in tree.values() for same_hops in by_hops.values() for s in same_hops
+        )
+        return _tree_of(spec for spec in specs if spec != failed)
 
-    def _from_cell(self, cell: Cell) -> Question | None:
-        draw = self._forms.draw[cell.kind]
+    def _from_spec(self, spec: QuestionSpec) -> Question | None:
+        create_draft = self._drafter.by_kind[spec.kind]
         for _ in range(_TRIES):
-            draft = draw(cell.hops, cell.target)
+            draft = create_draft(spec.hops, spec.target)
             if draft is None or not self._is_new(draft):
                 continue
-            written = str(draft.query)
-            asked = identity(draft.query, written)
-            if asked in self._identities:
+            query_text = str(draft.query)
+            key = identity(draft.query, query_text)
+            if key in self._identities:
                 continue
-            question = self._ask(cell, draft.query, written)
+            question = self._question(spec, draft.query, query_text)
             if question is not None:
-                self._identities.add(asked)
+                self._identities.add(key)
                 self._remember(draft)
                 return question
         return None
 
     def _is_new(self, draft: Draft) -> bool:
         for path in draft.paths:
-            if path in self._asked or path in self._on_the_way:
+            if path in self._used_paths or path in self._used_prefixes:
                 return False
-            if any(path[:length] in self._asked for length in range(1, len(path))):
+            if any(path[:length] in self._used_paths for length in range(1, len(path))):
                 return False
         return True
 
     def _remember(self, draft: Draft) -> None:
         for path in draft.paths:
-            self._asked.add(path)
-            self._on_the_way.update(path[:length] for length in range(1, len(path)))
+            self._used_paths.add(path)
+            self._used_prefixes.update(path[:length] for length in range(1, len(path)))
 
-    def _ask(self, cell: Cell, query: Query, written: str) -> Question | None:
-        """Return the question, or None where the tools cannot prove it within the bounds."""
-        found = self._world.evaluator.find(query)
-        provable = all(fact.shown_by for proof in found.proofs for fact in proof)
-        if not found.proofs or not provable:
+    def _question(self, spec: QuestionSpec, query: Query, query_text: str) -> Question | None:
+        """Return the question, or None if the tools cannot prove it within the bounds."""
+        result = self._world.evaluator.evaluate(query)
+        provable = all(fact.shown_by for proof in result.proofs for fact in proof)
+        if not result.proofs or not provable:
             return None
-        known = {id(query): found.entities}
-        grammar = Grammar(self._dice, cache(lambda part: self._is_several(part, known)))
-        unanswerable = cell.kind == "unanswerable"
+        entities = {id(query): result.entities}
+        grammar = Grammar(self._random, cache(lambda part: self._is_plural(part, entities)))
+        unanswerable = spec.kind == "unanswerable"
         question = Question(
-            id=f"{self._id_prefix}{self._made}",
+            id=f"{self._id_prefix}{self._count}",
             text=grammar.question(query),
-            answers=UNKNOWN if unanswerable else found.values,
+            answers=UNKNOWN if unanswerable else result.values,
             answer_kind="text" if unanswerable else answer_kind(query),
-            hops=found.hops,
-            kind=cell.kind,
-            proofs=found.proofs,
+            hops=result.hops,
+            kind=spec.kind,
+            proofs=result.proofs,
             source="people",
-            metadata={"query": written},
+            metadata={"query": query_text},
         )
         return question if self._is_short(Task(question, self._world.corpus)) else None
 
     def _is_short(self, task: Task) -> bool:
         """Return whether the oracle needs at most ``max_oracle_steps``."""
-        most = self._settings.max_oracle_steps
-        # No plan takes more calls than its proof has evidence.
-        if min(map(len, task.question.proofs)) + 1 + _PLAN_ERROR <= most:
+        max_steps = self._settings.max_oracle_steps
+        # A plan has at most one call for each evidence of its proof.
+        if min(map(len, task.question.proofs)) + 1 + _PLAN_ERROR <= max_steps:
             return True
         plans = plans_by_cost(Knowledge(task))
         planned = len(plans[0]) + 1 if plans else 1
-        if abs(planned - most) > _PLAN_ERROR:
-            return planned < most
-        return count_steps(task, _SureSearches(task)) <= most
+        if abs(planned - max_steps) > _PLAN_ERROR:
+            return planned < max_steps
+        return count_steps(task, _DeclaredSearches(task)) <= max_steps
 
-    def _is_several(self, query: Query, known: dict[int, tuple[int, ...]]) -> bool:
+    def _is_plural(self, query: Query, entities: dict[int, tuple[int, ...]]) -> bool:
         if not isinstance(query, Follow | Intersect):
             return False
-        found = self._world.evaluator.ends(query, known)
-        if found or not isinstance(query, Follow) or is_single(query):
-            return len(found) > 1
-        # Nobody is asked for in either number, so that the number does not tell; parents always
-        # come in twos and are never asked for in the singular.
-        return query.relation.endswith("parent") or self._dice.unit() < 0.5
+        ends = self._world.evaluator.entities(query, entities)
+        if ends or not isinstance(query, Follow) or is_single(query):
+            return len(ends) > 1
+        # An empty set is asked for in either number, so that the number reveals nothing; parents
+        # always are two and are never asked for in the singular.
+        return query.relation.endswith("parent") or self._random.random() < 0.5
 
 
-def identity(query: Query, written: str) -> tuple[str, ...]:
-    """Return what two queries have in common that ask the same in other words."""
+def identity(query: Query, query_text: str) -> tuple[str, ...]:
+    """Return a key that is equal for queries that ask the same thing in different forms."""
     if isinstance(query, Compare):
         family = "same" if query.op == "same" else ""
         return (family, query.by, *sorted(map(str, query.parts)))
-    return (written,)
+    return (query_text,)
 
 
 def is_single(query: Query) -> bool:
-    """Return whether a query can lead to one entity at most, whatever the world."""
+    """Return whether a query leads to at most one entity in every world."""
     return all(
         SCHEMA.single(part.relation)
         if isinstance(part, Follow)
@@ -247,7 +255,7 @@ def is_single(query: Query) -> bool:
 
 
 def answer_kind(query: Query) -> AnswerKind:
-    """Return how the answer to a query is to be scored."""
+    """Return the kind of answer that a query has, which decides how it is scored."""
     match query:
         case Count():
             return "number"
@@ -260,18 +268,18 @@ def answer_kind(query: Query) -> AnswerKind:
     return "text"
 
 
-def _tree_of(cells: Iterable[Cell]) -> _Tree:
+def _tree_of(specs: Iterable[QuestionSpec]) -> _Tree:
     tree: _Tree = {}
-    for cell in cells:
-        tree.setdefault(cell.kind, {}).setdefault(cell.hops, []).append(cell)
+    for spec in specs:
+        tree.setdefault(spec.kind, {}).setdefault(spec.hops, []).append(spec)
     return tree
 
 
-def _cells(settings: QuestionSettings) -> list[Cell]:
+def _all_specs(settings: QuestionSettings) -> list[QuestionSpec]:
     fewest, most = settings.hops
-    counts = range(min(settings.max_answers, _MOST_COUNTED) + 1)
+    counts = range(min(settings.max_answers, _MAX_COUNT) + 1)
     return [
-        Cell(kind, hops, target)
+        QuestionSpec(kind, hops, target)
         for kind in settings.kinds
         for hops in range(max(fewest, FEWEST_HOPS.get(kind, 1)), most + 1)
         for target in (counts if kind == "count" else (0,))

@@ -1,12 +1,12 @@
-"""The arguments of the people world: which universe, and what is asked of it."""
+"""The arguments of `PeopleSource`: its worlds, and the questions about them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hopgym.errors import ArgumentError, did_you_mean, require
+from hopgym.worlds.people.name_pools import NAMES_SPLITS, POOLS
 from hopgym.worlds.people.pages import STYLES
 from hopgym.worlds.people.vocabulary import canonical, vocabulary
-from hopgym.worlds.people.words import NAMES_SPLITS, POOLS
 
 SPLITS = ("train", "dev", "test")
 KINDS = (
@@ -14,38 +14,38 @@ KINDS = (
     "unanswerable",
 )
 FEWEST_HOPS: Mapping[str, int] = {"superlative": 2}
-"""Kind to the hops below which no question of it can be asked, where those are not 1."""
+"""Kind to the fewest hops of its questions, if that is not 1."""
 
 _DEFAULT_KINDS = tuple(kind for kind in KINDS if kind != "yesno")
 
 
 @dataclass(frozen=True, slots=True)
 class WorldSettings:
-    """Which universes there are and how their pages read."""
+    """Size, number, facts and page style of the worlds."""
 
     size: int = 25
-    """People that questions are about, at least 1."""
+    """People that questions start from, at least 1."""
     worlds: int = 100_000
-    """Number of universes, at least 1."""
+    """Number of worlds, at least 1."""
     relations: str | tuple[str, ...] = "direct"
     """``direct``; ``all``, with derived family relations and inverses; or names of relations and
     attributes, to which pages and questions are restricted."""
     page_style: str = "prose"
     """``prose`` (phrasings and order varied) or ``brief`` (``key: value`` in fixed order)."""
     distractors: int = 0
-    """People beyond ``size``, with pages and ties of their own, that no question starts from."""
+    """Further people, with their own pages and relations, that no question starts from."""
     name_pool: str = "full"
     """``full``, or ``small`` for tiny vocabularies."""
     names_split: str = "all"
     """``all``, ``train`` or ``heldout``; the last two share no full name."""
     world_seed: int = 0
-    """Seed of all universes, 0 or more."""
+    """Seed of all worlds, at least 0."""
     split: str = "train"
-    """``train``, ``dev`` or ``test``: universes of one are never those of another."""
+    """``train``, ``dev`` or ``test``; no two splits share a world."""
 
     def __post_init__(self) -> None:
         for name, least in (("size", 1), ("worlds", 1), ("distractors", 0), ("world_seed", 0)):
-            _whole(name, getattr(self, name), least)
+            _check_integer(name, getattr(self, name), least)
         for name, known in (
             ("page_style", STYLES),
             ("name_pool", POOLS),
@@ -62,18 +62,18 @@ class WorldSettings:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSettings:
-    """What is asked of a universe."""
+    """Number, kinds and bounds of the questions."""
 
     questions_per_world: int = 50
-    """Questions of each universe, at least 1."""
+    """Questions about each world, at least 1."""
     hops: tuple[int, int] = (1, 4)
-    """Fewest and most hops, both included, at least 1."""
+    """Fewest and most hops, both inclusive, at least 1."""
     kinds: tuple[str, ...] = _DEFAULT_KINDS
-    """Kinds of question, drawn with equal shares."""
+    """Kinds of question, sampled with equal probability."""
     max_answers: int = 3
-    """Most answers of a question, at least 1; counts are asked for up to it, and up to 5."""
+    """Most answers of a question, at least 1; also the largest count asked for, up to 5."""
     max_oracle_steps: int = 12
-    """Most steps that the oracle may need, its answer included; at least 2."""
+    """Most steps of the oracle, including its answer; at least 2."""
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -81,14 +81,14 @@ class QuestionSettings:
             ("max_answers", 1),
             ("max_oracle_steps", 2),
         ):
-            _whole(name, getattr(self, name), least)
+            _check_integer(name, getattr(self, name), least)
         object.__setattr__(self, "hops", _hops(self.hops))
         object.__setattr__(self, "kinds", _kinds(self.kinds))
         possible = any(FEWEST_HOPS.get(kind, 1) <= self.hops[1] for kind in self.kinds)
         require(possible, "hops", f"at least {FEWEST_HOPS} for those kinds", self.hops)
 
 
-def _whole(name: str, value: object, least: int) -> None:
+def _check_integer(name: str, value: object, least: int) -> None:
     ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
     require(ok, name, f"a whole number from {least}", value)
 
@@ -98,8 +98,8 @@ def _hops(hops: object) -> tuple[int, int]:
     if isinstance(hops, int) and not isinstance(hops, bool):
         hops = (hops, hops)
     pair = tuple(hops) if isinstance(hops, list | tuple) else ()
-    whole = len(pair) == 2 and all(isinstance(h, int) and not isinstance(h, bool) for h in pair)
-    require(whole and 1 <= pair[0] <= pair[1], "hops", expected, hops)
+    integers = len(pair) == 2 and all(isinstance(h, int) and not isinstance(h, bool) for h in pair)
+    require(integers and 1 <= pair[0] <= pair[1], "hops", expected, hops)
     return pair[0], pair[1]
 
 

@@ -1,59 +1,55 @@
-"""Universe: the entities of a world by number, and their facts by name.
-
-In: a population. Out: names, relations and attribute values; nothing about pages.
-"""
+"""The entities of a world by number, and their facts by the names of relations and attributes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import cached_property
 
 from hopgym.errors import DataError
+from hopgym.worlds.people.name_pools import NamePool
 from hopgym.worlds.people.population import NOBODY, Population
 from hopgym.worlds.people.vocabulary import EMPLOYER, LEADS, PERSON, TOWN
-from hopgym.worlds.people.words import Words
 
 _LETTERS = {PERSON: "p", TOWN: "t", EMPLOYER: "e"}
 
 
 class Universe:
-    """People, then towns, then employers, numbered from 0.
+    """All entities, numbered from 0: first the people, then the towns, then the employers.
 
     Args:
         people: The population.
-        words: The pool that it was named from.
+        pool: The name pool that it was generated from.
     """
 
-    def __init__(self, people: Population, words: Words) -> None:
+    def __init__(self, people: Population, pool: NamePool) -> None:
         self.people = people
-        self._words = words
         self._towns = len(people.names)
         self._employers = self._towns + len(people.towns)
         self._count = self._employers + len(people.employers)
         self._related: dict[str, Callable[[int], Sequence[int]]] = {
-            "mother": lambda e: _some(people.mother[e]),
-            "father": lambda e: _some(people.father[e]),
-            "husband": lambda e: _some(people.spouse[e]) if people.female[e] else (),
-            "wife": lambda e: () if people.female[e] else _some(people.spouse[e]),
+            "mother": lambda e: _as_tuple(people.mother[e]),
+            "father": lambda e: _as_tuple(people.father[e]),
+            "husband": lambda e: _as_tuple(people.spouse[e]) if people.female[e] else (),
+            "wife": lambda e: () if people.female[e] else _as_tuple(people.spouse[e]),
             "son": lambda e: [c for c in people.children[e] if not people.female[c]],
             "daughter": lambda e: [c for c in people.children[e] if people.female[c]],
             "friend": lambda e: people.friends[e],
-            "home_town": lambda e: _some(people.home_town[e], self._towns),
-            "employer": lambda e: _some(people.employer[e], self._employers),
+            "home_town": lambda e: _as_tuple(people.home_town[e], self._towns),
+            "employer": lambda e: _as_tuple(people.employer[e], self._employers),
             "company": lambda e: self._companies.get(e, ()),
             "resident": lambda e: self._residents.get(e - self._towns, ()),
             "town": lambda e: (self._towns + people.town[e - self._employers],),
-            "founder": lambda e: _some(people.founder[e - self._employers]),
+            "founder": lambda e: _as_tuple(people.founder[e - self._employers]),
             "employee": lambda e: self._employees.get(e - self._employers, ()),
         }
         self._literal: dict[str, Callable[[int], str]] = {
             "gender": lambda e: "female" if people.female[e] else "male",
             "birth_date": lambda e: iso_date(people.birth[e]),
-            "job": lambda e: words.jobs[people.job[e]],
-            "hobby": lambda e: words.hobbies[people.hobby[e]],
-            "region": lambda e: words.regions[people.region[e - self._towns]],
+            "job": lambda e: pool.jobs[people.job[e]],
+            "hobby": lambda e: pool.hobbies[people.hobby[e]],
+            "region": lambda e: pool.regions[people.region[e - self._towns]],
             "founding_year": lambda e: str(people.founding_year[e - self._towns]),
-            "river": lambda e: words.rivers[people.river[e - self._towns]],
-            "trade": lambda e: words.trades[people.trade[e - self._employers]],
+            "river": lambda e: pool.rivers[people.river[e - self._towns]],
+            "trade": lambda e: pool.trades[people.trade[e - self._employers]],
         }
 
     def __len__(self) -> int:
@@ -62,7 +58,7 @@ class Universe:
 
     @property
     def size(self) -> int:
-        """People that questions may start from: the first ones."""
+        """Number of people that questions may start from, which are the first entities."""
         return self.people.size
 
     def kind(self, entity: int) -> str:
@@ -72,11 +68,12 @@ class Universe:
         return TOWN if entity < self._employers else EMPLOYER
 
     def of_kind(self, kind: str) -> range:
-        """Return the entities of a kind, distractors among the people left out."""
+        """Return the entities of a kind, without the distractors among the people."""
         if kind == PERSON:
             return range(self.people.size)
-        towns, employers = range(self._towns, self._employers), range(self._employers, self._count)
-        return towns if kind == TOWN else employers
+        if kind == TOWN:
+            return range(self._towns, self._employers)
+        return range(self._employers, self._count)
 
     def name(self, entity: int) -> str:
         """Return an entity's name, unique in the world."""
@@ -87,10 +84,10 @@ class Universe:
         return self.people.employers[entity - self._employers]
 
     def entity(self, name: str) -> int:
-        """Return the entity of a name.
+        """Return the entity with a name.
 
         Raises:
-            DataError: When nothing in the world has the name.
+            DataError: When no entity of the world has the name.
         """
         if name not in self._by_name:
             raise DataError(f"expected the name of an entity of this world, got {name!r}")
@@ -101,13 +98,13 @@ class Universe:
         return self.people.female[person]
 
     def related(self, relation: str, entity: int) -> Sequence[int]:
-        """Return what a stated relation leads to, in page order; empty where it does not apply."""
+        """Return the values of a stated relation, in page order; empty if it does not apply."""
         if LEADS[relation][0] != self.kind(entity):
             return ()
         return self._related[relation](entity)
 
     def literal(self, attribute: str, entity: int) -> str | None:
-        """Return the value of an attribute, or None where it does not apply."""
+        """Return the value of an attribute, or None if it does not apply."""
         if attribute in _ATTRIBUTE_KINDS and _ATTRIBUTE_KINDS[attribute] == self.kind(entity):
             return self._literal[attribute](entity)
         return None
@@ -119,17 +116,17 @@ class Universe:
         return (self._literal[name](entity),)
 
     def having(self, attribute: str, value: str) -> Sequence[int]:
-        """Return the people with a value of an attribute (birth date, job or hobby), in order."""
+        """Return the people with a value of ``birth_date``, ``job`` or ``hobby``, in order."""
         return self._holders[attribute].get(value, ())
 
     def document_id(self, entity: int) -> str:
-        """Return the id of an entity's page: kind and number."""
+        """Return the id of an entity's page: a letter for the kind, and a number within it."""
         kind = self.kind(entity)
         first = {PERSON: 0, TOWN: self._towns, EMPLOYER: self._employers}[kind]
         return f"{_LETTERS[kind]}{entity - first}"
 
     def entity_of(self, document_id: str) -> int:
-        """Return the entity of a page id; `KeyError` for an unknown one."""
+        """Return the entity with a page id; `KeyError` for an unknown one."""
         first = {"p": 0, "t": self._towns, "e": self._employers}[document_id[:1]]
         number = document_id[1:]
         entity = first + int(number) if number.isdecimal() else self._count
@@ -172,11 +169,11 @@ _ATTRIBUTE_KINDS = {
 
 
 def iso_date(day: int) -> str:
-    """Return a day number as ``1931-05-12``, one token for the search."""
+    """Return a day number as ``1931-05-12``, which is one token for the search."""
     return date.fromordinal(day).isoformat()
 
 
-def _some(number: int, first: int = 0) -> tuple[int, ...]:
+def _as_tuple(number: int, first: int = 0) -> tuple[int, ...]:
     return () if number == NOBODY else (first + number,)
 
 

@@ -1,7 +1,6 @@
-"""What can be asked of the people world: its relations and attributes by kind of entity.
+"""The relations and attributes of the people world, and the selection of them in a world.
 
-In: the ``relations`` argument. Out: a `Vocabulary`, which says what pages state and what
-questions follow.
+The argument ``relations`` selects a `Vocabulary`: what pages state and what questions follow.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +9,14 @@ from dataclasses import dataclass
 from hopgym.errors import ArgumentError, did_you_mean
 from hopgym.worlds.relations import KIN, SIBLINGS, UNIONS, Schema
 
-PERSON, TOWN, EMPLOYER = "person", "town", "employer"
+PERSON = "person"
+TOWN = "town"
+EMPLOYER = "employer"
 
 FUNCTIONAL = ("mother", "father", "husband", "wife", "home_town", "employer", "town", "founder")
-MANY = ("son", "daughter", "friend", "resident", "employee", "company")
+MULTI_VALUED = ("son", "daughter", "friend", "resident", "employee", "company")
 INVERSES = ("resident", "employee", "company")
-"""Relations of towns, employers and founders that pages state only when asked for."""
+"""Relations of towns, employers and founders that pages state only if they are selected."""
 
 ATTRIBUTES: Mapping[str, str] = {
     "birth_date": PERSON,
@@ -26,7 +27,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "river": TOWN,
     "trade": EMPLOYER,
 }
-"""Attributes that questions ask, and whose they are."""
+"""Attribute that questions ask for to the kind of entity that has it."""
 
 LEADS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys((*UNIONS, *SIBLINGS, *KIN), (PERSON, PERSON)),
@@ -40,7 +41,7 @@ LEADS: Mapping[str, tuple[str, str]] = {
     "founder": (EMPLOYER, PERSON),
     "employee": (EMPLOYER, PERSON),
 }
-"""Relation to (kind of entity it starts from, kind it leads to)."""
+"""Relation to (kind of entity that it starts from, kind of entity that it leads to)."""
 
 PAGE_ORDER: Mapping[str, tuple[str, ...]] = {
     PERSON: (
@@ -56,20 +57,20 @@ _DIRECT = (
     *("mother", "father", "parent", "son", "daughter", "child", "husband", "wife", "friend"),
     *("home_town", "employer", "town", "founder"),
 )
-_NOT_ASKED = ("gender",)
-_KNOWN = (*LEADS, *ATTRIBUTES, *_NOT_ASKED)
+_STATED_ONLY = ("gender",)
+_KNOWN = (*LEADS, *ATTRIBUTES, *_STATED_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What pages state and questions follow."""
+    """The relations and attributes of one world."""
 
     stated: frozenset[str]
     """Relations and attributes that pages state."""
     followed: tuple[str, ...]
     """Relations that questions follow."""
     attributes: tuple[str, ...]
-    """Attributes that questions ask."""
+    """Attributes that questions ask for."""
     schema: Schema
 
     def followed_from(self, kind: str) -> tuple[str, ...]:
@@ -77,11 +78,11 @@ class Vocabulary:
         return tuple(name for name in self.followed if LEADS[name][0] == kind)
 
     def attributes_of(self, kind: str) -> tuple[str, ...]:
-        """Return the attributes that questions ask of a kind of entity."""
+        """Return the attributes that questions ask for about a kind of entity."""
         return tuple(name for name in self.attributes if ATTRIBUTES[name] == kind)
 
 
-SCHEMA = Schema(frozenset(FUNCTIONAL), frozenset(MANY), UNIONS, {**SIBLINGS, **KIN})
+SCHEMA = Schema(frozenset(FUNCTIONAL), frozenset(MULTI_VALUED), UNIONS, {**SIBLINGS, **KIN})
 
 
 def vocabulary(relations: str | Iterable[str]) -> Vocabulary:
@@ -95,7 +96,7 @@ def vocabulary(relations: str | Iterable[str]) -> Vocabulary:
         ArgumentError: For any other value, or an unknown name.
     """
     if relations == "direct":
-        names: tuple[str, ...] = (*_DIRECT, *ATTRIBUTES, *_NOT_ASKED)
+        names: tuple[str, ...] = (*_DIRECT, *ATTRIBUTES, *_STATED_ONLY)
     elif relations == "all":
         names = tuple(name for name in _KNOWN if name != "spouse")
     else:

@@ -1,4 +1,4 @@
-"""World: one fictional universe with its pages, as facts that queries are evaluated over."""
+"""A world of people with its pages, as facts that queries are evaluated over."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from hopgym.documents import Corpus
 from hopgym.tasks import Evidence
 from hopgym.worlds.evaluator import Evaluator
-from hopgym.worlds.people.pages import PageBook
+from hopgym.worlds.people.pages import PeoplePages
 from hopgym.worlds.people.population import NOBODY
 from hopgym.worlds.people.universe import Universe
 from hopgym.worlds.people.vocabulary import Vocabulary
@@ -25,19 +25,19 @@ _STATED_BY_OTHER = {
     "founder": ("company",),
     "company": ("founder",),
 }
-"""Relation to those whose sentence on the other entity's page states it alone."""
+"""Relation to the relations whose sentence on the other entity's page states it too."""
 
 _LISTED_BY_SPOUSE = frozenset({"son", "daughter", "child"})
 
 
-class World:
+class PeopleWorld:
     """A universe and its pages; implements `hopgym.worlds.facts.Facts`.
 
     Args:
         universe: The entities and their facts.
-        vocabulary: What pages state and questions follow.
+        vocabulary: The relations and attributes of pages and questions.
         style: Page style, ``prose`` or ``brief``.
-        rng: Draws what varies between pages.
+        rng: Source of the variation between pages.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class World:
     ) -> None:
         self.universe = universe
         self.vocabulary = vocabulary
-        self.pages = PageBook(universe, vocabulary.stated, style, rng)
+        self.pages = PeoplePages(universe, vocabulary.stated, style, rng)
         self.corpus = Corpus(self.pages, "world")
         self.evaluator = Evaluator(self)
 
@@ -55,7 +55,7 @@ class World:
         return self.vocabulary.schema
 
     def entity(self, name: str, /) -> int:
-        """Return the entity of a name; `DataError` for an unknown one."""
+        """Return the entity with a name; `DataError` for an unknown one."""
         return self.universe.entity(name)
 
     def name(self, entity: int, /) -> str:
@@ -63,29 +63,32 @@ class World:
         return self.universe.name(entity)
 
     def stated(self, relation: str, entity: int, /) -> Sequence[int]:
-        """Return the values of a stated relation, in page order."""
+        """Return the values of a stated relation, in the order of the page."""
         return self.universe.related(relation, entity)
 
     def attribute(self, attribute: str, entity: int, /) -> str | None:
-        """Return the value of an attribute, or None where it does not apply."""
+        """Return the value of an attribute, or None if it does not apply."""
         return self.universe.literal(attribute, entity)
 
     def having(self, attribute: str, value: str, /) -> Sequence[int]:
-        """Return the people that have a value of an attribute."""
+        """Return the people with a value of an attribute, in order."""
         return self.universe.having(attribute, value)
 
     def sentence(self, relation: str, entity: int, value: int, /) -> Evidence:
-        """Return the evidence that a relation holds: any one sentence that states it alone."""
-        own = self.schema.unions.get(relation, (relation,))
-        other = _STATED_BY_OTHER.get(relation, ())
-        shown_by = [*self._stating(own, entity, value), *self._stating(other, value, entity)]
+        """Return the evidence that a relation holds: any sentence that states it by itself."""
+        relations = self.schema.unions.get(relation, (relation,))
+        inverses = _STATED_BY_OTHER.get(relation, ())
+        shown_by = [
+            *self._stating(relations, entity, value),
+            *self._stating(inverses, value, entity),
+        ]
         fact = f"{_of(relation, self.name(entity))} is {self.name(value)}"
         return Evidence(fact, tuple(shown_by))
 
     def page(self, relation: str, entity: int, /) -> Evidence:
-        """Return the evidence that a relation leads just where it does: a whole page.
+        """Return the evidence for all values of a relation: a whole page.
 
-        Couples have their children together, so those stand on either one's page.
+        Couples have their children together, so the page of either spouse lists them.
         """
         pages = [entity]
         spouse = self._spouse(entity) if relation in _LISTED_BY_SPOUSE else NOBODY
@@ -97,7 +100,7 @@ class World:
         return Evidence(f"all of {_of(relation, self.name(entity))}", shown_by)
 
     def attribute_sentence(self, attribute: str, entity: int, /, *, entry: bool) -> Evidence:
-        """Return the evidence for an attribute's value; an entry declares a search for it."""
+        """Return the evidence for an attribute's value; for an ``entry`` with its search."""
         value = self.universe.values(attribute, entity)[0]
         shown_by = tuple(self._stating((attribute,), entity, value))
         fact = f"{_of(attribute, self.name(entity))} is {value}"

@@ -17,7 +17,7 @@ from hopgym.errors import ArgumentError
 from hopgym.policies import OraclePolicy, RandomPolicy
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import Trajectory
-from hopgym.worlds.people.words import load_words
+from hopgym.worlds.people.name_pools import load_name_pool
 from hopgym.wrappers import hop_env
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.prompts import NATIVE, PLAIN, STYLES, Style, render
@@ -96,7 +96,7 @@ def test_questions_and_pages_of_all_kinds_are_words(tokenizer: Any) -> None:
 
 
 def test_a_name_is_the_same_tokens_wherever_it_stands(tokenizer: Any) -> None:
-    words = load_words("small")
+    words = load_name_pool("small")
     for first, last in zip((*words.first[0], *words.first[1]), words.last, strict=True):
         ids = tokenizer(f"{first} {last}")["input_ids"]
         assert len(ids) == 3 and tokenizer.convert_ids_to_tokens(ids)[0] == "⁀"

@@ -1,4 +1,4 @@
-"""The word lists that worlds are named from, as package data."""
+"""The name pools of worlds: lists of names and values, read from package data."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,14 +9,16 @@ from hopgym.errors import require
 POOLS = ("full", "small")
 NAMES_SPLITS = ("all", "train", "heldout")
 
-_SMALL_FIRST, _SMALL_LAST, _SMALL_PART = 20, 40, 8
+_SMALL_FIRST = 20
+_SMALL_LAST = 40
+_SMALL_PART = 8
 _HELDOUT_SHARE = 5
-"""One in so many (first name, last name) pairs is held out."""
+"""One of this number of (first name, last name) pairs is held out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """One pool of words; compounds are joined once, in a fixed order."""
+class NamePool:
+    """The names and values that worlds are built from; the order of each list is fixed."""
 
     first: tuple[tuple[str, ...], tuple[str, ...]]
     """Male, then female first names."""
@@ -29,17 +31,17 @@ class Words:
     hobbies: tuple[str, ...]
     trades: tuple[str, ...]
 
-    def names(self, split: str) -> int:
-        """Return how many full names of one gender a split can give, the scarcer gender's."""
+    def name_count(self, split: str) -> int:
+        """Return the number of full names in a split for the gender that has fewer."""
         pairs = min(map(len, self.first)) * len(self.last)
         shares = {"all": 1.0, "train": 1 - 1 / _HELDOUT_SHARE, "heldout": 1 / _HELDOUT_SHARE}
         return int(pairs * shares[split])
 
 
 def in_names_split(first: int, last: int, split: str) -> bool:
-    """Return whether a pair of positions in the lists may name somebody in a split.
+    """Return whether a pair of positions in the lists belongs to a split.
 
-    ``train`` and ``heldout`` share every first and last name but no pair of them.
+    ``train`` and ``heldout`` share all first and last names, but no pair of them.
     """
     if split == "all":
         return True
@@ -47,8 +49,8 @@ def in_names_split(first: int, last: int, split: str) -> bool:
 
 
 @lru_cache(maxsize=2)
-def load_words(pool: str) -> Words:
-    """Return the words of the ``full`` pool or of its ``small`` part, for tiny vocabularies.
+def load_name_pool(pool: str) -> NamePool:
+    """Return the ``full`` pool, or ``small``, a part of it for tiny vocabularies.
 
     Raises:
         ArgumentError: When the pool is unknown.
@@ -57,7 +59,7 @@ def load_words(pool: str) -> Words:
     small = pool == "small"
     firsts, lasts = (_SMALL_FIRST, _SMALL_LAST) if small else (None, None)
     part = _SMALL_PART if small else None
-    return Words(
+    return NamePool(
         first=(_read("first_male")[:firsts], _read("first_female")[:firsts]),
         last=_read("last")[:lasts],
         towns=_compounds("town", "", part),
@@ -75,6 +77,7 @@ def _read(name: str) -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8").split())
 
 
-def _compounds(name: str, joint: str, part: int | None) -> tuple[str, ...]:
-    starts, ends = _read(f"{name}_start")[:part], _read(f"{name}_end")[:part]
-    return tuple(f"{start}{joint}{end}" for start in starts for end in ends)
+def _compounds(name: str, separator: str, part: int | None) -> tuple[str, ...]:
+    starts = _read(f"{name}_start")[:part]
+    ends = _read(f"{name}_end")[:part]
+    return tuple(f"{start}{separator}{end}" for start in starts for end in ends)
