@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from hopgym.cli.app import VERBS, app
+from hopgym.cli.app import VERBS
 from hopgym.policies import registry as policies
 from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
 from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.data.decomposition import decompose, judge_actions
 from hopgym_agents.data.export import load_rows, message_row, prompt_row, state_of, state_row
 from hopgym_agents.prompts import STYLES
+from tests.support.command_line import hopgym
 
 TASKS = 4
 WORDS = (
@@ -36,10 +36,6 @@ def entry_points() -> Any:
         point = EntryPoint("noisy_oracle", "hopgym_agents.noisy_oracle:noisy_oracle", group)
         patch.setattr(policies, "entry_points", lambda group: [point])
         yield
-
-
-def hopgym(*words: object) -> Result:
-    return CliRunner().invoke(app, list(map(str, words)))
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from hopgym.cli.app import app
+from tests.support.command_line import hopgym
 from tests.support.paths import ROOT
 from tests.support.study_files import WORLDS
 
@@ -47,14 +45,10 @@ def command(folder: Path, text: str, *words: str) -> list[str]:
     return ["study", str(folder / "study.toml"), "--out", str(folder / "out"), *words]
 
 
-def invoke(words: list[str]) -> Any:
-    return CliRunner().invoke(app, words)
-
-
 @pytest.mark.torch
 def test_a_study_of_imitation(tmp_path: Path) -> None:
     words = command(tmp_path, LEARNT, "-j", "0", "--json")
-    first = invoke(words)
+    first = hopgym(*words)
     assert first.exit_code == 0, first.output
     summary = json.loads(first.stdout)
     rows = summary["suites"]["test"]["rows"]
@@ -79,7 +73,7 @@ def test_a_study_of_imitation(tmp_path: Path) -> None:
         whole = each.read_bytes()
         each.write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1])  # Killed before its last episode.
     times = {path: path.stat().st_mtime_ns for path in (moved / "models").rglob("*.safetensors")}
-    again = invoke([str(moved) if word == str(tmp_path / "out") else word for word in words])
+    again = hopgym(*(str(moved) if word == str(tmp_path / "out") else word for word in words))
     assert not (tmp_path / "out").exists()
     assert json.loads(again.stdout)["suites"] == summary["suites"]
     assert times == {path: path.stat().st_mtime_ns for path in times}, "nothing is trained again"
@@ -94,7 +88,7 @@ def test_a_study_of_imitation(tmp_path: Path) -> None:
     ],
 )
 def test_examples_can_be_begun(file: Path) -> None:
-    dry = invoke(["study", str(file), "--quick", "--dry-run", "--json"])
+    dry = hopgym("study", file, "--quick", "--dry-run", "--json")
     assert dry.exit_code == 0, dry.output
     assert isinstance(json.loads(dry.stdout)["jobs"], list)
 
@@ -105,7 +99,7 @@ def test_models_can_be_taken_through_a_given_benchmark(blank: str, tmp_path: Pat
     data = tmp_path / "gsm8k.jsonl"
     data.write_text(json.dumps({"question": "How many legs?", "answer": "<<4=4>>4\n#### 4"}))
     words = ["study", str(transfer), "--model", f"mine={blank}", "--gsm8k", str(data)]
-    dry = invoke([*words, "--dry-run", "--json"])
+    dry = hopgym(*words, "--dry-run", "--json")
     assert dry.exit_code == 0, dry.output
     names = {job["name"] for job in json.loads(dry.stdout)["jobs"]}
     modes = ("tools", "one turn", "closed book")
@@ -123,7 +117,7 @@ def test_models_can_be_taken_through_a_given_benchmark(blank: str, tmp_path: Pat
     ],
 )
 def test_words_that_cannot_be_taken(tmp_path: Path, words: list[str], told: str) -> None:
-    result = invoke(command(tmp_path, LEARNT, *words))
+    result = hopgym(*command(tmp_path, LEARNT, *words))
     assert result.exit_code == 2
     assert told.partition(".*")[0] in " ".join(result.output.split())
 
@@ -149,7 +143,7 @@ def test_errors_name_the_job_before_anything_is_done(
     tmp_path: Path, old: str, new: str, told: str
 ) -> None:
     assert old in LEARNT
-    result = invoke(command(tmp_path, LEARNT.replace(old, new)))
+    result = hopgym(*command(tmp_path, LEARNT.replace(old, new)))
     assert result.exit_code == 2
     assert told in " ".join(result.output.split())
     assert not (tmp_path / "out").exists()

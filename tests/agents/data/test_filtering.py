@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from hopgym.cli.app import VERBS, app
+from hopgym.cli.app import VERBS
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.rollout import run_episodes
@@ -37,6 +37,7 @@ from hopgym_agents.judging.judge import Rating
 from hopgym_agents.judging.run import judge_run
 from hopgym_agents.noisy_oracle import noisy_oracle
 from hopgym_agents.prompts import STYLES
+from tests.support.command_line import hopgym
 
 TASKS, SAMPLES = 20, 4
 
@@ -78,8 +79,8 @@ def verb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VERBS, "filter", "hopgym_agents.cli.filter:filter_run")
 
 
-def hopgym(*words: object) -> Result:
-    return CliRunner().invoke(app, ["filter", *map(str, words)])
+def filter_verb(*words: object) -> Result:
+    return hopgym("filter", *words)
 
 
 def test_each_filter_passes_what_it_says(
@@ -225,19 +226,19 @@ def test_what_is_kept_is_a_run(file: Path, episodes: list[Trajectory], tmp_path:
 
 def test_the_verb(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.jsonl"
-    printed = hopgym(file, "--filter", "process", "--out", out, "--keep", "5")
+    printed = filter_verb(file, "--filter", "process", "--out", out, "--keep", "5")
     assert printed.exit_code == 0, printed.stderr
     assert len(list(read_trajectories(out))) == 5
     assert "Kept 5 of" in printed.stderr and "hopgym export" in printed.stderr
     for words in ("process accuracy", "none", "both", "100.0%"):
         assert words in printed.stdout
-    plain = json.loads(hopgym(file, "--json").stdout)
+    plain = json.loads(filter_verb(file, "--json").stdout)
     assert plain["filters"]["none"]["trajectories"] == TASKS * SAMPLES
     assert plain["filters"]["process"]["process_accuracy"]["mean"] == 1.0
     assert (plain["written"], plain["left_out"], plain["filter"]) == (0, 0, "process")
     judged = tmp_path / "judged.jsonl"
     judge_run(Judge(), file, judged, tasks=3)
-    by_judge = hopgym(file, "--judgements", judged)
+    by_judge = filter_verb(file, "--judgements", judged)
     assert by_judge.exit_code == 0 and "by the judge" in by_judge.stdout
     assert "not judged whole" in by_judge.stderr
 
@@ -256,6 +257,6 @@ def test_wrong_words_are_told(
     file: Path, tmp_path: Path, words: Sequence[str], message: str
 ) -> None:
     given = [str(tmp_path / "out.jsonl") if word == "OUT" else word for word in words]
-    result = hopgym(file, *given)
+    result = filter_verb(file, *given)
     assert result.exit_code == 2 and result.stdout == "" and message in result.stderr
     assert not list(tmp_path.iterdir())

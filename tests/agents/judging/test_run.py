@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from hopgym.cli.app import VERBS, app
+from hopgym.cli.app import VERBS
 from hopgym.errors import DataError, RunFileError
 from hopgym.policies import GreedySearchPolicy
 from hopgym.rollout import run_episodes
@@ -24,6 +24,7 @@ from hopgym_agents.generate import Request
 from hopgym_agents.judging.run import judge_run
 from hopgym_agents.judging.store import JudgementWriter, judgements_header, read_judgements
 from hopgym_agents.prompts import STYLES
+from tests.support.command_line import hopgym
 from tests.support.paths import ROOT
 
 SMALL = {"size": 10, "questions_per_world": 20}
@@ -81,8 +82,8 @@ def verb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VERBS, "judge", "hopgym_agents.cli.judge:judge")
 
 
-def hopgym(*words: object) -> Result:
-    return CliRunner().invoke(app, ["judge", *map(str, words)])
+def judge(*words: object) -> Result:
+    return hopgym("judge", *words)
 
 
 def test_each_step_is_judged_once_and_kept(file: Path, tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def server() -> Iterator[str]:
 def test_the_verb_over_http(run: Path, file: Path, server: str) -> None:
     pytest.importorskip("httpx")
     words = (run, "--llm.model", "m", "--llm.base_url", server, "--llm.concurrency", "4", "-n", "6")
-    result = hopgym(*words, "--json")
+    result = judge(*words, "--json")
     assert result.exit_code == 0, result.stderr
     plain = json.loads(result.stdout)
     whole = plain["audits"]["all"]
@@ -211,7 +212,7 @@ def test_the_verb_over_http(run: Path, file: Path, server: str) -> None:
     assert whole["false_negative_rate"]["mean"] == whole["kappa"]["mean"] == 0.0
     assert plain["tokens"]["generated"] == 4 * steps_in(file, 6)
     assert len(list(read_judgements(run / "judgements.jsonl"))) == steps_in(file, 6)
-    printed = hopgym(*words)
+    printed = judge(*words)
     assert printed.exit_code == 0 and "judgements.jsonl" in printed.stderr
     rows = printed.stdout.splitlines()[1:]
     assert max(map(len, (row.rstrip() for row in rows))) <= 100
@@ -228,14 +229,14 @@ def test_what_cannot_be_read_is_shown(
     monkeypatch.setattr(_AlwaysGood, "said", said)
     out = tmp_path / "judged.jsonl"
     words = (run, "--llm.model", "m", "--llm.base_url", server, "-n", "4", "--out", out)
-    printed = hopgym(*words)
+    printed = judge(*words)
     assert printed.exit_code == 0, printed.stderr
     steps = steps_in(file, 4)
     told = " ".join(printed.stdout.split())
     assert f"{steps} texts could not be read as GOOD or BAD, such as" in told
     assert told.count("I'd say GOOD or BAD") == 3 and told.count("Well,") < 100
     assert "No text of the judge could be read" in told and "no verdicts" not in told
-    plain = json.loads(hopgym(*words, "--json").stdout)
+    plain = json.loads(judge(*words, "--json").stdout)
     assert plain["audits"]["all"]["unparsed"] == steps and plain["unparsed_texts"] == [said] * 3
 
 
@@ -244,7 +245,7 @@ def test_a_judge_that_only_fails_says_so(run: Path, file: Path, tmp_path: Path) 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and not listening
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        result = hopgym(
+        result = judge(
             run, "--llm.model", "m", "--llm.base_url", url, "--llm.retries", "0", "-n", "2",
             "--out", tmp_path / "judged.jsonl",
         )  # fmt: skip
@@ -266,7 +267,7 @@ def test_a_judge_that_only_fails_says_so(run: Path, file: Path, tmp_path: Path) 
 )
 def test_wrong_options_are_told(run: Path, words: Sequence[str], message: str) -> None:
     pytest.importorskip("httpx")
-    result = hopgym(run, *words)
+    result = judge(run, *words)
     assert result.exit_code == 2 and result.stdout == ""
     assert message in result.stderr
 
@@ -284,7 +285,7 @@ def test_a_tiny_model_judges(run: Path, file: Path, tmp_path: Path) -> None:
     make: Any = runpy.run_path(str(ROOT / "examples" / "tiny_model.py"))["make_tiny_model"]
     model, out = make(tmp_path / "model"), tmp_path / "judged.jsonl"
     words = (run, "--llm.generator", "local", "--llm.model", model, "--llm.max_tokens", "6")
-    result = hopgym(*words, "--llm.device", "cpu", "-n", "3", "--out", out, "--json")
+    result = judge(*words, "--llm.device", "cpu", "-n", "3", "--out", out, "--json")
     assert result.exit_code == 0, result.stderr
     plain = json.loads(result.stdout)
     whole = plain["audits"]["all"]

@@ -5,9 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from hopgym.cli.app import app
+from tests.support.command_line import hopgym
 from tests.support.study_files import WORLDS
 from tests.support.training_runs import LATE, same_weights
 
@@ -42,7 +41,7 @@ def test_runs_start_from_the_adapter_of_the_very_run(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(STUDY)
     out = tmp_path / "out"
     words = ["study", str(tmp_path / "study.toml"), "--out", str(out), "-j", "0"]
-    done = CliRunner().invoke(app, words)
+    done = hopgym(*words)
     assert done.exit_code == 0, done.output
     (stage,) = (out / "results").glob("start-stage-1*")
     (merged,) = (out / "models").glob("start-stage-1*/merged")
@@ -53,7 +52,7 @@ def test_runs_start_from_the_adapter_of_the_very_run(tmp_path: Path) -> None:
     stage.unlink()
     shutil.rmtree(merged)
     shutil.copytree(base, merged)
-    again = CliRunner().invoke(app, words)
+    again = hopgym(*words)
     assert again.exit_code == 0, again.output
     assert same_weights(merged, first)
     assert not list((out / "models").glob("one*/merged")), "nothing starts from it"
