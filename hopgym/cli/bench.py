@@ -1,8 +1,7 @@
-"""``hopgym bench``: how fast it is, against what it is compared with, in one run.
+"""``hopgym bench``: times the package, beside references where there are some.
 
-In: nothing. Out: a row per figure: the median of several rounds, the peer, the ratio, and the
-bound that the project holds itself to. Everything is timed in this process unless a row says that
-it is a process of its own.
+Each figure is a median over several rounds, with its bound and the ratio to its reference. All
+work runs in this process, unless the name of the figure says "(process)".
 """
 
 import json
@@ -18,45 +17,52 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import gymnasium
 import typer
 
+from hopgym.benchmarks.hotpotqa import HotpotQASource
+from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.cli.display import console, new_table, print_json, say
 from hopgym.errors import DataError
+from hopgym.storage import open_corpus
+from hopgym.worlds.people.settings import QuestionSettings, WorldSettings
+from hopgym.worlds.people.source import PeopleSource
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Figure:
     """One figure."""
 
     name: str
     value: float
     unit: str
     bound: str
-    """What it should be, as ``>= 1.5`` of ratio or value; empty where there is no bound."""
+    """Bound of the ratio or the value, such as ``>= 1.5``; empty if there is none."""
     ratio: float | None = None
-    """How many times the peer; None without one."""
-    peer: str = ""
+    """How many times better than the reference; None if there is none."""
+    reference: str = ""
 
 
-Measure = Callable[[int], Iterator[Row]]
-"""From a number of rounds to figures."""
+Measure = Callable[[int], Iterator[Figure]]
+"""Takes a number of rounds and yields figures."""
 
 
 def median(rounds: int, timed: Callable[[], float]) -> float:
-    """Return the median of what several rounds give."""
+    """Return the median over several rounds."""
     return statistics.median(timed() for _ in range(rounds))
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long some work takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 _PHANTOMWIKI = {(25, "direct"): 7.1, (1000, "direct"): 195.0, (100, "all"): 358.0}
-"""Seconds that PhantomWiki 1.0.2 took for 500 questions at depth 20, by people and relations
-(easy mode for direct, hard for all), measured on two cores of the same class of machine."""
+"""Seconds of PhantomWiki 1.0.2 for 500 questions at depth 20, by people and relations.
+
+Easy mode for direct, hard mode for all; measured on two cores of the same class of machine."""
 
 _LOOKUPS = 200
 _MEGABYTE = 1024.0
@@ -72,59 +78,57 @@ def bench(
     ] = False,
     hotpotqa: Annotated[
         Path | None,
-        typer.Option(help="Only files and corpora, made by repeating this HotpotQA file."),
+        typer.Option(help="Time only files and corpora, built by repeating this HotpotQA file."),
     ] = None,
 ) -> None:
     """Time worlds, questions, steps, resets, searches and imports."""
     measures = (*_MEASURES, _million) if large else _MEASURES
     if hotpotqa is not None:
         measures = measures_of(hotpotqa, large=large)
-    rows: list[Row] = []
+    figures: list[Figure] = []
     stopped = False
     try:
         for measure in measures:
-            for row in measure(rounds):
-                rows.append(row)
+            for figure in measure(rounds):
+                figures.append(figure)
                 if not as_json:
-                    say(f"{row.name}: {row.value:,.4g} {row.unit}", style="quiet")
+                    say(f"{figure.name}: {figure.value:,.4g} {figure.unit}", style="quiet")
     except KeyboardInterrupt:
         stopped = True
     if as_json:
-        print_json([asdict(row) for row in rows])
-    elif rows:
-        console().print(_table(rows))
+        print_json([asdict(figure) for figure in figures])
+    elif figures:
+        console().print(_table(figures))
     if stopped:
-        say(f"Stopped after {len(rows)} figures.", style="warning")
+        say(f"Stopped after {len(figures)} figures.", style="warning")
         raise typer.Exit(130)
 
 
-def _table(rows: Sequence[Row]) -> Any:
+def _table(figures: Sequence[Figure]) -> Any:
     table = new_table("", "figure", "median", "unit", "ratio", "to", "bound")
-    for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:,.2f}x"
-        table.add_row(row.name, f"{row.value:,.4g}", row.unit, ratio, row.peer, row.bound)
+    for figure in figures:
+        ratio = "" if figure.ratio is None else f"{figure.ratio:,.2f}x"
+        value = f"{figure.value:,.4g}"
+        table.add_row(figure.name, value, figure.unit, ratio, figure.reference, figure.bound)
     return table
 
 
 def _source(size: int, relations: str, questions: int, seed: int = 0) -> Any:
-    """Return a source of chains, attributes and counts of up to nine hops, bounds lifted."""
-    from hopgym.worlds.people.settings import QuestionSettings, WorldSettings
-    from hopgym.worlds.people.source import PeopleSource
-
-    asked = QuestionSettings(
+    """Return a source of chains, attributes and counts of up to nine hops, without bounds."""
+    settings = QuestionSettings(
         questions_per_world=questions,
         hops=(1, 9),
         kinds=("chain", "attribute", "count"),
         max_answers=1_000,
         max_oracle_steps=10_000,
     )
-    return PeopleSource(WorldSettings(size=size, relations=relations, world_seed=seed), asked)
+    return PeopleSource(WorldSettings(size=size, relations=relations, world_seed=seed), settings)
 
 
-def _worlds(rounds: int) -> Iterator[Row]:
+def _worlds(rounds: int) -> Iterator[Figure]:
     seeds = iter(range(1_000_000))
 
-    def made(size: int, relations: str) -> float:
+    def build(size: int, relations: str) -> float:
         source = _source(size, relations, 500, next(seeds))
 
         def work() -> None:
@@ -134,21 +138,18 @@ def _worlds(rounds: int) -> Iterator[Row]:
 
         return seconds(work)
 
-    made(25, "all")
-    for (size, relations), peer in _PHANTOMWIKI.items():
-        taken = median(rounds, lambda size=size, relations=relations: made(size, relations))  # type: ignore[misc]
+    build(25, "all")
+    for (size, relations), reference in _PHANTOMWIKI.items():
+        duration = median(rounds, lambda size=size, relations=relations: build(size, relations))  # type: ignore[misc]
         bound = {25: ">= 100x", 1000: ">= 500x", 100: ">= 1000x"}[size]
         name = f"world, pages and 500 questions, {size} people, {relations} relations"
-        yield Row(name, taken, "s", bound, peer / taken, "PhantomWiki")
+        yield Figure(name, duration, "s", bound, reference / duration, "PhantomWiki")
 
 
-def _questions(rounds: int) -> Iterator[Row]:
-    from hopgym.worlds.people.settings import QuestionSettings, WorldSettings
-    from hopgym.worlds.people.source import PeopleSource
-
+def _questions(rounds: int) -> Iterator[Figure]:
     def standard(seed: int) -> Any:
-        asked = QuestionSettings(questions_per_world=3_000)
-        return PeopleSource(WorldSettings(size=1_000, world_seed=seed), asked)
+        settings = QuestionSettings(questions_per_world=3_000)
+        return PeopleSource(WorldSettings(size=1_000, world_seed=seed), settings)
 
     def rate(make: Callable[[int], Any], seeds: Iterator[int]) -> float:
         source = make(next(seeds))
@@ -158,27 +159,25 @@ def _questions(rounds: int) -> Iterator[Row]:
     seeds = iter(range(1_000_000))
     name = "questions in a world of 1,000 people"
     value = median(rounds, lambda: rate(standard, seeds))
-    yield Row(f"{name}, default arguments", value, "/s", ">= 10000")
+    yield Figure(f"{name}, default arguments", value, "/s", ">= 10000")
     lifted = median(rounds, lambda: rate(lambda seed: _source(1_000, "direct", 3_000, seed), seeds))
-    yield Row(f"{name}, chains, attributes, counts of 1 to 9 hops", lifted, "/s", "")
+    yield Figure(f"{name}, chains, attributes, counts of 1 to 9 hops", lifted, "/s", "")
 
 
-def _generate(rounds: int) -> Iterator[Row]:
+def _generate(rounds: int) -> Iterator[Figure]:
     def process() -> float:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "hopgym", "generate", "hopgym/People-v0"]
             command += ["--size", "1000", "--questions", "500", "--out", folder]
             return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
 
-    taken = median(rounds, process)
-    peer = _PHANTOMWIKI[1000, "direct"]
+    duration = median(rounds, process)
+    reference = _PHANTOMWIKI[1000, "direct"]
     name = "hopgym generate, 1,000 people, 500 questions (process)"
-    yield Row(name, taken, "s", ">= 100x", peer / taken, "PhantomWiki")
+    yield Figure(name, duration, "s", ">= 100x", reference / duration, "PhantomWiki")
 
 
-def _steps(rounds: int) -> Iterator[Row]:
-    import gymnasium
-
+def _steps(rounds: int) -> Iterator[Figure]:
     built: dict[str, Any] = {"worlds": 1, "questions_per_world": 20}
     lookups = gymnasium.make("hopgym/People-v0", max_steps=_LOOKUPS, **built)
     cart = gymnasium.make("CartPole-v1")
@@ -186,7 +185,7 @@ def _steps(rounds: int) -> Iterator[Row]:
     texts = [f"<lookup>{title}</lookup>" for title in titles]
 
     def steps_of(env: Any, actions: Sequence[Any]) -> float:
-        """Return steps a second over 10,000 steps, resets included."""
+        """Return steps per second over 10,000 steps, resets included."""
         env.reset(seed=0)
 
         def work() -> None:
@@ -197,52 +196,51 @@ def _steps(rounds: int) -> Iterator[Row]:
 
         return 10_000 / seconds(work)
 
-    steps_of(lookups, texts), steps_of(cart, (0, 1))
+    steps_of(lookups, texts)
+    steps_of(cart, (0, 1))
     pairs = [(steps_of(lookups, texts), steps_of(cart, (0, 1))) for _ in range(2 * rounds)]
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)
     ours = statistics.median(ours for ours, _ in pairs)
-    yield Row(
+    yield Figure(
         "lookup step through gymnasium.make", ours, "/s", ">= 1.5x", ratio, "CartPole-v1 step"
     )
 
 
-def _resets(rounds: int) -> Iterator[Row]:
-    import gymnasium
-
+def _resets(rounds: int) -> Iterator[Figure]:
     built = gymnasium.make("hopgym/People-v0", questions_per_world=500, worlds=1).unwrapped
     built.reset(options={"index": 499})
 
-    def again() -> None:
+    def reset_built() -> None:
         for _ in range(5_000):
             built.reset()
 
-    rate = median(rounds, lambda: 5_000 / seconds(again))
-    yield Row("reset in a built world", rate, "/s", ">= 20000")
+    rate = median(rounds, lambda: 5_000 / seconds(reset_built))
+    yield Figure("reset in a built world", rate, "/s", ">= 20000")
     fresh = gymnasium.make("hopgym/People-v0", questions_per_world=1).unwrapped
 
-    def anew() -> None:
+    def reset_fresh() -> None:
         for _ in range(200):
             fresh.reset()
 
-    rate = median(rounds, lambda: 200 / seconds(anew))
-    yield Row("reset with a fresh world of 25 people", rate, "/s", ">= 500")
+    rate = median(rounds, lambda: 200 / seconds(reset_fresh))
+    yield Figure("reset with a fresh world of 25 people", rate, "/s", ">= 500")
 
 
-def _searches(rounds: int) -> Iterator[Row]:
+def _searches(rounds: int) -> Iterator[Figure]:
     for people, bound in ((450, "<= 0.15"), (18_500, "<= 3")):
         source = _source(people, "direct", 500)
         corpus = source[0].corpus
         queries = [source[i].question.text for i in range(200)]
         corpus.search("river", 5)
 
-        def middle(corpus: Any = corpus, queries: Sequence[str] = queries) -> float:
+        def median_search(corpus: Any = corpus, queries: Sequence[str] = queries) -> float:
             return statistics.median(seconds(lambda q=q: corpus.search(q, 5)) for q in queries)  # type: ignore[misc]
 
-        milliseconds = 1_000 * median(rounds, middle)
-        yield Row(f"search over {len(corpus):,} pages, p50", milliseconds, "ms", bound)
+        milliseconds = 1_000 * median(rounds, median_search)
+        yield Figure(f"search over {len(corpus):,} pages, p50", milliseconds, "ms", bound)
 
 
-def _processes(rounds: int) -> Iterator[Row]:
+def _processes(rounds: int) -> Iterator[Figure]:
     def run(*arguments: str) -> float:
         command = [sys.executable, *arguments]
         return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
@@ -250,22 +248,20 @@ def _processes(rounds: int) -> Iterator[Row]:
     pairs = [
         (run("-c", "import hopgym"), run("-c", "import gymnasium")) for _ in range(2 * rounds + 1)
     ]
-    more = 1_000 * statistics.median(ours - theirs for ours, theirs in pairs)
-    yield Row("import hopgym over import gymnasium (process)", more, "ms", "<= 50")
+    difference = 1_000 * statistics.median(ours - theirs for ours, theirs in pairs)
+    yield Figure("import hopgym over import gymnasium (process)", difference, "ms", "<= 50")
     listed = median(rounds, lambda: run("-m", "hopgym", "list"))
-    yield Row("hopgym list (process)", listed, "s", "<= 0.8")
+    yield Figure("hopgym list (process)", listed, "s", "<= 0.8")
 
 
-def _million(rounds: int) -> Iterator[Row]:
-    from hopgym.worlds.people.settings import QuestionSettings, WorldSettings
-    from hopgym.worlds.people.source import PeopleSource
-
-    asked = QuestionSettings(questions_per_world=1_000)
-    source = PeopleSource(WorldSettings(size=1_000_000), asked)
-    taken = seconds(lambda: source[999])
-    yield Row("1,000,000 people and 1,000 questions", taken, "s", "<= 60")
+def _million(rounds: int) -> Iterator[Figure]:
+    source = PeopleSource(
+        WorldSettings(size=1_000_000), QuestionSettings(questions_per_world=1_000)
+    )
+    duration = seconds(lambda: source[999])
+    yield Figure("1,000,000 people and 1,000 questions", duration, "s", "<= 60")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEGABYTE
-    yield Row("peak memory of that", peak, "MiB", "<= 4096")
+    yield Figure("peak memory of that", peak, "MiB", "<= 4096")
 
 
 _MEASURES: tuple[Measure, ...] = (
@@ -280,9 +276,11 @@ _MEASURES: tuple[Measure, ...] = (
 
 _RECORDS = 7_405
 """Questions of HotpotQA's development set."""
-_PARAGRAPHS, _MANY_PARAGRAPHS = 200_000, 1_000_000
+_PARAGRAPHS = 200_000
+_PARAGRAPHS_LARGE = 1_000_000
 _QUERIES = 100
 _SETTLED = 2.5
+"""Seconds after which a file counts as unchanged."""
 
 _LOADED = """
 import resource, sys, time
@@ -293,8 +291,8 @@ if sys.argv[2] == "split":
     corpus = source[0].corpus
     start = time.perf_counter()
     corpus.search("river", 5)
-taken = time.perf_counter() - start
-print(taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(source[0].corpus))
+duration = time.perf_counter() - start
+print(duration, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(source[0].corpus))
 """
 _INDEXED = """
 import resource, sys, time
@@ -306,62 +304,55 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 
 
 def measures_of(path: Path, *, large: bool) -> tuple[Measure, ...]:
-    """Return the figures to take on a HotpotQA file, with a large corpus or without."""
-    sizes = (_PARAGRAPHS, _MANY_PARAGRAPHS) if large else (_PARAGRAPHS,)
+    """Return the measures of a HotpotQA file, with a large corpus if ``large``."""
+    sizes = (_PARAGRAPHS, _PARAGRAPHS_LARGE) if large else (_PARAGRAPHS,)
     return (partial(_records, path), *(partial(_corpus, path, size) for size in sizes))
 
 
-def _records(path: Path, rounds: int) -> Iterator[Row]:
-    from hopgym.benchmarks.hotpotqa import HotpotQASource
-    from hopgym.benchmarks.predictions import PredictionEntry
-
+def _records(path: Path, rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         repeated = Path(folder) / "records.json"
         repeated.write_text(json.dumps(_repeated(_rows(path), _RECORDS)), encoding="utf-8")
         loaded = [_process(_LOADED, str(repeated), "record") for _ in range(rounds)]
         name = f"{_RECORDS:,} HotpotQA records loaded (process)"
-        yield Row(name, statistics.median(each[0] for each in loaded), "s", "<= 3")
-        yield Row("peak memory of that", max(each[1] for each in loaded), "MiB", "<= 600")
+        yield Figure(name, statistics.median(run[0] for run in loaded), "s", "<= 3")
+        yield Figure("peak memory of that", max(run[1] for run in loaded), "MiB", "<= 600")
         indexed = [_process(_LOADED, str(repeated), "split") for _ in range(rounds)]
         name = f"their split corpus of {indexed[0][2]:,.0f} paragraphs indexed (process)"
-        yield Row(name, statistics.median(each[0] for each in indexed), "s", "<= 15")
-        yield Row("peak memory of that", max(each[1] for each in indexed), "MiB", "")
+        yield Figure(name, statistics.median(run[0] for run in indexed), "s", "<= 15")
+        yield Figure("peak memory of that", max(run[1] for run in indexed), "MiB", "")
         source = HotpotQASource(repeated)
         gold = [source[index].question for index in range(len(source))]
         facts = (("Ada", 0), ("Bob", 1))
-        entries = {each.id: PredictionEntry(f"the {each.answers[0]} of it", facts) for each in gold}
-        taken = median(rounds, lambda: seconds(lambda: source.score_entries(entries)))
-        yield Row(f"{_RECORDS:,} HotpotQA predictions scored", taken, "s", "<= 1")
+        entries = {item.id: PredictionEntry(f"the {item.answers[0]} of it", facts) for item in gold}
+        duration = median(rounds, lambda: seconds(lambda: source.score_entries(entries)))
+        yield Figure(f"{_RECORDS:,} HotpotQA predictions scored", duration, "s", "<= 1")
 
 
-def _corpus(path: Path, size: int, rounds: int) -> Iterator[Row]:
-    from hopgym.storage import open_corpus
-
+def _corpus(path: Path, size: int, rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        file, cache = Path(folder) / "corpus.jsonl", Path(folder) / "cache"
+        file = Path(folder) / "corpus.jsonl"
+        cache = Path(folder) / "cache"
         queries = _write_corpus(_rows(path), file, size)
         built = _process(_INDEXED, str(file), str(cache))
-        yield Row(f"{size:,} paragraphs indexed on disk (process)", built[0], "s", "")
-        yield Row("peak memory of that", built[1], "MiB", "")
-        kept = sum(each.stat().st_size for each in cache.rglob("*") if each.is_file()) / 2**20
-        yield Row("room of that index on disk", kept, "MiB", "")
-        # A file just written is read again at the next opening; what counts comes after that.
+        yield Figure(f"{size:,} paragraphs indexed on disk (process)", built[0], "s", "")
+        yield Figure("peak memory of that", built[1], "MiB", "")
+        size_on_disk = sum(item.stat().st_size for item in cache.rglob("*") if item.is_file())
+        yield Figure("size of that index on disk", size_on_disk / 2**20, "MiB", "")
+        # A file that has just been written is hashed again when it is opened; that is not timed.
         time.sleep(max(0.0, file.stat().st_mtime + _SETTLED - time.time()))
         open_corpus(file, cache=cache)
         opened = 1_000 * median(rounds, lambda: seconds(lambda: open_corpus(file, cache=cache)))
-        yield Row(f"index of {size:,} paragraphs opened", opened, "ms", "")
+        yield Figure(f"index of {size:,} paragraphs opened", opened, "ms", "")
         corpus = open_corpus(file, cache=cache)
         corpus.search(queries[0], 5)
-        each = [seconds(lambda q=q: corpus.search(q, 5)) for q in queries]  # type: ignore[misc]
-        yield Row(
-            f"search over {size:,} paragraphs, p50", 1_000 * statistics.median(each), "ms", ""
-        )
+        durations = [seconds(lambda q=q: corpus.search(q, 5)) for q in queries]  # type: ignore[misc]
+        milliseconds = 1_000 * statistics.median(durations)
+        yield Figure(f"search over {size:,} paragraphs, p50", milliseconds, "ms", "")
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    from hopgym.benchmarks.hotpotqa import HotpotQASource
-
-    HotpotQASource(path)  # tells what is wrong with the file, if anything is
+    HotpotQASource(path)  # Raises if the file is not sound.
     rows = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(rows, list) or not isinstance(rows[0].get("context"), list):
         raise DataError(f"{path}: expected the official layout, a JSON list; take that file")
@@ -369,29 +360,31 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _repeated(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """Return so many records: those at hand again and again, with new ids and other sentences."""
-    made = []
+    """Return ``count`` records by repeating the rows with new ids and changed sentences."""
+    records = []
     for number in range(count):
-        row, again = rows[number % len(rows)], number // len(rows)
+        row = rows[number % len(rows)]
+        repetition = number // len(rows)
         context = row["context"]
-        if again:
-            context = [[title, [f"{s} {again}" for s in text]] for title, text in context]
-        made.append(row | {"_id": f"{number:024x}", "context": context})
-    return made
+        if repetition:
+            context = [[title, [f"{s} {repetition}" for s in text]] for title, text in context]
+        records.append(row | {"_id": f"{number:024x}", "context": context})
+    return records
 
 
 def _write_corpus(rows: list[dict[str, Any]], file: Path, count: int) -> list[str]:
-    """Write so many paragraphs with titles of their own; return questions to search them with."""
+    """Write ``count`` paragraphs with different titles; return questions to search them with."""
     paragraphs = [
         (title, "".join(text).split(" ")) for row in rows for title, text in row["context"]
     ]
     with file.open("w", encoding="utf-8") as out:
         for number in range(count):
-            title, words = paragraphs[number % len(paragraphs)]
+            title, tokens = paragraphs[number % len(paragraphs)]
             other = paragraphs[(7 * number + number // len(paragraphs)) % len(paragraphs)][1]
             # Every fifth word comes from another paragraph.
             mixed = [
-                other[i % len(other)] if i % 5 == number % 5 else w for i, w in enumerate(words)
+                other[i % len(other)] if i % 5 == number % 5 else token
+                for i, token in enumerate(tokens)
             ]
             text = " ".join(mixed)
             out.write(json.dumps({"title": f"{title} {number}", "text": text}) + "\n")
@@ -400,5 +393,5 @@ def _write_corpus(rows: list[dict[str, Any]], file: Path, count: int) -> list[st
 
 def _process(code: str, *arguments: str) -> list[float]:
     command = [sys.executable, "-c", code, *arguments]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [float(word) for word in printed.split()]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [float(text) for text in output.split()]

@@ -113,8 +113,8 @@ def test_typos_of_a_verbs_own_options(
 
 
 def test_ctrl_c_in_bench_prints_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(rounds: int) -> Iterator[benchmark.Row]:
-        yield benchmark.Row("steps", rounds, "/s", ">= 1")
+    def interrupted(rounds: int) -> Iterator[benchmark.Figure]:
+        yield benchmark.Figure("steps", rounds, "/s", ">= 1")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(benchmark, "_MEASURES", (interrupted,))
