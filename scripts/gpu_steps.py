@@ -177,7 +177,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Print the table as Markdown, row by row."""
     import torch
 
-    from hopgym_agents.training.setup import silence_libraries
+    from hopgym_agents.training.loop import silence_libraries
 
     parser = argparse.ArgumentParser(description="Measure training steps.")
     parser.add_argument("--tiny", action="store_true", help="a tiny shape, for a CPU")

@@ -78,7 +78,7 @@ def compare_stepwise_spare(rounds: int) -> Ratios:
 @cache
 def _run_stepwise(rounds: int) -> list[dict[str, stepwise_speed.Cost]]:
     """Return the costs of a few steps; both checks look at the same ones."""
-    from hopgym_agents.training.setup import silence_libraries
+    from hopgym_agents.training.loop import silence_libraries
 
     silence_libraries()
     return stepwise_speed.compare(steps=6, batch=32, rounds=min(rounds, MOST_ROUNDS))

@@ -78,30 +78,26 @@ def collect(folder: Path, tasks: int) -> str:
 def trained(options: dict[str, Any]) -> Cost:
     """Return what the steps of ``hopgym train stepwise`` cost."""
     from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.loop import train
-    from hopgym_agents.training.methods import stepwise
-    from hopgym_agents.training.registry import METHODS
+    from hopgym_agents.training.loop import prepare, run
+    from hopgym_agents.training.methods.stepwise import StepWise
 
-    prepared = METHODS["stepwise"](read_config(options))
-    spent: list[float] = []
-    act = stepwise._Actions.__call__
+    acting: list[float] = []
 
-    def timed(self: Any, rows: Sequence[int], seed: int) -> Any:
-        begun = time.process_time()
-        found = act(self, rows, seed)
-        spent.append(time.process_time() - begun)
-        return found
+    class TimedStepWise(StepWise):
+        """Records the CPU seconds of its rollouts."""
 
-    stepwise._Actions.__call__ = timed  # type: ignore[method-assign]
-    try:
-        train(prepared)
-    finally:
-        stepwise._Actions.__call__ = act  # type: ignore[method-assign]
+        def rollouts(self, trainer: Any, rows: list[int]) -> Any:
+            start = time.process_time()
+            batch = super().rollouts(trainer, rows)
+            acting.append(time.process_time() - start)
+            return batch
+
+    run(prepare(TimedStepWise, read_config(options)))
     lines = (Path(options["out"]) / "progress.jsonl").read_text(encoding="utf-8").splitlines()
     points = [point for point in map(json.loads, lines) if "loss" in point]
     first, last = points[0], points[-1]
     tokens = last["generated_tokens"] - first["generated_tokens"]
-    return Cost(tokens, last["cpu_seconds"] - first["cpu_seconds"], sum(spent[1:]))
+    return Cost(tokens, last["cpu_seconds"] - first["cpu_seconds"], sum(acting[1:]))
 
 
 def bare(options: dict[str, Any], spare: bool = False) -> Cost:
@@ -114,14 +110,14 @@ def bare(options: dict[str, Any], spare: bool = False) -> Cost:
     from hopgym_agents.generate import Sampling
     from hopgym_agents.modeling import Precision, load_trainable
     from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
-    from hopgym_agents.prompts import PLAIN, build_request
-    from hopgym_agents.training.actor import Player
-    from hopgym_agents.training.environments import Play, train_env
+    from hopgym_agents.prompts import PLAIN, request_of
+    from hopgym_agents.training.actor import Actor
+    from hopgym_agents.training.environments import PlaySettings, train_env
 
     trainable = load_trainable(options["model"], Precision(), device="cpu")
     model, ends = trainable.model, trainable.tokenizer.pad_token_id
-    player = Player(trainable, PLAIN, Sampling(max_tokens=LONGEST))
-    env = train_env(Play(), DEMO_ID, DEMO)
+    player = Actor(trainable, PLAIN, Sampling(max_tokens=LONGEST))
+    env = train_env(PlaySettings(env=DEMO_ID, kwargs=dict(DEMO)))
     optimiser = torch.optim.AdamW(model.parameters(), lr=options["trl"]["learning_rate"])
     states = [sub for each in read_trajectories(Path(options["run"])) for sub in decompose(each)]
     order = np.random.default_rng([0, 0]).permutation(len(states))
@@ -135,7 +131,7 @@ def bare(options: dict[str, Any], spare: bool = False) -> Cost:
         chosen = [states[at] for at in order[step * width : (step + 1) * width]]
         subs = [sub for sub in chosen for _ in range(group)]
         requests = [
-            replace(build_request(sub.prefix, PLAIN), key=(sub.prefix.index, *divmod(row, group)))
+            replace(request_of(sub.prefix, PLAIN), key=(sub.prefix.index, *divmod(row, group)))
             for row, sub in enumerate(subs)
         ]
         made = player.complete(env, requests, step)
@@ -216,7 +212,7 @@ def compare(
 
 def main() -> None:
     """Print the costs of each round, and their parts."""
-    from hopgym_agents.training.setup import silence_libraries
+    from hopgym_agents.training.loop import silence_libraries
 
     silence_libraries()
     for costs in compare(*sys.argv[1:2]):

@@ -18,19 +18,19 @@ from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
 from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.noisy_oracle import noisy_oracle
-from hopgym_agents.training import loop as session
-from hopgym_agents.training.actor import Player
+from hopgym_agents.training import loop
+from hopgym_agents.training.actor import Actor
 from hopgym_agents.training.config import read_config
-from hopgym_agents.training.registry import METHODS
 from hopgym_agents.training.run_folder import is_leader
+from tests.support.training_runs import with_trainer
 
 
-def said(player: Player, text: str) -> Completion:
+def said(player: Actor, text: str) -> Completion:
     ids = player.encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
     return Completion(text, token_ids=tuple(ids), generated_tokens=len(ids))
 
 
-def play(self: Player, env: Any, jobs: Any, seed: int, **options: Any) -> list[Trajectory]:
+def play(self: Actor, env: Any, jobs: Any, seed: int, **options: Any) -> list[Trajectory]:
     """Episodes that are the same whoever plays them, and when."""
     found = list[Trajectory]()
     for index, samples in jobs:
@@ -45,7 +45,7 @@ def play(self: Player, env: Any, jobs: Any, seed: int, **options: Any) -> list[T
     return found
 
 
-def complete(self: Player, env: Any, requests: Any, seed: int) -> list[Completion]:
+def complete(self: Actor, env: Any, requests: Any, seed: int) -> list[Completion]:
     """Actions that belong to the number of a state and a sample."""
     texts = [f"<search>{word}</search>" for word in ("mother", "father", "Ada")]
     for step in play(self, env, [(0, 1), (1, 1)], 0)[0].steps:
@@ -68,14 +68,8 @@ class Keeping(TrainerCallback):
 def step(method: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the gradients of a method's first step."""
     keeping = Keeping()
-    prepared = METHODS[method](read_config(given))
-
-    def make(books: Any, player: Any) -> Any:
-        trainer = prepared.make_trainer(books, player)
-        trainer.add_callback(keeping)
-        return trainer
-
-    session.train(replace(prepared, make_trainer=make))
+    prepared = loop.prepare(method, read_config(given))
+    loop.run(with_trainer(prepared, lambda trainer: trainer.add_callback(keeping)))
     return keeping.kept
 
 
@@ -89,5 +83,5 @@ def main(options: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    Player.play, Player.complete = play, complete  # type: ignore[method-assign]
+    Actor.play, Actor.complete = play, complete  # type: ignore[method-assign]
     main(*sys.argv[1:])

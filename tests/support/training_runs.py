@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
 from hopgym.wrappers import hop_env
 from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
 
-METHODS = ("filtered", "stepwise", "trajectory", "one_turn")
-"""Those that play themselves."""
+METHODS = ("expert_iteration", "stepwise", "trajectory", "one_turn")
+"""Methods that play themselves."""
 WORLDS: dict[str, Any] = {**DEMO, "size": 10, "hops": 1, "max_steps": 3}
 LATE = "ignore:.*is_gradient_checkpointing.*:FutureWarning"
 """What trl and peft still ask a model."""
@@ -38,7 +39,7 @@ def oracle_run(path: Path, n: int, one_turn: int = 0) -> str:
 
 def playing(method: str, model: str, out: Path | str, **play: Any) -> dict[str, Any]:
     """The options of a run of four steps that plays, two groups of four behind each."""
-    own = {"samples": 4} if method in ("filtered", "stepwise") else {}
+    own = {"samples": 4} if method in ("expert_iteration", "stepwise") else {}
     given: dict[str, Any] = {
         "model": model,
         "out": str(out),
@@ -47,7 +48,7 @@ def playing(method: str, model: str, out: Path | str, **play: Any) -> dict[str, 
         "play": {"env": DEMO_ID, "kwargs": dict(WORLDS), "tasks": 6, "round": 2, "max_tokens": 20},
     }
     given["play"] |= {**own, **play}
-    if method != "filtered":
+    if method != "expert_iteration":
         given["trl"] |= {"num_generations": 4}
     if method == "one_turn":  # Right answers are rare.
         given |= {"reward": {"format": 1.0, "outcome": 1.0}}
@@ -62,17 +63,29 @@ def typed(*words: str) -> Result:
     return CliRunner().invoke(typer_of("train", train), words)
 
 
-def prepared(method: str, given: dict[str, Any]) -> Any:
+def prepared(method: str, options: dict[str, Any]) -> Any:
     from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.registry import METHODS as known
+    from hopgym_agents.training.loop import prepare
 
-    return known[method](read_config(given))
+    return prepare(method, read_config(options))
 
 
-def trained(method: str, given: dict[str, Any], show: Any = None) -> Any:
-    from hopgym_agents.training.loop import train
+def trained(method: str, options: dict[str, Any], show: Any = None) -> Any:
+    from hopgym_agents.training.loop import run
 
-    return train(prepared(method, given), show)
+    return run(prepared(method, options), show)
+
+
+def with_trainer(run: Any, change: Callable[[Any], None]) -> Any:
+    """Return a prepared run whose trainer is changed before it trains."""
+
+    class Changed(run.method):  # type: ignore[misc]
+        def make_trainer(self) -> Any:
+            trainer = super().make_trainer()
+            change(trainer)
+            return trainer
+
+    return replace(run, method=Changed)
 
 
 def stopping(at: int) -> Callable[[int, int], Callable[[int], None]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hopgym.errors import ArgumentError, HopgymError, did_you_mean, require
+from hopgym.errors import ArgumentError, HopgymError, require
 from hopgym.policies.registry import policy_named
 from hopgym.registry.lookup import make
 from hopgym_agents.data.filtering import FILTERS
@@ -21,7 +21,6 @@ from hopgym_agents.options import read_options
 from hopgym_agents.studies.jobs import JobInput, JobResult, ReportProgress, run_job, train_options
 from hopgym_agents.studies.plan import Job, JobKind
 from hopgym_agents.studies.spec import START
-from hopgym_agents.training.setup import silence_libraries
 
 _MAX_TASKS = 64
 """Tasks of a collection in the dry run: enough states for a batch of the usual size."""
@@ -53,7 +52,7 @@ def prepare_runs(jobs: Sequence[Job], report: ReportProgress) -> int:
         ArgumentError: On the first run that cannot be prepared; it names the job.
     """
     from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.registry import METHODS
+    from hopgym_agents.training.loop import prepare, silence_libraries
 
     silence_libraries()
     runs = {_without_seed(job): job for job in jobs if job.kind is JobKind.TRAIN}
@@ -63,7 +62,7 @@ def prepare_runs(jobs: Sequence[Job], report: ReportProgress) -> int:
             needs = {role: results[name] for role, name in job.needs.items()}
             work = JobInput(job, needs, Path(folder) / f"run{number}")
             with _errors_name(job):
-                METHODS[job.arguments["method"]](read_config(train_options(work)))
+                prepare(job.arguments["method"], read_config(train_options(work)))
             report(number, len(runs))
     return len(runs)
 
@@ -98,11 +97,12 @@ def _errors_name(job: Job) -> Iterator[None]:
 
 def _check_job(job: Job) -> None:
     from hopgym_agents.training.config import read_config
+    from hopgym_agents.training.method import method_named
 
     arguments = job.arguments
     match job.kind:
         case JobKind.TRAIN:
-            _check_method(arguments["method"])
+            method_named(arguments["method"])
             # Model and folder do not exist yet; any text will do to check the other options.
             read_config({**arguments["options"], "model": START, "out": START})
         case JobKind.FILTER:
@@ -127,14 +127,6 @@ def _check_count(arguments: Mapping[str, Any], available: int) -> None:
     name = "n" if "n" in arguments else "first + tasks" if first else "tasks"
     expected = f"at most the {available:,} tasks of {arguments['env']} with these arguments"
     require(first + count <= available, name, expected, first + count)
-
-
-def _check_method(name: str) -> None:
-    from hopgym_agents.training.registry import METHODS
-
-    if name not in METHODS:
-        hint = did_you_mean(name, METHODS)
-        raise ArgumentError(f"method must be one of {', '.join(METHODS)}, got {name!r}{hint}")
 
 
 def _reduced(job: Job) -> Job:

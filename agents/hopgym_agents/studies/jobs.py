@@ -34,8 +34,8 @@ from hopgym_agents.modeling.saving import merge_adapter
 from hopgym_agents.modeling.tiny import make_tiny
 from hopgym_agents.studies.plan import Job, JobKind, nest_options
 from hopgym_agents.studies.spec import START
-from hopgym_agents.training.recipes import merged
-from hopgym_agents.training.setup import silence_libraries
+from hopgym_agents.training.config import merge_tables
+from hopgym_agents.training.loop import prepare, run, silence_libraries
 
 JobResult = dict[str, Any]
 """Result of a job; plain JSON."""
@@ -97,7 +97,7 @@ def train_options(work: JobInput) -> dict[str, Any]:
     arguments = work.job.arguments
     options = dict(arguments["options"])
     if "choice" in work.results:
-        options = merged(options, nest_options(work.results["choice"]["values"]))
+        options = merge_tables(options, nest_options(work.results["choice"]["values"]))
     if "run" in work.results:
         options["run"] = work.results["run"]["run"]
     start = work.results["model"]
@@ -161,13 +161,11 @@ def _labels(file: Path) -> list[EpisodeLabel]:
 
 def _train(work: JobInput, report: ReportProgress) -> JobResult:
     from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.loop import train
-    from hopgym_agents.training.registry import METHODS
-    from hopgym_agents.training.result import play_options
+    from hopgym_agents.training.result import policy_options
 
     silence_libraries()
     config = read_config(train_options(work))
-    prepare = METHODS[work.job.arguments["method"]]
+    prepared = prepare(work.job.arguments["method"], config)
 
     def show(total: int, done: int) -> Callable[[int], None]:
         position = done
@@ -179,8 +177,8 @@ def _train(work: JobInput, report: ReportProgress) -> JobResult:
 
         return advance
 
-    trained = train(prepare(config), show)
-    options = play_options(config, trained.model)
+    trained = run(prepared, show)
+    options = policy_options(config, trained.model)
     result = {
         "options": options,
         "progress": str(Path(config.out) / "progress.jsonl"),

@@ -24,8 +24,8 @@ from hopgym_agents.studies.spec import (
     Study,
     Suite,
 )
+from hopgym_agents.training.config import merge_options, merge_tables
 from hopgym_agents.training.environments import acting_options
-from hopgym_agents.training.recipes import laid_over, merged
 
 FLOOR = "guess"
 """The policy that plays every suite: its score takes no reading."""
@@ -122,7 +122,7 @@ def nest_options(dotted: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in dotted.items():
         for part in reversed(name.split(".")):
             value = {part: value}
-        nested = merged(nested, value)
+        nested = merge_tables(nested, value)
     return nested
 
 
@@ -246,8 +246,8 @@ class _PlanBuilder:
         needs = {}
         for number, values in enumerate(combinations):
             name = f"{arm.name} with " + " ".join(f"{k}={v}" for k, v in values.items())
-            options = laid_over(arm.options, grid.options, REPLACED_OPTIONS)
-            options = merged(options, nest_options(values))
+            options = merge_options(arm.options, grid.options, REPLACED_OPTIONS)
+            options = merge_tables(options, nest_options(values))
             candidate = Arm(name, arm.method, arm.collect, options=options)
             model = self.add_arm(candidate, seed, self.add_start(seed))
             needs[str(number)] = self.add_evaluation(suite, name, seed, model)
@@ -270,7 +270,7 @@ class _PlanBuilder:
         env_id = resolve_id(name)
         if not default.id or env_id != resolve_id(default.id):
             return env_id, dict(kwargs)
-        return env_id, merged(default.kwargs, kwargs)
+        return env_id, merge_tables(default.kwargs, kwargs)
 
     def _add(self, job: Job) -> str:
         content = json.dumps([job.kind, job.arguments, job.needs], sort_keys=True, default=list)

@@ -18,9 +18,8 @@ from hopgym.policies import registry
 from hopgym_agents.modeling import Precision
 from hopgym_agents.modeling.trainable import read_record
 from hopgym_agents.training.budget import Limits
-from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.environments import Play, acting_options
-from hopgym_agents.training.recipes import laid_over, merged, read_toml
+from hopgym_agents.training.config import TrainConfig, merge_options, merge_tables, read_toml
+from hopgym_agents.training.environments import PlaySettings, acting_options
 from hopgym_agents.training.run_folder import MODEL
 
 DEFAULT_POLICIES = ("oracle", "greedy", "random", "unknown", "guess")
@@ -36,7 +35,11 @@ _RUN_FILE = "run.json"
 """The file that identifies the folder of a training run."""
 _STUDY_OPTIONS = ("run", "model", "out", "seed")
 """Training options that the study sets."""
-_OPTION_TABLES: Mapping[str, type] = {"precision": Precision, "limits": Limits, "play": Play}
+_OPTION_TABLES: Mapping[str, type] = {
+    "precision": Precision,
+    "limits": Limits,
+    "play": PlaySettings,
+}
 """Training options that are tables, with their dataclasses."""
 _NAME = re.compile(r"[A-Za-z0-9][\w .,%+=-]*")
 
@@ -210,7 +213,7 @@ def read_study(
     overrides = tables.pop("quick", {})
     if quick:
         require(bool(overrides), "--quick", "for a study with a table [quick]", str(path))
-        tables = merged(tables, overrides)
+        tables = merge_tables(tables, overrides)
     try:
         return _parse_study(tables, models or {})
     except ArgumentError as error:
@@ -326,7 +329,7 @@ def _parse_arm(table: dict[str, Any], base: Mapping[str, Any]) -> dict[str, Any]
     arm = {key: table[key] for key in keys if key in table}
     options = {key: value for key, value in table.items() if key not in keys}
     check_train_options(options, f"arm {arm.get('name', '')!r} ({', '.join(keys)})")
-    return arm | {"options": laid_over(base, options, REPLACED_OPTIONS)}
+    return arm | {"options": merge_options(base, options, REPLACED_OPTIONS)}
 
 
 def _parse_model(table: dict[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,16 @@
-"""The ledger of a run: log, costs, checkpoints and evaluations, for any of TRL's trainers.
+"""The trainer callback of a run: log, costs, checkpoints, evaluations, and the end at a limit."""
 
-In: what a trainer reports while it runs. Out: points of the log with all that had been spent,
-checkpoints that are known to be whole, and an end where a limit is reached.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hopgym_agents.training.budget import Limits, Meter
-from hopgym_agents.training.diagnosis import Counts, Diagnosis, figures
-from hopgym_agents.training.heldout import HeldOut
+from hopgym_agents.training.diagnosis import Counts, Diagnosis, diagnosis_figures
+from hopgym_agents.training.environments import HeldOutTasks
 from hopgym_agents.training.run_folder import RunFolder, is_leader
 
 _T = TypeVar("_T")
-_KEPT: Mapping[str, str] = {
+_LOGGED: Mapping[str, str] = {
     "loss": "loss",
     "learning_rate": "learning_rate",
     "grad_norm": "grad_norm",
@@ -25,111 +21,124 @@ _KEPT: Mapping[str, str] = {
     "kl": "kl",
     "frac_reward_zero_std": "zero_variance",
 }
-"""What of TRL's log goes into ours, and under which name."""
+"""Fields of TRL's log that enter the run's log, and their names there."""
 
 
 @dataclass(slots=True)
-class Books:
-    """What is known of a run while it goes on."""
+class RunState:
+    """The changing state of a run."""
 
     folder: RunFolder
     limits: Limits
     meter: Meter = field(default_factory=Meter)
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
-    state: dict[str, Any] = field(default_factory=dict)
-    """Where the method is; written into every checkpoint."""
-    held_out: HeldOut | None = None
-    every: int = 0
+    method: dict[str, Any] = field(default_factory=dict)
+    """Where the method is, as plain JSON; written into every checkpoint."""
+    held_out: HeldOutTasks | None = None
+    evaluation_interval: int = 0
     """Tokens between two evaluations."""
-    boundary: bool = False
-    """Whether what comes next is long, and a checkpoint is wanted before it."""
+    checkpoint_due: bool = False
+    """Whether a long phase comes next, before which a checkpoint is wanted."""
     dev_success: float = 0.0
-    evaluated: int = -1
-    """At how many tokens the last evaluation was; -1 for none."""
+    """Success at the last evaluation, in [0, 1]."""
+    evaluated_at: int = -1
+    """Tokens at the last evaluation; -1 for none."""
 
     @property
     def tokens(self) -> int:
-        """What evaluations and the learning curve count by."""
+        """The tokens that evaluations and learning curves count by."""
         spent = self.meter.spent
         return spent.generated_tokens or spent.gradient_tokens
 
     @property
-    def reached(self) -> str:
-        """The limit that has been reached, if any."""
+    def limit_reached(self) -> str:
+        """The limit that has been reached, or an empty string."""
         return self.limits.reached(self.meter.spent, self.dev_success)
 
+    def restore_evaluation(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Restore the last evaluation from the points of the log."""
+        for point in points:
+            if "dev" in point:
+                self.evaluated_at = point["generated_tokens"] or point["gradient_tokens"]
+                self.dev_success = point["dev"]["success"]
+
     def evaluate(self, step: int, last: bool = False) -> None:
-        """Play the held-out tasks where that is due, and add a point to the log."""
-        if self.held_out is None or self.tokens == self.evaluated:
+        """Play the held-out tasks if an evaluation is due, and log the result."""
+        if self.held_out is None or self.tokens == self.evaluated_at:
             return
-        if not last and 0 <= self.evaluated // self.every == self.tokens // self.every:
+        interval = self.evaluation_interval
+        same_interval = 0 <= self.evaluated_at // interval == self.tokens // interval
+        if same_interval and not last:
             return
-        self.evaluated = self.tokens
+        self.evaluated_at = self.tokens
         if is_leader():
             with self.meter.paused():
-                found = self.held_out.evaluate()
-            self.dev_success = found["success"]
-            self.folder.log({"step": step, "dev": found, **self.meter.spent.to_dict()})
+                result = self.held_out.evaluate()
+            self.dev_success = result["success"]
+            self.folder.log({"step": step, "dev": result, **self.meter.spent.to_dict()})
 
 
-def ledger(books: Books, advance: Callable[[int], None]) -> Any:
-    """Return a ``transformers.TrainerCallback`` that keeps the books of a run.
+def make_callback(run_state: RunState, advance: Callable[[int], None]) -> Any:
+    """Return a ``transformers.TrainerCallback`` that maintains the state of a run.
 
     Args:
-        books: The trainer adds to their meter and diagnosis what its batches cost and show. The
-            run ends with the batch that reaches a limit.
-        advance: Told of every step.
+        run_state: Of the run. The trainer adds to its meter and diagnosis. Training ends with the
+            batch that reaches a limit.
+        advance: Called with 1 after every step.
     """
     from transformers import TrainerCallback
 
-    class Ledger(TrainerCallback):
-        """Writes a point wherever the trainer logs."""
+    class RunCallback(TrainerCallback):
+        """Logs whenever the trainer logs."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             advance(1)
-            own = books.meter.own_cpu
-            books.meter.others = sum(_gathered(own, args.world_size)) - own
-            books.evaluate(state.global_step)
-            if agreed(bool(books.reached), args.world_size):
+            local_cpu = run_state.meter.process_cpu
+            run_state.meter.other_cpu = sum(_gather(local_cpu, args.world_size)) - local_cpu
+            run_state.evaluate(state.global_step)
+            if leader_decides(bool(run_state.limit_reached), args.world_size):
                 control.should_training_stop = True
-            if control.should_training_stop or books.boundary:
-                control.should_save, books.boundary = True, False
-            # A mean begun before a checkpoint would be lost with a kill behind it.
+            if control.should_training_stop or run_state.checkpoint_due:
+                control.should_save = True
+                run_state.checkpoint_due = False
+            # A running mean that a checkpoint splits would be lost by a kill after it.
             control.should_log = control.should_log or control.should_save
 
         def on_log(self, args: Any, state: Any, control: Any, **reported: Any) -> None:
             logs = reported["logs"]
             if "loss" not in logs:
                 return
-            seen = sum(_gathered(books.diagnosis.taken(), args.world_size), Counts())
+            counts = sum(_gather(run_state.diagnosis.reset(), args.world_size), Counts())
             if state.is_world_process_zero:
-                kept = {ours: logs[theirs] for theirs, ours in _KEPT.items() if theirs in logs}
-                told = {**kept, **figures(seen)}
-                books.folder.log({"step": state.global_step, **told, **books.meter.spent.to_dict()})
+                figures = {ours: logs[theirs] for theirs, ours in _LOGGED.items() if theirs in logs}
+                figures |= diagnosis_figures(counts)
+                spent = run_state.meter.spent.to_dict()
+                run_state.folder.log({"step": state.global_step, **figures, **spent})
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.is_world_process_zero:
-                limits = asdict(books.limits)
-                books.folder.mark(state.global_step, books.meter.spent, books.state, limits)
+                run_state.folder.complete_checkpoint(
+                    state.global_step, run_state.meter.spent, run_state.method, run_state.limits
+                )
 
-    return Ledger()
+    return RunCallback()
 
 
-def _gathered(own: _T, processes: int) -> list[_T]:
-    """Return what each process has."""
+def _gather(value: _T, processes: int) -> list[_T]:
+    """Return the value of each process."""
     if processes < 2:
-        return [own]
+        return [value]
     from accelerate.utils import gather_object
 
-    found: list[_T] = gather_object([own])
-    return found
+    values: list[_T] = gather_object([value])
+    return values
 
 
-def agreed(reached: bool, processes: int) -> bool:
-    """Return what the first process says: clocks differ, and all have to end with one batch."""
+def leader_decides(value: bool, processes: int) -> bool:
+    """Return the first process's value: clocks differ, and all must end with the same batch."""
     if processes < 2:
-        return reached
+        return value
     from accelerate.utils import broadcast_object_list
 
-    said: list[bool] = broadcast_object_list([reached])
-    return said[0]
+    values: list[bool] = broadcast_object_list([value])
+    return values[0]

@@ -1,128 +1,250 @@
-"""A session of training: begin or go on, keep the books, and leave a model behind; for any method.
+"""The training loop, the same for every method.
 
-In: a run of which everything has been checked. Out: its folder with model, card and result. Killed
-at any point, the same call goes on from the last whole checkpoint.
+`prepare` checks everything that can be checked before training and loads the model. `run` trains,
+resumes after a kill from the last complete checkpoint, and leaves model, card and result behind.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hopgym_agents.generate import Sampling
-from hopgym_agents.modeling import Trainable, save_trained, widen_adapter
+from hopgym.env import HopEnv
+from hopgym.errors import require
+from hopgym_agents.generate import Generate, Sampling
+from hopgym_agents.generate.loading import set_threads
+from hopgym_agents.modeling.saving import save_trained
+from hopgym_agents.modeling.trainable import Trainable, load_trainable, widen_adapter
+from hopgym_agents.options import generator_from
 from hopgym_agents.prompts import STYLES
-from hopgym_agents.training.actor import Player
-from hopgym_agents.training.budget import DEV_SUCCESS, Meter, Spent
-from hopgym_agents.training.callback import Books, agreed, ledger
-from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.environments import dev_env
-from hopgym_agents.training.heldout import HeldOut
+from hopgym_agents.training.actor import Actor
+from hopgym_agents.training.budget import DEV_SUCCESS, Meter
+from hopgym_agents.training.callback import RunState, leader_decides, make_callback
+from hopgym_agents.training.config import TrainConfig, trl_arguments
+from hopgym_agents.training.data import TrainingData
+from hopgym_agents.training.environments import (
+    HeldOutTasks,
+    check_held_out,
+    dev_env,
+    train_env,
+)
+from hopgym_agents.training.episodes import SelectedEpisodes, select_episodes
+from hopgym_agents.training.method import Method, TrainingRun, TrainingSetup, method_named
 from hopgym_agents.training.model_card import write_card
-from hopgym_agents.training.result import Checked, Trained
+from hopgym_agents.training.result import RunPlan, TrainResult
+from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.run_folder import Checkpoint, RunFolder, is_leader
 
-Show = Callable[[int, int], Callable[[int], None]]
-"""Called with the number of steps (0: not known) and how many are done; returns what is told of
-each further one."""
+_ENDLESS = 1_000.0
+"""Passes over the data when only a limit ends a run."""
+_ENDLESS_DEFAULTS: Mapping[str, Any] = {"lr_scheduler_type": "constant", "logging_steps": 5}
+"""TRL settings of methods that play, whose number of steps is not known beforehand."""
+
+ShowSteps = Callable[[int, int], Callable[[int], None]]
+"""Called with the total number of steps (0 if unknown) and those done before; returns a function
+that is called with the number of further steps."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run of which everything has been checked that can be before it begins."""
+class PreparedRun:
+    """A run that has passed every check and can start. It can be run once."""
 
-    checked: Checked
-    trainable: Trainable
-    arguments: Any
-    """TRL's configuration."""
-    make_trainer: Callable[[Books, Player], Any]
-    """Makes TRL's trainer, which adds to the books what it spends."""
-    sampling: Sampling
-    """How actions are drawn while it learns."""
-    spent: Spent = field(default_factory=Spent)
-    """Before the first step."""
+    method: type[Method]
+    setup: TrainingSetup
+    data: TrainingData
+    plan: RunPlan
 
     @property
     def config(self) -> TrainConfig:
-        """The run's options."""
-        return self.checked.config
+        """The resolved configuration."""
+        return self.setup.config
 
 
-def train(run: Prepared, show: Show | None = None) -> Trained:
-    """Train a model, or go on where a killed run of the same configuration was.
-
-    A run that has ended within the same limits is not done again. With larger ones it goes on.
+def prepare(method: str | type[Method], config: TrainConfig) -> PreparedRun:
+    """Return a run that is ready to start, with its model loaded.
 
     Args:
-        run: Of a method's ``prepare``; it serves once.
-        show: Shows the steps.
+        method: Name of a method, as in `method_named`, or its class.
+        config: Options of the run; the method's defaults are filled in.
+
+    Raises:
+        HopgymError: On anything known to keep the run from finishing.
+    """
+    chosen = method_named(method) if isinstance(method, str) else method
+    set_threads()
+    config = chosen.resolve(config)
+    folder = RunFolder(Path(config.out))
+    defaults = _trl_defaults(chosen, config)
+    fixed = chosen.trl_fixed(config)
+    arguments = trl_arguments(config, chosen.trl_config(), folder.checkpoints, defaults, **fixed)
+    episodes = select_episodes(config.run, config.filter) if config.run else None
+    config = _with_environment_of(episodes, config)
+    env = train_env(config.play) if chosen.plays else None
+    check_held_out(config.play, episodes.source if episodes else "")
+    if env is not None:
+        _check_rewards(config, env)
+    setup = TrainingSetup(
+        config, arguments, _load(config, arguments), _rewards(config), env, episodes
+    )
+    data = chosen.data(setup)
+    steps = _step_count(chosen, setup, data)
+    rows_at_once = arguments.per_device_train_batch_size
+    plan = RunPlan.of(chosen.name, config, setup.trainable, data, steps, rows_at_once)
+    folder.check(plan.identity)
+    return PreparedRun(chosen, setup, data, plan)
+
+
+def run(prepared: PreparedRun, show: ShowSteps | None = None) -> TrainResult:
+    """Train a model, or resume where a killed run with the same configuration stopped.
+
+    A run that has finished within the same limits is not repeated. With larger limits it continues.
+
+    Args:
+        prepared: From `prepare`.
+        show: Displays the steps.
 
     Raises:
         RunFileError: When another process has the folder open.
-        ArgumentError: When limits are smaller than what the run has spent already.
+        ArgumentError: When a limit is smaller than what the run has spent already.
     """
-    folder, limits = RunFolder(Path(run.config.out)), asdict(run.config.limits)
-    with folder.opened(run.checked.identity):
-        done = folder.result(limits)
-        if done is not None:
-            return Trained.from_dict({**done, "model": str(folder.model)})  # which may have moved
-        folder.check_limits(run.config.limits)
-        trained = _run(run, folder, show)
+    folder = RunFolder(Path(prepared.config.out))
+    limits = prepared.config.limits
+    with folder.opened(prepared.plan.identity):
+        finished = folder.result(limits)
+        if finished is not None:
+            # The folder may have been moved since.
+            return TrainResult.from_dict({**finished, "model": str(folder.model)})
+        folder.check_limits(limits)
+        result = _train(prepared, folder, show or (lambda total, done: lambda count: None))
         if is_leader():
-            folder.reopen()
-            save_trained(run.trainable, folder.model)
-            write_card(folder.model, run.checked, trained)
-            folder.finish(limits, trained.to_dict())
-    return trained
+            folder.discard_result()
+            save_trained(prepared.setup.trainable, folder.model)
+            write_card(folder.model, prepared.plan, result)
+            folder.finish(limits, result.to_dict())
+    return result
 
 
-def _run(run: Prepared, folder: RunFolder, show: Show | None) -> Trained:
-    start = folder.last()
+def _train(prepared: PreparedRun, folder: RunFolder, show: ShowSteps) -> TrainResult:
+    start = folder.last_checkpoint()
     if is_leader():
-        folder.go_back(start)
-    player = Player(
-        run.trainable, STYLES[run.config.style], run.sampling, run.config.play.chat_settings
-    )
-    books = _books(run, folder, player, start)
-    trainer = run.make_trainer(books, player)
-    done = start.step if start else 0
-    trainer.add_callback(ledger(books, show(run.checked.steps, done) if show else _unseen))
-    widen_adapter(run.trainable)  # which TRL has narrowed
+        folder.rewind(start)
+    training = _start(prepared, folder, start)
+    state = training.state
+    trainer = prepared.method(training).make_trainer()
+    steps = start.step if start else 0
+    trainer.add_callback(make_callback(state, show(prepared.plan.steps, steps)))
+    widen_adapter(prepared.setup.trainable)  # TRL narrows it.
     if start is None:
-        books.evaluate(done)
-    # Given worlds count before anything is learnt from them, and end no run by themselves.
-    there = books.reached if start else books.reached == DEV_SUCCESS
-    reached = agreed(bool(there), run.arguments.world_size)
-    if start and (reached or start.step >= run.checked.steps > 0):
-        # Killed between its last checkpoint and its end: a further batch would be one too many.
+        state.evaluate(steps)
+    # Worlds of a recorded run count before anything is trained on, and alone end no run.
+    limit = state.limit_reached
+    done = leader_decides(
+        bool(limit if start else limit == DEV_SUCCESS), prepared.setup.arguments.world_size
+    )
+    if start and (done or start.step >= prepared.plan.steps > 0):
+        # Killed between its last checkpoint and its end: one more batch would be one too many.
         trainer._load_from_checkpoint(str(start.path))
-    elif not reached:
+    elif not done:
         trainer.train(resume_from_checkpoint=str(start.path) if start else None)
-        done = trainer.state.global_step
-    books.evaluate(done, last=True)
-    ended = books.reached or "steps"
-    return Trained.of(folder, books.meter.spent, ended, done)
+        steps = trainer.state.global_step
+    state.evaluate(steps, last=True)
+    return TrainResult.of(folder, state.meter.spent, state.limit_reached or "steps", steps)
 
 
-def _books(run: Prepared, folder: RunFolder, player: Player, start: Checkpoint | None) -> Books:
-    play, data = run.config.play, run.checked.data
-    gpus = run.arguments.world_size * run.arguments.n_gpu
-    meter = Meter(start.spent if start else run.spent, gpus)
-    books = Books(folder, run.config.limits, meter, state=dict(start.state if start else {}))
+def _start(prepared: PreparedRun, folder: RunFolder, start: Checkpoint | None) -> TrainingRun:
+    """Return the run at its start or at a checkpoint."""
+    setup = prepared.setup
+    config = setup.config
+    play = config.play
+    actor = Actor(setup.trainable, STYLES[config.style], sampling_of(setup), play.chat_settings)
+    gpus = setup.arguments.world_size * setup.arguments.n_gpu
+    meter = Meter(start.spent if start else prepared.method.spent_before(setup), gpus)
+    state = RunState(folder, config.limits, meter, method=dict(start.state if start else {}))
     if play.dev:
-        env = dev_env(play, data.env_id, data.env_kwargs)
-        books.held_out, books.every = HeldOut(env, play.dev, player), play.every
-        _remember(books, folder.points())
-    return books
+        state.held_out = HeldOutTasks(dev_env(play), play.dev, actor)
+        state.evaluation_interval = play.every
+        state.restore_evaluation(folder.points())
+    return TrainingRun(setup, prepared.data, state, actor)
 
 
-def _remember(books: Books, points: Sequence[Mapping[str, Any]]) -> None:
-    """Take over what the log tells of the last evaluation."""
-    for point in points:
-        if "dev" in point:
-            books.evaluated = point["generated_tokens"] or point["gradient_tokens"]
-            books.dev_success = point["dev"]["success"]
+def _trl_defaults(method: type[Method], config: TrainConfig) -> dict[str, Any]:
+    if not method.plays:
+        return dict(method.trl_defaults)
+    defaults = {**_ENDLESS_DEFAULTS, **method.trl_defaults}
+    if config.limits.is_set and not {"max_steps", "num_train_epochs"} & set(config.trl):
+        defaults["num_train_epochs"] = _ENDLESS
+    return defaults
 
 
-def _unseen(steps: int) -> None:
-    """Tell nobody of a step."""
+def _with_environment_of(episodes: SelectedEpisodes | None, config: TrainConfig) -> TrainConfig:
+    """Return a configuration that names the environment of a recorded run, unless it names one."""
+    if episodes is None or config.play.env:
+        return config
+    kwargs = {**episodes.env_kwargs, **config.play.kwargs}
+    return replace(config, play=replace(config.play, env=episodes.env_id, kwargs=kwargs))
+
+
+def _check_rewards(config: TrainConfig, env: HopEnv) -> None:
+    """Refuse rewards that are 0 where no step is judged, and inverted verdicts without use."""
+    exact = sorted({"good", "process"} & set(config.reward))
+    judged = env.settings.mode == "tools" or not exact
+    expected = f"others than {' and '.join(exact)} where steps are not judged (one_turn)"
+    require(judged, "reward", expected, config.reward)
+    flip = config.play.flip
+    expected = "0 without the reward good, whose verdicts it inverts"
+    require("good" in config.reward or not flip, "play.flip", expected, flip)
+
+
+def _rewards(config: TrainConfig) -> Rewards:
+    judge: Generate | None = None
+    if JUDGE in config.reward:
+        judge = generator_from(config.play.judge)
+    return Rewards(config.reward, config.play.flip, config.seed, judge, STYLES[config.style])
+
+
+def _load(config: TrainConfig, arguments: Any) -> Trainable:
+    """Return the start model on the device of TRL's arguments."""
+    trainable = load_trainable(
+        config.model,
+        config.precision,
+        device="cpu" if arguments.use_cpu else "auto",
+        seed=config.seed,
+        chat_settings=config.play.chat_settings,
+    )
+    if not config.trl.get("optim"):
+        arguments.optim = trainable.optimizer
+    return trainable
+
+
+def _step_count(method: type[Method], setup: TrainingSetup, data: TrainingData) -> int:
+    """Return the number of optimizer steps; 0 when only a limit ends the run."""
+    arguments = setup.arguments
+    if arguments.max_steps > 0:
+        return int(arguments.max_steps)
+    if arguments.num_train_epochs == _ENDLESS:
+        return 0
+    rows = data.row_count * method.rows_per_sample(arguments)
+    per_pass = -(-rows // setup.config.batch)
+    return -int(-per_pass * arguments.num_train_epochs // 1)
+
+
+def sampling_of(setup: TrainingSetup) -> Sampling:
+    """Return how actions are sampled: as TRL assumes when it recomputes probabilities."""
+    play = setup.config.play
+    return Sampling(
+        temperature=play.temperature,
+        top_p=getattr(setup.arguments, "top_p", 1.0),
+        top_k=max(getattr(setup.arguments, "top_k", 0), 0),
+        max_tokens=play.max_tokens,
+    )
+
+
+def silence_libraries() -> None:
+    """Turn off the progress bars and log lines of transformers and bitsandbytes."""
+    import logging
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -1,7 +1,4 @@
-"""The model card: what a trained model is, written by the run that made it.
-
-In: a run and its result. Out: ``README.md`` in the model's folder.
-"""
+"""The model card: ``README.md`` in the folder of a trained model."""
 
 import json
 import shlex
@@ -9,57 +6,59 @@ from pathlib import Path
 
 from hopgym import __version__
 from hopgym.arguments import write_arguments
-from hopgym_agents.training.environments import dev_arguments
-from hopgym_agents.training.result import Checked, Trained, play_options
+from hopgym_agents.training.environments import dev_arguments, train_env
+from hopgym_agents.training.result import RunPlan, TrainResult, policy_options
 
 
-def write_card(folder: Path, checked: Checked, trained: Trained) -> None:
+def write_card(folder: Path, plan: RunPlan, result: TrainResult) -> None:
     """Write the card of a model into its folder."""
-    (folder / "README.md").write_text(card(checked, trained), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(plan, result), encoding="utf-8")
 
 
-def card(checked: Checked, trained: Trained) -> str:
-    """Return the card as Markdown: base, data, budget, scores, use."""
-    config, data = checked.config, checked.data
+def model_card(plan: RunPlan, result: TrainResult) -> str:
+    """Return the card as Markdown: base model, data, budget, scores and use."""
+    config = plan.config
+    data = plan.data
     rewards = ", ".join(f"{name} x {weight:g}" for name, weight in config.reward.items())
     return f"""---
 base_model: {json.dumps(config.model)}
-tags: [hopgym, {checked.method}]
+tags: [hopgym, {plan.method}]
 ---
 
 # {Path(config.out).name}
 
-Trained by `hopgym train {checked.method}` (hopgym {__version__}) from `{config.model}`
-(digest {checked.identity["model"]}), {config.precision.kind},
-{checked.trained_parameters:,} of {checked.parameters:,} parameters, seed {config.seed}.
+Trained by `hopgym train {plan.method}` (hopgym {__version__}) from `{config.model}`
+(digest {plan.identity["model"]}), {config.precision.kind},
+{plan.trained_parameters:,} of {plan.parameters:,} parameters, seed {config.seed}.
 
 ## Data
 
-{data.told} Tasks of `{data.env_id}`, source {data.source}; reward {rewards}, style
+{data.summary} Tasks of `{data.env_id}`, source {data.source}; reward {rewards}, style
 `{config.style}`.
 
 ## Budget
 
-{_budget(checked, trained)}
+{_budget(plan, result)}
 
 ## Scores
 
-{_scores(checked, trained)}
+{_scores(plan, result)}
 
 ## Use
 
 ```sh
-{play_command(checked, trained)}
+{play_command(plan, result)}
 ```
 """
 
 
-def _budget(checked: Checked, trained: Trained) -> str:
-    config, spent = checked.config, trained.spent.to_dict()
+def _budget(plan: RunPlan, result: TrainResult) -> str:
+    config = plan.config
+    spent = result.spent.to_dict()
     settings = "\n".join(f"- {name}: {json.dumps(value)}" for name, value in config.trl.items())
     costs = "\n".join(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in spent.items())
-    return f"""{trained.steps:,} steps of {config.batch} rows; ended by \
-{trained.ended_by.replace("_", " ")}.
+    return f"""{result.steps:,} steps of {config.batch} rows; ended by \
+{result.ended_by.replace("_", " ")}.
 
 | spent by this run | |
 |---|---|
@@ -68,23 +67,23 @@ def _budget(checked: Checked, trained: Trained) -> str:
 {settings or "TRL's settings are the defaults of the method."}"""
 
 
-def _scores(checked: Checked, trained: Trained) -> str:
-    course = f"In training: {trained.course} (first and last point of the log)."
-    if trained.dev_before is None or trained.dev_after is None:
+def _scores(plan: RunPlan, result: TrainResult) -> str:
+    course = f"In training: {result.course} (first and last point of the log)."
+    if result.dev_before is None or result.dev_after is None:
         return f"{course} Not evaluated by this run."
-    count = checked.config.play.dev
+    count = plan.config.play.dev
     return (
-        f"Success on {count:,} held-out tasks {100 * trained.dev_before:.1f} % before, "
-        f"{100 * trained.dev_after:.1f} % after (greedy). {course}"
+        f"Success on {count:,} held-out tasks {100 * result.dev_before:.1f} % before, "
+        f"{100 * result.dev_after:.1f} % after (greedy). {course}"
     )
 
 
-def play_command(checked: Checked, trained: Trained) -> str:
-    """Return the command that evaluates what was trained on other tasks of the same kind."""
-    play = checked.config.play
-    changed = play.dev_kwargs or dev_arguments(checked.data.env_id)
-    kwargs = {**checked.data.env_kwargs, **changed}
-    played = play_options(checked.config, trained.model)
-    options = {f"llm.{name}": value for name, value in played.items()}
-    words = write_arguments({"policy": "llm", **options, **kwargs})
-    return shlex.join(["hopgym", "eval", checked.data.env_id, *words])
+def play_command(plan: RunPlan, result: TrainResult) -> str:
+    """Return the command that evaluates the trained model on held-out tasks of the same kind."""
+    play = plan.config.play
+    changes = play.dev_kwargs or dev_arguments(train_env(play).source)
+    kwargs = {**plan.data.env_kwargs, **changes}
+    options = policy_options(plan.config, result.model)
+    named = {f"llm.{name}": value for name, value in options.items()}
+    words = write_arguments({"policy": "llm", **named, **kwargs})
+    return shlex.join(["hopgym", "eval", plan.data.env_id, *words])

@@ -1,124 +1,124 @@
-"""Rewards: what an action, or all actions of an episode together, are worth to a learner.
+"""Rewards: what an action, or all actions of an episode, are worth to a learner.
 
-In: episodes whose steps carry their exact verdicts. Out: a number for each chosen part, by names
-that a user weighs. The same names serve every method: reinforcement learning takes the numbers,
-supervised learning the actions whose number is above 0.
+The same named rewards serve every method. Reinforcement learning optimises their weighted sum;
+imitation trains on the actions whose sum is above 0.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from hopgym.errors import ArgumentError, HopgymError
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
-from hopgym_agents.generate import Generator
+from hopgym_agents.generate import Generate
 from hopgym_agents.judging.judge import Rating, judge_steps
 from hopgym_agents.prompts import PLAIN, Style
 
 JUDGE = "judge"
+"""The share of actions that an LLM judge calls GOOD."""
+
+ExactReward = Callable[[Sequence[Step], Sequence[bool], Sequence[Step]], float]
+"""From the rewarded actions, which of them are GOOD, and all steps so far, to a value in [0, 1]."""
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-REWARDS: Mapping[str, Callable[[Sequence[Step], Sequence[bool], Sequence[Step]], float]] = {
-    "one": lambda own, good, whole: 1.0,
-    "good": lambda own, good, whole: _mean([float(each) for each in good]),
-    "process": lambda own, good, whole: sum(step.process_reward for step in own),
-    "outcome": lambda own, good, whole: sum(step.outcome_reward for step in whole),
-    "format": lambda own, good, whole: _mean([step.verdict != Verdict.MALFORMED for step in own]),
+REWARDS: Mapping[str, ExactReward] = {
+    "one": lambda actions, is_good, steps: 1.0,
+    "good": lambda actions, is_good, steps: _mean([float(good) for good in is_good]),
+    "process": lambda actions, is_good, steps: sum(step.process_reward for step in actions),
+    "outcome": lambda actions, is_good, steps: sum(step.outcome_reward for step in steps),
+    "format": lambda actions, is_good, steps: _mean(
+        [step.verdict != Verdict.MALFORMED for step in actions]
+    ),
 }
-"""All in [0, 1], from the actions to be rewarded, which of them count as GOOD, and all steps of the
-episode so far. ``one``: 1. ``good``: the share of GOOD actions. ``process``: the sum of their
-process rewards. ``outcome``: what the answer earned, if there is one. ``format``: the share of
-well-formed actions, the control that pays for nothing else."""
-NAMES = (*REWARDS, JUDGE)
-"""``judge`` is the share of the actions that a model calls GOOD."""
+"""The exact rewards by name.
+
+``one``: always 1. ``good``: share of GOOD actions. ``process``: sum of the actions' process
+rewards. ``outcome``: score of the answer, 0 without one. ``format``: share of well-formed actions;
+a control that rewards nothing else.
+"""
+REWARD_NAMES = (*REWARDS, JUDGE)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What is rewarded: some actions of an episode."""
+class ActionGroup:
+    """Some actions of an episode that are rewarded together."""
 
     episode: Trajectory
-    own: tuple[int, ...]
-    """Positions of the actions, at least one."""
+    positions: tuple[int, ...]
+    """Positions of the actions among the steps, at least one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """Named rewards, weighed."""
+    """A weighted sum of named rewards."""
 
     weights: Mapping[str, float]
-    """By names of `NAMES`."""
+    """Weights by the names in `REWARD_NAMES`."""
     flip: float = 0.0
-    """Share of verdicts turned around in ``good``."""
+    """Share of verdicts that ``good`` inverts, in [0, 1]."""
     seed: int = 0
-    """Of which ones."""
-    judge: Generator | None = None
-    """The model behind ``judge``."""
+    """Decides which verdicts are inverted."""
+    judge: Generate | None = None
+    """The model that ``judge`` asks."""
     style: Style = field(default=PLAIN)
-    """How a judge is shown the conversation."""
+    """How the judge sees the conversation."""
 
-    def values(self, parts: Sequence[Part]) -> dict[str, list[float]]:
-        """Return the rewards of each part by name, not weighed; each in [0, 1].
+    def values(self, groups: Sequence[ActionGroup]) -> dict[str, list[float]]:
+        """Return the unweighted rewards of each group by name, each in [0, 1].
 
         Raises:
-            HopgymError: When the judge could not answer.
+            HopgymError: When the judge fails to answer.
         """
-        found: dict[str, list[float]] = {}
-        for name in self.weights:
-            found[name] = (
-                self._judged(parts)
-                if name == JUDGE
-                else [self._exact(REWARDS[name], part) for part in parts]
-            )
-        return found
+        return {
+            name: self._judged(groups)
+            if name == JUDGE
+            else [self._exact(REWARDS[name], group) for group in groups]
+            for name in self.weights
+        }
 
-    def totals(self, parts: Sequence[Part]) -> list[float]:
-        """Return the weighed sum of each part's rewards."""
-        values = self.values(parts)
+    def totals(self, groups: Sequence[ActionGroup]) -> list[float]:
+        """Return the weighted sum of each group's rewards."""
+        values = self.values(groups)
         return [
             sum(weight * values[name][number] for name, weight in self.weights.items())
-            for number in range(len(parts))
+            for number in range(len(groups))
         ]
 
-    def _exact(self, reward: Callable[..., float], part: Part) -> float:
-        steps = part.episode.steps
-        good = [self._is_good(part.episode, position) for position in part.own]
-        return float(reward([steps[position] for position in part.own], good, steps))
+    def _exact(self, reward: ExactReward, group: ActionGroup) -> float:
+        steps = group.episode.steps
+        is_good = [self._is_good(group.episode, position) for position in group.positions]
+        return float(reward([steps[position] for position in group.positions], is_good, steps))
 
     def _is_good(self, episode: Trajectory, position: int) -> bool:
         good = episode.steps[position].verdict in GOOD_VERDICTS
         return good != (self.flip > 0 and _chance(self.seed, episode, position) < self.flip)
 
-    def _judged(self, parts: Sequence[Part]) -> list[float]:
+    def _judged(self, groups: Sequence[ActionGroup]) -> list[float]:
         if self.judge is None:
             raise ArgumentError(f"the reward {JUDGE} needs a model, got none; give its options")
-        prefixes = [part.episode.prefix(at + 1) for part in parts for at in part.own]
-        marks: dict[Any, bool] = {}
-        unique = {_state(each): each for each in prefixes}
-        asked = [(key, each) for key, each in unique.items()]
-        # One judgement for the same action in the same state; a judge's words come in any order.
-        numbered = [_numbered(each, number) for number, (_, each) in enumerate(asked)]
-        for said in judge_steps(self.judge, numbered, style=self.style):
-            if said.error:
-                raise HopgymError(f"expected the judge's word on an action, got {said.error}")
-            marks[asked[said.sample][0]] = said.rating == Rating.GOOD
+        # The same action in the same state is judged once; judgements arrive in any order.
+        unique: dict[tuple[str, ...], Trajectory] = {}
+        for group in groups:
+            for position in group.positions:
+                prefix = group.episode.prefix(position + 1)
+                unique.setdefault(_state(prefix), prefix)
+        states = list(unique)
+        numbered = [replace(unique[state], sample=n) for n, state in enumerate(states)]
+        good: dict[tuple[str, ...], bool] = {}
+        for judgement in judge_steps(self.judge, numbered, style=self.style):
+            if judgement.error:
+                raise HopgymError(f"expected a judgement of an action, got {judgement.error}")
+            good[states[judgement.sample]] = judgement.rating == Rating.GOOD
         return [
-            _mean([float(marks[_state(part.episode.prefix(at + 1))]) for at in part.own])
-            for part in parts
+            _mean([float(good[_state(group.episode.prefix(at + 1))]) for at in group.positions])
+            for group in groups
         ]
-
-
-def _numbered(prefix: Trajectory, number: int) -> Trajectory:
-    from dataclasses import replace
-
-    return replace(prefix, sample=number)
 
 
 def _state(prefix: Trajectory) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def _state(prefix: Trajectory) -> tuple[str, ...]:
 
 
 def _chance(seed: int, episode: Trajectory, position: int) -> float:
-    """Return a number in [0, 1) that belongs to an action in its state."""
+    """Return a number in [0, 1) that depends on the seed, the state and the action alone."""
     texts = [step.text for step in episode.steps[: position + 1]]
-    written = json.dumps([seed, episode.env_id, episode.task_id, texts])
-    return int.from_bytes(hashlib.sha256(written.encode()).digest()[:7], "big") / 2**56
+    text = json.dumps([seed, episode.env_id, episode.task_id, texts])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56

@@ -1,124 +1,183 @@
-"""States: where the actions of step-wise RL are taken, from episodes of the model or of a file.
+"""States: where the actions of step-wise RL are taken.
 
-In: episodes. Out: states in an order that a seed decides, round by round: when those of a round are
-used up, tasks are played anew with the model as it is by then, so that states stay those that it
-comes to.
+They come from episodes, in an order that the seed decides. When those of a round are used up, the
+current model plays new tasks, so that states stay those that the model reaches.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from hopgym.errors import DataError
-from hopgym.trajectory import Trajectory
-from hopgym_agents.data.decomposition import SubTrajectory, decompose
-from hopgym_agents.training.actor import Player
-from hopgym_agents.training.callback import Books
-from hopgym_agents.training.environments import Worlds
-from hopgym_agents.training.methods.sft import Kept, passing_episodes
-from hopgym_agents.training.run_folder import is_leader
-from hopgym_agents.training.setup import Setting, count_worlds, generated
+from hopgym.errors import DataError, require
+from hopgym.runs.trajectory_file import read_trajectories
+from hopgym.trajectory import Completion, Step, Trajectory
+from hopgym.verdicts import Shown
+from hopgym_agents.data.decomposition import ActionOutcome, SubTrajectory, decompose
+from hopgym_agents.training.budget import WorldCounter, episode_costs
+from hopgym_agents.training.episodes import filter_episodes
+from hopgym_agents.training.method import TrainingRun, TrainingSetup
 
-_EMPTY_ROUNDS = 8
-"""Rounds without a state after which a run is given up."""
+_MOST_EMPTY_ROUNDS = 8
+"""Consecutive rounds without a state after which a run gives up."""
+_ENDLESS_STATES = 10_000
+"""States of a pass that are played as needed."""
 _PLAY_SEED = 1 << 40
-"""Keeps what rounds draw apart from what the steps of training draw."""
+"""Keeps the seeds of rounds apart from those of training steps."""
 
 
-class States:
-    """The states of a run, one behind the other.
+def state_count(setup: TrainingSetup) -> int:
+    """Return the number of states in one pass of step-wise RL.
+
+    Raises:
+        ArgumentError: When a round has more tasks than there are, or the states of a recorded run
+            do not fill a batch.
+    """
+    rounds = setup.config.play.round
+    require(
+        rounds <= setup.task_count, "play.round", f"at most the {setup.task_count:,} tasks", rounds
+    )
+    if setup.episodes is None or rounds:
+        return _ENDLESS_STATES
+    states = setup.episodes.state_count
+    groups: int = setup.config.batch // setup.arguments.num_generations
+    expected = f"at most the {states:,} states times trl.num_generations, as play.round is 0"
+    require(states >= groups, "batch", expected, setup.config.batch)
+    # A step takes whole groups; states that one pass leaves over come first in the next.
+    return states - states % groups
+
+
+class StateQueue:
+    """The states of a run, in order.
 
     Args:
-        where: What is played, and which episodes pass.
-        books: Told of what is played; their ``state`` says where a run that goes on was.
-        player: The model.
-        given: Episodes whose states are those of the first round; of all, where ``play.round`` is
-            0. Their worlds have been counted.
+        run: Its episodes, if any, provide the states of the first round; with ``play.round`` 0,
+            those of all rounds.
     """
 
-    def __init__(
-        self, where: Setting, books: Books, player: Player, given: Kept | None = None
-    ) -> None:
-        self._where, self._books, self._player = where, books, player
-        self._given = given.episodes if given else ()
-        known = given.worlds if given else frozenset[str]()
-        self._worlds = Worlds(where.env, books.state.get("seen", 0), known)
-        self._round = books.state.get("round", -1)
-        self._at = books.state.get("at", 0)
-        self._left: list[SubTrajectory] = []
+    def __init__(self, run: TrainingRun) -> None:
+        self._run = run
+        setup = run.setup
+        position = run.state.method
+        known = setup.episodes.worlds if setup.episodes else frozenset[str]()
+        self._worlds = WorldCounter(setup.env.source, position.get("seen", 0), known)
+        self._round = position.get("round", -1)
+        self._next = position.get("at", 0)
+        self._states: list[SubTrajectory] = []
         if self._round >= 0:
-            self._left = self._shuffled(self._kept())
+            self._states = self._shuffled(self._round_episodes())
 
     def take(self, trainer: Any, count: int) -> list[SubTrajectory]:
         """Return the next states, the same in every process.
 
         Args:
-            trainer: TRL's.
-            count: How many.
+            trainer: TRL's trainer.
+            count: Number of states.
 
         Raises:
-            DataError: When no episode passes the filter, again and again.
+            DataError: When no episode passes the filter for several rounds.
         """
-        taken: list[SubTrajectory] = []
-        while len(taken) < count:
-            if self._at >= len(self._left):
-                self._next_round(trainer)
-            more = self._left[self._at : self._at + count - len(taken)]
-            self._at += len(more)
-            taken += more
-        self._books.state |= {"round": self._round, "at": self._at}
-        # With large models a round is long: a kill in it must not lose the steps before.
-        self._books.boundary = self._at >= len(self._left) and self._where.config.play.round > 0
-        return taken
+        states: list[SubTrajectory] = []
+        while len(states) < count:
+            if self._next >= len(self._states):
+                self._start_round(trainer)
+            more = self._states[self._next : self._next + count - len(states)]
+            self._next += len(more)
+            states += more
+        self._run.state.method |= {"round": self._round, "at": self._next}
+        # With large models a round is long: a kill during it must not lose the steps before.
+        used_up = self._next >= len(self._states)
+        self._run.state.checkpoint_due = used_up and self._run.setup.config.play.round > 0
+        return states
 
-    def _next_round(self, trainer: Any) -> None:
-        for _ in range(_EMPTY_ROUNDS):
-            self._round, self._at = self._round + 1, 0
-            self._left = self._shuffled(self._begun(trainer))
-            if self._left:
+    def take_groups(self, trainer: Any, rows: int) -> list[tuple[SubTrajectory, int, int]]:
+        """Return the states of this process's rows, a group of rows per state.
+
+        Args:
+            trainer: TRL's trainer.
+            rows: Number of rows of this process.
+
+        Returns:
+            For each row its state, the number of the state in the batch, and that of the sample.
+        """
+        accelerator = trainer.accelerator
+        group = trainer.num_generations
+        states = self.take(trainer, rows * accelerator.num_processes // group)
+        first = rows * accelerator.process_index
+        numbers = [divmod(first + row, group) for row in range(rows)]
+        return [(states[number], number, sample) for number, sample in numbers]
+
+    def _start_round(self, trainer: Any) -> None:
+        for _ in range(_MOST_EMPTY_ROUNDS):
+            self._round += 1
+            self._next = 0
+            self._states = self._shuffled(self._new_round(trainer))
+            if self._states:
                 return
-        name = self._where.config.filter
+        name = self._run.setup.config.filter
         raise DataError(
             f"expected states from episodes that pass the filter {name}, got none in "
-            f"{_EMPTY_ROUNDS} rounds; take --filter none, or a model that has learnt more"
+            f"{_MOST_EMPTY_ROUNDS} rounds; take --filter none, or a model that has learned more"
         )
 
-    def _begun(self, trainer: Any) -> Sequence[Trajectory]:
-        """Return the episodes of a new round, played where they are not given."""
-        if self._is_given:
-            return self._given
-        if is_leader():
-            play, file = self._where.config.play, self._books.folder.round_file(self._round)
-            number = self._round - bool(self._given)
-            first = number * play.round
-            tasks = [(first + each) % self._where.tasks for each in range(play.round)]
-            seed = self._where.config.seed * 1_000_003 + _PLAY_SEED + number
-            jobs = [(task, play.samples) for task in tasks]
-            self._player.play(self._where.env, jobs, seed, out=file)
-        trainer.accelerator.wait_for_everyone()
-        played = self._kept()
-        if is_leader():  # All have the same episodes.
-            self._books.diagnosis.add_episodes(played)
-        self._books.meter.add(**generated(played))
-        count_worlds(self._books, self._worlds, (each.index for each in played))
-        return played
+    def _new_round(self, trainer: Any) -> Sequence[Trajectory]:
+        """Return the episodes of a new round, playing them unless they are recorded ones."""
+        if not self._uses_recorded:
+            if trainer.accelerator.is_main_process:
+                self._play_round()
+            trainer.accelerator.wait_for_everyone()
+        episodes = self._round_episodes()
+        if self._uses_recorded:
+            return episodes
+        if trainer.accelerator.is_main_process:  # All processes have the same episodes.
+            self._run.state.diagnosis.add_episodes(episodes)
+        self._run.state.meter.add(**episode_costs(episodes))
+        self._run.count_worlds(self._worlds, (episode.index for episode in episodes))
+        return episodes
 
-    def _kept(self) -> Sequence[Trajectory]:
-        """Return the episodes of a round that has been played."""
-        from hopgym.runs.trajectory_file import read_trajectories
+    def _play_round(self) -> None:
+        setup = self._run.setup
+        play = setup.config.play
+        number = self._round - bool(setup.episodes)
+        first = number * play.round
+        tasks = [(first + offset) % setup.task_count for offset in range(play.round)]
+        seed = setup.config.seed * 1_000_003 + _PLAY_SEED + number
+        jobs = [(task, play.samples) for task in tasks]
+        file = self._run.state.folder.round_file(self._round)
+        self._run.actor.play(setup.env, jobs, seed, out=file)
 
-        if self._is_given:
-            return self._given
-        return list(read_trajectories(self._books.folder.round_file(self._round)))
+    def _round_episodes(self) -> Sequence[Trajectory]:
+        """Return the recorded episodes, or those of the round that has been played."""
+        episodes = self._run.setup.episodes
+        if episodes and self._uses_recorded:
+            return episodes.episodes
+        return list(read_trajectories(self._run.state.folder.round_file(self._round)))
 
     @property
-    def _is_given(self) -> bool:
-        return bool(self._given) and (self._round == 0 or not self._where.config.play.round)
+    def _uses_recorded(self) -> bool:
+        setup = self._run.setup
+        return bool(setup.episodes) and (self._round == 0 or not setup.config.play.round)
 
     def _shuffled(self, episodes: Sequence[Trajectory]) -> list[SubTrajectory]:
-        config = self._where.config
-        kept = passing_episodes(list(episodes), config.filter)
-        states = [sub for episode in kept for sub in decompose(episode)]
+        config = self._run.setup.config
+        selected = filter_episodes(episodes, config.filter)
+        states = [sub for episode in selected for sub in decompose(episode)]
         order = np.random.default_rng([config.seed, self._round]).permutation(len(states))
         return [states[at] for at in order]
+
+
+def with_action(sub: SubTrajectory, completion: Completion, outcome: ActionOutcome) -> Trajectory:
+    """Return the episode of a state with an action taken there, and its outcome."""
+    step = Step(
+        text=completion.text,
+        action=None,
+        observation="",
+        shown=Shown(),
+        verdict=outcome.verdict,
+        process_reward=outcome.process_reward,
+        outcome_reward=outcome.outcome_reward,
+        potential=0.0,
+        completion=completion,
+    )
+    return replace(sub.prefix, steps=(*sub.prefix.steps, step))

@@ -8,7 +8,7 @@ import pytest
 from hopgym.errors import ArgumentError, DataError
 from hopgym_agents.studies.plan import JobKind, nest_options, plan_jobs
 from hopgym_agents.studies.spec import model_options, read_study
-from hopgym_agents.training.recipes import laid_over, merged
+from hopgym_agents.training.config import merge_options, merge_tables
 from tests.support.study_files import TEXT, read
 
 GRID = 'name = "one"'
@@ -77,12 +77,14 @@ def test_no_toml(tmp_path: Path) -> None:
 
 
 def test_tables_over_tables() -> None:
-    assert merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}}) == {
+    assert merge_tables({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}}) == {
         "a": {"b": 4, "c": 2},
         "d": 3,
     }
-    assert merged({"a": [{"b": 1}, {}]}, {"a": {"c": 2}}) == {"a": [{"b": 1, "c": 2}, {"c": 2}]}
-    assert laid_over({"reward": {"good": 1}}, {"reward": {"format": 1}}) == {
+    assert merge_tables({"a": [{"b": 1}, {}]}, {"a": {"c": 2}}) == {
+        "a": [{"b": 1, "c": 2}, {"c": 2}]
+    }
+    assert merge_options({"reward": {"good": 1}}, {"reward": {"format": 1}}) == {
         "reward": {"format": 1}
     }
     assert nest_options({"trl.learning_rate": 1, "trl.beta": 2, "batch": 3}) == {

@@ -30,7 +30,7 @@ ASKED = [
     for at, name in enumerate(("Ada", "Ivo", "Cleo", "Gil"))
 ]
 REWARDS = {
-    "filtered": {"one": 1.0},
+    "expert_iteration": {"one": 1.0},
     "stepwise": {"good": 1.0, "format": 0.3},
     "trajectory": {"outcome": 1.0, "process": 1.0, "format": 0.3},
 }
@@ -52,7 +52,7 @@ def test_an_adapter_of_every_method(
     method: str, kind: str, taught: dict[str, Any], tmp_path: Path
 ) -> None:
     from hopgym_agents.modeling import load_trainable, merge_adapter
-    from hopgym_agents.training.loop import train
+    from hopgym_agents.training.loop import run as run_prepared
 
     model = f"{taught['out']}/model"
     given = {**taught, "model": model} if method == "sft" else playing(method, model, "")
@@ -62,16 +62,16 @@ def test_an_adapter_of_every_method(
     if method in REWARDS:
         given["reward"] = REWARDS[method]
     run = prepared(method, given)
-    before = {name: each.clone() for name, each in run.trainable.model.named_parameters()}
-    found = train(run)
+    before = {name: each.clone() for name, each in run.setup.trainable.model.named_parameters()}
+    found = run_prepared(run)
     moved = [
         name
-        for name, each in run.trainable.model.named_parameters()
+        for name, each in run.setup.trainable.model.named_parameters()
         if not before[name].equal(each)
     ]
     assert moved and all("lora_" in name for name in moved)
     assert all("lora_" in name for name in weights(found.model))
-    now = said(run.trainable.model, run.trainable.tokenizer)
+    now = said(run.setup.trainable.model, run.setup.trainable.tokenizer)
     again = load_trainable(model, run.config.precision, device="cpu", adapter=found.model)
     assert said(again.model, again.tokenizer) == now
     served = {"load_in_4bit": kind == "qlora", "adapter": found.model, "device": "cpu"}

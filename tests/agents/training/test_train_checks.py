@@ -58,45 +58,45 @@ def refused(kind: type[HopgymError], said: str, *words: str) -> None:
 
 def learnt(row: Any, tokenizer: Any) -> list[str]:
     """The parts of a row that are learnt."""
-    from hopgym_agents.training.rows import shown
+    from hopgym_agents.training.rows import marked_text
 
-    parts = shown(row, tokenizer, "\x01", "\x02").split("\x01")[1:]
+    parts = marked_text(row, tokenizer, "\x01", "\x02").split("\x01")[1:]
     return [part.partition("\x02")[0] for part in parts]
 
 
 def test_actions_and_the_ends_of_their_turns_are_learnt(
     episodes: list[Trajectory], tokenizer: Any
 ) -> None:
-    from hopgym_agents.training.rows import NOT_LEARNT, rows_of
+    from hopgym_agents.training.rows import IGNORED, imitation_rows
 
     encoder = ChatEncoder(tokenizer)
     for episode, row in zip(
-        episodes, rows_of(episodes, encoder, Rewards({"one": 1.0})), strict=True
+        episodes, imitation_rows(episodes, encoder, Rewards({"one": 1.0})), strict=True
     ):
         assert learnt(row, tokenizer) == [f"{step.text}<|im_end|>" for step in episode.steps]
         # The very tokens that the model saw and would have had to write.
         acting = encoder.encode(episode)
         assert list(row.input_ids) == acting[: len(row.input_ids)]
-        pairs = zip(row.labels, row.input_ids, row.learnt, strict=True)
-        assert all(label == (token if on else NOT_LEARNT) for label, token, on in pairs)
+        pairs = zip(row.labels, row.input_ids, row.trained, strict=True)
+        assert all(label == (token if on else IGNORED) for label, token, on in pairs)
 
 
 def test_rewards_choose_actions(episodes: list[Trajectory], tokenizer: Any) -> None:
-    from hopgym_agents.training.rows import rows_of
+    from hopgym_agents.training.rows import imitation_rows
 
     encoder = ChatEncoder(tokenizer)
     for episode in episodes:
         good = [f"{s.text}<|im_end|>" for s in episode.steps if s.verdict in GOOD]
-        rows = list(rows_of([episode], encoder, Rewards({"good": 1.0})))
+        rows = list(imitation_rows([episode], encoder, Rewards({"good": 1.0})))
         assert [part for row in rows for part in learnt(row, tokenizer)] == good
-        answers = list(rows_of([episode], encoder, Rewards({"outcome": 1.0})))
+        answers = list(imitation_rows([episode], encoder, Rewards({"outcome": 1.0})))
         assert bool(answers) == episode.is_success
 
 
 def test_sampled_tokens_are_learnt_as_they_were_sampled(
     episodes: list[Trajectory], tokenizer: Any
 ) -> None:
-    from hopgym_agents.training.rows import rows_of
+    from hopgym_agents.training.rows import imitation_rows
 
     step = episodes[-1].steps[0]
     ids = [tokenizer.convert_tokens_to_ids(piece) for piece in ("<", "l")]
@@ -105,8 +105,8 @@ def test_sampled_tokens_are_learnt_as_they_were_sampled(
     assert tokenizer.decode(list(sampled)) == step.text
     told = replace(step, completion=Completion(step.text, token_ids=sampled))
     episode = replace(episodes[-1], steps=(told, *episodes[-1].steps[1:]))
-    row = next(rows_of([episode], ChatEncoder(tokenizer), Rewards({"one": 1.0})))
-    first = row.learnt.index(True)
+    row = next(imitation_rows([episode], ChatEncoder(tokenizer), Rewards({"one": 1.0})))
+    first = row.trained.index(True)
     assert row.input_ids[first : first + len(sampled)] == sampled
     assert row.input_ids[first + len(sampled)] == tokenizer.eos_token_id
 
@@ -116,12 +116,12 @@ def test_a_template_without_an_end_of_turn_is_refused(
 ) -> None:
     from transformers import AutoTokenizer
 
-    from hopgym_agents.training.rows import rows_of
+    from hopgym_agents.training.rows import imitation_rows
 
     made = AutoTokenizer.from_pretrained(blank)
     made.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     with pytest.raises(ArgumentError, match="end the assistant's turn"):
-        list(rows_of(episodes, ChatEncoder(made), Rewards({"one": 1.0})))
+        list(imitation_rows(episodes, ChatEncoder(made), Rewards({"one": 1.0})))
 
 
 def test_dry_run_shows_a_row_and_trains_nothing(run: str, blank: str, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_command_line_comes_before_the_recipe(run: str, blank: str, tmp_path
     found = typed(*words, "--batch", "2", "--trl.learning_rate", "1e-3", "--json")
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["steps"] == 2
-    kept = json.loads((out / "run.json").read_text())
+    kept = json.loads((out / "run.json").read_text())["identity"]
     assert (kept["batch"], kept["seed"]) == (2, 3)
     assert kept["trl"] == {"max_steps": 2, "logging_steps": 1, "learning_rate": 1e-3}
     assert "hopgym eval hopgym/People-v0 --policy llm" in found.stderr

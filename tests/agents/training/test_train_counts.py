@@ -43,11 +43,10 @@ def test_the_episodes_learnt_from_belong_to_a_run(
 ) -> None:
     other = oracle_run(tmp_path / "other.jsonl", 5)
     one, two = (
-        prepared("stepwise", given_states(blank, out, file)).checked.identity
-        for file in (run, other)
+        prepared("stepwise", given_states(blank, out, file)).plan.identity for file in (run, other)
     )
     assert {name for name in one if one[name] != two[name]} == {"rows"}
-    again = prepared("stepwise", given_states(blank, out, run)).checked.identity
+    again = prepared("stepwise", given_states(blank, out, run)).plan.identity
     assert again == one
 
 
@@ -55,7 +54,7 @@ def test_the_judge_belongs_to_a_run_and_its_address_does_not(blank: str, out: Pa
     def identity(**judge: Any) -> Any:
         options = {"model": "m", **judge}
         given = playing("trajectory", blank, out, judge=options) | {"reward": {"judge": 1.0}}
-        return prepared("trajectory", given).checked.identity
+        return prepared("trajectory", given).plan.identity
 
     assert identity() == identity(base_url="http://127.0.0.1:1/v1", concurrency=3)
     assert identity() != identity(model="other")
@@ -64,9 +63,11 @@ def test_the_judge_belongs_to_a_run_and_its_address_does_not(blank: str, out: Pa
 
 def test_given_states_bring_their_worlds(blank: str, out: Path, run: str) -> None:
     ready = prepared("stepwise", given_states(blank, out, run, max_tokens=4))
-    data = ready.checked.data
+    data = ready.plan.data
     assert data.counts == {"held-out tasks": 0, "episodes": 6, "states of them": 12}
-    assert f"States of 6 of the 6 episodes of `{run}`" in data.told and "played" not in data.told
+    assert (
+        f"States of 6 of the 6 episodes of `{run}`" in data.summary and "played" not in data.summary
+    )
     found = trained("stepwise", given_states(blank, out, run, max_tokens=4))
     assert found.spent.distinct_worlds == 6
     assert "States of 6" in (out / "model" / "README.md").read_text()
@@ -101,7 +102,7 @@ def test_tasks_that_fill_no_batch_are_learnt_from_too(blank: str, out: Path) -> 
     del given["trl"]["max_steps"]
     given["trl"]["num_train_epochs"] = 1
     ready = prepared("trajectory", given)
-    assert ready.checked.steps == 3
+    assert ready.plan.steps == 3
     found = trained("trajectory", given)
     assert (found.steps, found.spent.distinct_worlds) == (3, 5)
 
@@ -146,16 +147,16 @@ def test_cpu_seconds_of_other_processes_count(
 
     from hopgym_agents.training import budget
     from hopgym_agents.training.budget import Limits, Meter, Spent
-    from hopgym_agents.training.callback import Books, ledger
+    from hopgym_agents.training.callback import RunState, make_callback
     from hopgym_agents.training.run_folder import RunFolder
 
     monkeypatch.setattr(accelerate.utils, "gather_object", lambda own: [*own, 7.0])
     monkeypatch.setattr(accelerate.utils, "broadcast_object_list", lambda said: said)
     monkeypatch.setattr(budget.time, "process_time", lambda: 3.0)
     for processes, others in ((1, 0.0), (2, 7.0)):
-        books = Books(RunFolder(tmp_path), Limits(), Meter(Spent(cpu_seconds=100.0)))
+        books = RunState(RunFolder(tmp_path), Limits(), Meter(Spent(cpu_seconds=100.0)))
         args, state = SimpleNamespace(world_size=processes), SimpleNamespace(global_step=1)
-        ledger(books, lambda steps: None).on_step_end(args, state, TrainerControl())
+        make_callback(books, lambda steps: None).on_step_end(args, state, TrainerControl())
         assert books.meter.spent.cpu_seconds == 100.0 + others
 
 
@@ -184,9 +185,9 @@ def test_a_run_counts_the_gpus_of_its_processes(
 def test_a_run_that_is_there_before_it_begins_takes_no_step(
     blank: str, out: Path, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hopgym_agents.training.heldout import HeldOut
+    from hopgym_agents.training.environments import HeldOutTasks
 
-    monkeypatch.setattr(HeldOut, "evaluate", lambda held_out: {"n": 4, "success": 0.5})
+    monkeypatch.setattr(HeldOutTasks, "evaluate", lambda held_out: {"n": 4, "success": 0.5})
     given = {"model": blank, "run": run, "out": str(out), "batch": 8, "trl": {"max_steps": 2}}
     given["play"] = {"dev": 4, "dev_kwargs": {"split": "dev"}}
     found = trained("sft", {**given, "limits": {"dev_success": 0.5}})
@@ -201,12 +202,12 @@ def test_a_run_that_is_there_before_it_begins_takes_no_step(
     assert [each["step"] for each in points(out) if "dev" in each] == [0, 2]
 
 
-@pytest.mark.parametrize("method", ["filtered", "stepwise", "trajectory"])
+@pytest.mark.parametrize("method", ["expert_iteration", "stepwise", "trajectory"])
 def test_a_method_that_plays_takes_no_step_either_nor_a_killed_run(
     method: str, blank: str, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hopgym_agents.training import loop as session
-    from hopgym_agents.training.heldout import HeldOut
+    from hopgym_agents.training.environments import HeldOutTasks
 
     played: list[int] = []
 
@@ -214,7 +215,7 @@ def test_a_method_that_plays_takes_no_step_either_nor_a_killed_run(
         played.append(1)
         return {"n": 4, "success": 0.5}
 
-    monkeypatch.setattr(HeldOut, "evaluate", evaluate)
+    monkeypatch.setattr(HeldOutTasks, "evaluate", evaluate)
     given = playing(method, blank, out, dev=4, dev_kwargs={"split": "dev"})
     given["limits"] = {"dev_success": 0.5}
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,7 @@ import pytest
 
 from hopgym.errors import ArgumentError
 from hopgym_agents.training import environments as play
-from hopgym_agents.training.environments import Play, check_held_out
+from hopgym_agents.training.environments import PlaySettings, check_held_out
 
 
 class Tasks(list[Any]):
@@ -28,11 +28,12 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Any:
         return SimpleNamespace(source=Tasks(range(kwargs["first"], kwargs["first"] + 300)))
 
     monkeypatch.setattr(play, "make", make)
+    monkeypatch.setattr(play, "resolve_id", lambda name: name)
 
     def checked(learnt: int, held_out: int, source: str = "", **options: Any) -> None:
         kwargs: dict[str, Any] = {"first": held_out}
-        given = Play(**{"dev": 10, "dev_kwargs": kwargs, **options})
-        check_held_out(given, "an id", {"first": learnt}, source)
+        settings = {"env": "an id", "kwargs": {"first": learnt}, "dev": 10, "dev_kwargs": kwargs}
+        check_held_out(PlaySettings(**{**settings, **options}), source)
 
     return checked
 
@@ -49,5 +50,5 @@ def test_a_single_task_of_both_is_refused(check: Any) -> None:
 
 def test_a_file_of_the_held_out_tasks_is_refused(check: Any) -> None:
     check(0, 300, source=str(range(300)))
-    with pytest.raises(ArgumentError, match="must name other tasks than those learnt from"):
+    with pytest.raises(ArgumentError, match="must name other tasks than those trained on"):
         check(0, 300, source=str(range(300, 600)))

@@ -27,9 +27,8 @@ pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings(LATE)]
 
 KILLED = """
 import json, os, signal, sys
-from hopgym_agents.training.registry import METHODS
 from hopgym_agents.training.config import read_config
-from hopgym_agents.training.loop import train
+from hopgym_agents.training.loop import prepare, run
 
 left = [3]
 def show(total, done):
@@ -39,7 +38,7 @@ def show(total, done):
             os.kill(os.getpid(), signal.SIGKILL)
     return advance
 
-train(METHODS[sys.argv[1]](read_config(json.loads(sys.argv[2]))), show)
+run(prepare(sys.argv[1], read_config(json.loads(sys.argv[2]))), show)
 """
 DEV = {"dev": 2, "every": 150}
 
@@ -87,14 +86,14 @@ def test_what_a_run_leaves(unbroken: tuple[Path, dict[str, Any]], model: str, me
     assert result["dev_after"] == evaluated[-1]["dev"]["success"]
     for each in learnt:
         assert {"malformed", "repeat", "good_by_step", "entropy"} <= each.keys()
-        assert method == "filtered" or {"reward", "zero_variance"} <= each.keys()
-    followed = "loss" if method == "filtered" else "reward"
+        assert method == "expert_iteration" or {"reward", "zero_variance"} <= each.keys()
+    followed = "loss" if method == "expert_iteration" else "reward"
     ends = (learnt[0][followed], learnt[-1][followed])
-    assert (result["followed"], result["first"], result["last"]) == (followed, *ends)
+    assert (result["tracked"], result["first"], result["last"]) == (followed, *ends)
     sums = [each["generated_tokens"] for each in log]
     assert sums == sorted(sums) and sums[-1] == result["spent"]["generated_tokens"]
     # A supervised learner also learns the ends of turns behind calls, at which sampling stops.
-    learnt_most = sums[-1] + (method == "filtered") * result["spent"]["environment_steps"]
+    learnt_most = sums[-1] + (method == "expert_iteration") * result["spent"]["environment_steps"]
     assert 0 < result["spent"]["gradient_tokens"] <= learnt_most
     # What was sampled and counted stands in the figures of its places.
     actions = [count for each in learnt for _, count in each["good_by_step"].values()]
@@ -137,7 +136,7 @@ def test_a_limit_ends_a_run_with_the_batch_that_reaches_it(
     assert points(given["out"])[-1]["generated_tokens"] == log[2]["generated_tokens"]
 
 
-@pytest.mark.parametrize("where", ["mark", "save_trained", "evaluate"])
+@pytest.mark.parametrize("where", ["complete_checkpoint", "save_trained", "evaluate"])
 @pytest.mark.parametrize("method", ["trajectory"], indirect=True)
 def test_stops_elsewhere(
     given: dict[str, Any],
@@ -146,10 +145,12 @@ def test_stops_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from hopgym_agents.training import loop as session
-    from hopgym_agents.training.heldout import HeldOut
+    from hopgym_agents.training.environments import HeldOutTasks
     from hopgym_agents.training.run_folder import RunFolder
 
-    place = {"mark": RunFolder, "save_trained": session, "evaluate": HeldOut}[where]
+    place = {"complete_checkpoint": RunFolder, "save_trained": session, "evaluate": HeldOutTasks}[
+        where
+    ]
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(place, where, stop)
         trained("trajectory", given)
@@ -214,7 +215,7 @@ def test_settings_of_the_chat_template_hold_while_it_learns(
     monkeypatch.setattr(LocalGenerator, "__call__", keeping(seen, LocalGenerator.__call__))
     run = prepared(method, given)
     silent = "assistant\n<think>\n\n</think>\n\n"
-    assert silent in run.checked.sample
+    assert silent in run.plan.sample
     trained(method, given)
     assert seen and all(prompt.endswith(silent) for prompt in seen)
     card = (tmp_path / "out" / "model" / "README.md").read_text()

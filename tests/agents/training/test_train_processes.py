@@ -30,7 +30,7 @@ def options_of(taught: dict[str, Any], folder: Path) -> str:
     for method, given in options.items():
         trl = {"max_steps": 1, "logging_steps": 1, "max_grad_norm": 0, "save_steps": 500}
         given["trl"] = {**given.get("trl", {}), **trl}
-        if method not in ("sft", "filtered"):
+        if method not in ("sft", "expert_iteration"):
             given["trl"] |= {"num_generations": 2}
     (folder / "options.json").write_text(json.dumps(options))
     return str(folder / "options.json")
@@ -39,7 +39,7 @@ def options_of(taught: dict[str, Any], folder: Path) -> str:
 @pytest.fixture(scope="module")
 def both(taught: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Folders of the first gradients of all methods, by one process and by two."""
-    from hopgym_agents.training.actor import Player
+    from hopgym_agents.training.actor import Actor
     from tests.support import train_step
 
     folder = tmp_path_factory.mktemp("steps")
@@ -47,8 +47,8 @@ def both(taught: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tu
     words = [sys.executable, *LAUNCH, SCRIPT, options_of(taught, two), str(two)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(words, **pipes) as launched, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Player, "play", train_step.play)
-        patched.setattr(Player, "complete", train_step.complete)
+        patched.setattr(Actor, "play", train_step.play)
+        patched.setattr(Actor, "complete", train_step.complete)
         train_step.main(options_of(taught, one), str(one))
         said, _ = launched.communicate()
     assert launched.returncode == 0, said

@@ -54,7 +54,7 @@ def refused(
         ("trajectory", "divisor of the batch", {"trl": {"num_generations": 3}}),
         ("stepwise", "at least 2, got 1", {"trl": {"num_generations": 1}}),
         ("one_turn", "divisor of the batch", {"batch": 6}),
-        ("filtered", "divisor of the batch", {"play": {"samples": 3}}),
+        ("expert_iteration", "divisor of the batch", {"play": {"samples": 3}}),
         ("stepwise", "limits must be one", {"trl": {"max_steps": None}}),
         ("stepwise", "limits must be one", {"trl": {"max_steps": -1}}),
         ("stepwise", "play.round must be from 1", {"play": {"round": 0}}),
@@ -62,14 +62,14 @@ def refused(
         ("trajectory", "among .*sizes", {"play": {"kwargs": {"sizes": 3}}}),
         ("trajectory", "an id must be one of", {"play": {"env": "hopgym/Peple-v0"}}),
         ("trajectory", "play.env must be given", {"play": {"env": ""}}),
-        ("filtered", "play.tasks must be at most", {"play": {"tasks": 10**9}}),
-        ("filtered", "play.dev must be at most", {"play": {"dev": 10**9}}),
-        ("filtered", "dev_success .*--dev N", {"limits": {"dev_success": 0.5}}),
+        ("expert_iteration", "play.tasks must be at most", {"play": {"tasks": 10**9}}),
+        ("expert_iteration", "play.dev must be at most", {"play": {"dev": 10**9}}),
+        ("expert_iteration", "dev_success .*--dev N", {"limits": {"dev_success": 0.5}}),
         ("one_turn", "mode must be one_turn", {"play": {"kwargs": {"mode": "tools"}}}),
         ("one_turn", "not judged", {"reward": {"good": 1.0}}),
         ("trajectory", "left out for trajectory", {"run": "a.jsonl"}),
         ("trajectory", "filter must be left out", {"filter": "process"}),
-        ("filtered", "filter must be left out", {"filter": "outcome"}),
+        ("expert_iteration", "filter must be left out", {"filter": "outcome"}),
         ("trajectory", "flip must be 0", {"play": {"flip": 0.2}}),
         ("stepwise", "flip", {"play": {"flip": 1.2}}),
         ("stepwise", "play.judge", {"reward": {"judge": 1.0}}),
@@ -119,7 +119,7 @@ def test_there_is_nothing_to_learn_from(blank: str, out: Path) -> None:
         ("cannot be used", "chat_template", "{{ raise_exception('no') }}"),
     ],
 )
-@pytest.mark.parametrize("method", ["stepwise", "filtered"])
+@pytest.mark.parametrize("method", ["stepwise", "expert_iteration"])
 def test_models_that_cannot_be_trained(
     method: str, said: str, name: str, value: Any, blank: str, tmp_path: Path, out: Path
 ) -> None:
@@ -138,7 +138,7 @@ def test_models_that_cannot_be_trained(
 
 def test_a_folder_is_of_one_method(taught: dict[str, Any], blank: str, out: Path) -> None:
     trained("trajectory", playing("trajectory", blank, out))
-    for method in ("stepwise", "filtered"):
+    for method in ("stepwise", "expert_iteration"):
         with pytest.raises(RunFileError, match=f"'trajectory', not '{method}'"):
             prepared(method, playing(method, blank, out))
     with pytest.raises(RunFileError, match="not 'sft'"):
@@ -152,7 +152,7 @@ def test_a_dry_run_shows_what_is_learnt(method: str, blank: str, out: Path) -> N
     given = {"model": blank, "out": str(out), "batch": 8, "env": DEMO_ID, "tasks": 6, "dev": 2}
     given |= {"round": 2, "samples": 4, "trl.max_steps": 4}
     given |= {f"env.{name}": value for name, value in WORLDS.items()}
-    if method != "filtered":
+    if method != "expert_iteration":
         given["trl.num_generations"] = 4
     words = (method, "--dry-run", *write_arguments(given))
     found = typed(*words)
@@ -163,7 +163,7 @@ def test_a_dry_run_shows_what_is_learnt(method: str, blank: str, out: Path) -> N
     learnt = [part.partition("]]")[0] for part in told["sample"].split("[[")[1:]]
     assert learnt[-1].startswith("<answer>") and learnt[-1].endswith("<|im_end|>")
     # The last action alone is learnt in a state, and in a prompt with pages there is one.
-    assert len(learnt) == (2 if method in ("filtered", "trajectory") else 1)
+    assert len(learnt) == (2 if method in ("expert_iteration", "trajectory") else 1)
     assert told["memory_bytes"] > 4 * 4 * told["trained_parameters"]
     assert (told["steps"], told["data"]["counts"]["tasks"]) == (4, 6)
     assert not out.exists()
@@ -171,7 +171,7 @@ def test_a_dry_run_shows_what_is_learnt(method: str, blank: str, out: Path) -> N
 
 def test_states_of_a_run_alone_need_no_tasks(blank: str, tmp_path: Path, out: Path) -> None:
     """SWiRL's setting: no task is ever played."""
-    from hopgym_agents.training.actor import Player
+    from hopgym_agents.training.actor import Actor
 
     run = oracle_run(tmp_path / "run.jsonl", 6)
     given = playing("stepwise", blank, out, round=0)
@@ -183,7 +183,7 @@ def test_states_of_a_run_alone_need_no_tasks(blank: str, tmp_path: Path, out: Pa
         raise AssertionError("a task was played")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Player, "play", play)
+        patched.setattr(Actor, "play", play)
         found = trained("stepwise", given | {"trl": {**given["trl"], "num_train_epochs": 1}})
     # Twelve states, each once in four samples.
     assert found.steps == 6 and found.spent.environment_steps == 48

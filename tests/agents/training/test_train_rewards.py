@@ -15,7 +15,7 @@ from hopgym.verdicts import GOOD_VERDICTS, Shown, Verdict
 from hopgym_agents.data.decomposition import decompose
 from hopgym_agents.generate import Request
 from hopgym_agents.judging.judge import step_prefixes
-from hopgym_agents.training.rewards import NAMES, Part, Rewards
+from hopgym_agents.training.rewards import REWARD_NAMES, ActionGroup, Rewards
 from tests.conftest import HandSource
 from tests.support.training_runs import env
 
@@ -51,19 +51,27 @@ def by_hand(source: HandSource) -> Trajectory:
 def test_rewards_by_hand(
     by_hand: Trajectory, name: str, first: float, second: float, all_four: float
 ) -> None:
-    parts = [Part(by_hand, (0,)), Part(by_hand, (1,)), Part(by_hand, (0, 1, 2, 3))]
+    parts = [
+        ActionGroup(by_hand, (0,)),
+        ActionGroup(by_hand, (1,)),
+        ActionGroup(by_hand, (0, 1, 2, 3)),
+    ]
     assert Rewards({name: 1.0}).values(parts) == {name: [first, second, pytest.approx(all_four)]}
 
 
 def test_the_outcome_is_that_of_the_whole_episode(by_hand: Trajectory) -> None:
     unanswered = replace(by_hand, steps=by_hand.steps[:2])
-    parts = [Part(by_hand, (0,)), Part(by_hand, (0, 1, 2, 3)), Part(unanswered, (0, 1))]
+    parts = [
+        ActionGroup(by_hand, (0,)),
+        ActionGroup(by_hand, (0, 1, 2, 3)),
+        ActionGroup(unanswered, (0, 1)),
+    ]
     assert Rewards({"outcome": 1.0}).values(parts) == {"outcome": [1.0, 1.0, 0.0]}
 
 
 def test_rewards_are_weighed(by_hand: Trajectory) -> None:
     rewards = Rewards({"good": 1.0, "format": 0.1, "outcome": 2.0})
-    assert rewards.totals([Part(by_hand, (2,))]) == [pytest.approx(0.1 + 2.0)]
+    assert rewards.totals([ActionGroup(by_hand, (2,))]) == [pytest.approx(0.1 + 2.0)]
     assert rewards.totals([]) == []
 
 
@@ -78,7 +86,9 @@ def episodes() -> list[Trajectory]:
 
 
 def goods(episodes: Sequence[Trajectory], flip: float, seed: int = 0) -> list[float]:
-    parts = [Part(each, (position,)) for each in episodes for position in range(len(each.steps))]
+    parts = [
+        ActionGroup(each, (position,)) for each in episodes for position in range(len(each.steps))
+    ]
     return Rewards({"good": 1.0}, flip, seed).values(parts)["good"]
 
 
@@ -113,9 +123,9 @@ def test_a_flip_belongs_to_the_action_in_its_state(episodes: list[Trajectory]) -
 
 
 def test_other_rewards_are_not_turned_around(episodes: list[Trajectory]) -> None:
-    names = [name for name in NAMES if name not in ("good", "judge")]
+    names = [name for name in REWARD_NAMES if name not in ("good", "judge")]
     weights = dict.fromkeys(names, 1.0)
-    parts = [Part(each, (0,)) for each in episodes]
+    parts = [ActionGroup(each, (0,)) for each in episodes]
     assert Rewards(weights, 1.0).values(parts) == Rewards(weights).values(parts)
 
 
@@ -132,7 +142,7 @@ class Judge:
         return [self.said(request.messages[0]["content"]) for request in requests]
 
 
-def judged(judge: Any, parts: Sequence[Part]) -> list[float]:
+def judged(judge: Any, parts: Sequence[ActionGroup]) -> list[float]:
     return Rewards({"judge": 1.0}, judge=judge).values(parts)["judge"]
 
 
@@ -145,11 +155,11 @@ def test_a_judge_says_what_an_action_is_worth(episodes: list[Trajectory]) -> Non
         judge_request(sub.with_action).messages[0]["content"]: is_good for sub, is_good in states
     }
     judge = Judge(lambda asked: Completion("GOOD" if good[asked] else "BAD"))
-    parts = [Part(sub.with_action, (len(sub.prefix.steps),)) for sub, _ in states]
+    parts = [ActionGroup(sub.with_action, (len(sub.prefix.steps),)) for sub, _ in states]
     # The same action in the same state is asked about once.
     assert judged(judge, [*parts, *parts]) == 2 * [float(is_good) for _, is_good in states]
     assert len(judge.asked) == len(set(judge.asked)) <= len(parts)
-    whole = [Part(each, tuple(range(len(each.steps)))) for each in some]
+    whole = [ActionGroup(each, tuple(range(len(each.steps)))) for each in some]
     shares = [
         np.mean(
             [good[judge_request(prefix).messages[0]["content"]] for prefix in step_prefixes(each)]
@@ -160,11 +170,11 @@ def test_a_judge_says_what_an_action_is_worth(episodes: list[Trajectory]) -> Non
 
 
 def test_a_judge_that_says_neither_pays_nothing(episodes: list[Trajectory]) -> None:
-    parts = [Part(episodes[0], (0,))]
+    parts = [ActionGroup(episodes[0], (0,))]
     assert judged(Judge(lambda asked: Completion("perhaps")), parts) == [0.0]
 
 
 def test_a_judge_that_cannot_answer_ends_the_run(episodes: list[Trajectory]) -> None:
     broken = Judge(lambda asked: Completion("", error="gone", error_reason=StopReason.API_ERROR))
     with pytest.raises(HopgymError, match="gone"):
-        judged(broken, [Part(episodes[0], (0,))])
+        judged(broken, [ActionGroup(episodes[0], (0,))])

@@ -1,6 +1,5 @@
 """What RL puts a loss on: tokens that the model drew, and rewards that its actions earned there."""
 
-from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from hopgym_agents.data.decomposition import decompose, judge_actions
 from hopgym_agents.prompts import PLAIN
-from tests.support.training_runs import LATE, playing, prepared
+from tests.support.training_runs import LATE, playing, prepared, with_trainer
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings(LATE)]
 
@@ -19,16 +18,20 @@ class Rollouts:
     """A run's rollouts, made without training, and all that its player was asked for."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str, given: dict[str, Any]) -> None:
-        from hopgym_agents.training.actor import Player
+        from hopgym_agents.training.actor import Actor
         from hopgym_agents.training.budget import Limits
-        from hopgym_agents.training.callback import Books
+        from hopgym_agents.training.callback import RunState
+        from hopgym_agents.training.loop import sampling_of
+        from hopgym_agents.training.method import TrainingRun
         from hopgym_agents.training.run_folder import RunFolder
 
         Path(given["out"]).mkdir()
-        self.run = prepared(method, given)
-        self.books = Books(RunFolder(Path(given["out"])), Limits())
-        self.player = Player(self.run.trainable, PLAIN, self.run.sampling)
-        self.trainer = self.run.make_trainer(self.books, self.player)
+        prepared_run = prepared(method, given)
+        setup = prepared_run.setup
+        self.books = RunState(RunFolder(Path(given["out"])), Limits())
+        self.player = Actor(setup.trainable, PLAIN, sampling_of(setup))
+        run = TrainingRun(setup, prepared_run.data, self.books, self.player)
+        self.trainer = prepared_run.method(run).make_trainer()
         self.played: list[Any] = []
         self.completed: list[Any] = []
         play, complete = self.player.play, self.player.complete
@@ -177,7 +180,7 @@ def test_the_gradient_is_that_of_the_formula(
     import torch
 
     from hopgym_agents.modeling import Precision, load_trainable
-    from hopgym_agents.training.loop import train
+    from hopgym_agents.training.loop import run as run_prepared
     from tests.support.train_step import Keeping
 
     model = f"{taught['out']}/model"
@@ -187,8 +190,7 @@ def test_the_gradient_is_that_of_the_formula(
     given["reward"] = {"outcome": 1.0, "format": 0.7, "one": 3.0}
     keeping, seen, run = Keeping(), list[dict[str, Any]](), prepared(method, given)
 
-    def make(books: Any, player: Any) -> Any:
-        trainer = run.make_trainer(books, player)
+    def watch(trainer: Any) -> None:
         sample = trainer.rollout_func
 
         def watched(prompts: Any, trainer: Any) -> Any:
@@ -197,9 +199,8 @@ def test_the_gradient_is_that_of_the_formula(
 
         trainer.rollout_func = watched
         trainer.add_callback(keeping)
-        return trainer
 
-    train(replace(run, make_trainer=make))
+    run_prepared(with_trainer(run, watch))
     (found,) = seen
     rewards = torch.tensor(found["reward_outcome"]) + 0.7 * torch.tensor(found["reward_format"])
     groups = rewards.view(2, 4)

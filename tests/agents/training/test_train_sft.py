@@ -27,8 +27,7 @@ TRL = {"learning_rate": 1e-2, "logging_steps": 2, "save_steps": 4, "max_steps": 
 KILLED = """
 import json, os, signal, sys
 from hopgym_agents.training.config import read_config
-from hopgym_agents.training.loop import train
-from hopgym_agents.training.methods.sft import prepare
+from hopgym_agents.training.loop import prepare, run
 
 steps = []
 def show(total, done):
@@ -38,7 +37,7 @@ def show(total, done):
             os.kill(os.getpid(), signal.SIGKILL)
     return advance
 
-train(prepare(read_config(json.loads(sys.argv[1]))), show)
+run(prepare("sft", read_config(json.loads(sys.argv[1]))), show)
 """
 
 
@@ -77,7 +76,7 @@ def greedy(model: str, count: int) -> list[Trajectory]:
 
 def test_what_it_has_learnt_shows_when_it_plays(taught: dict[str, Any]) -> None:
     found = trained(taught, lambda total, done: pytest.fail("it has ended"))
-    assert found.followed == "loss" and found.last < 0.2 * found.first
+    assert found.tracked == "loss" and found.last < 0.2 * found.first
     before = sum(each.is_success for each in greedy(taught["model"], 6))
     after = sum(each.is_success for each in greedy(found.model, 6))
     assert before == 0 and after >= 3
@@ -107,7 +106,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(
     from hopgym_agents.training.run_folder import RunFolder
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(RunFolder, "mark", stopped)
+        patched.setattr(RunFolder, "complete_checkpoint", stopped)
         trained(given)
     assert (Path(given["out"]) / "checkpoints" / "checkpoint-4").is_dir()
     trained(given)
@@ -149,14 +148,14 @@ def test_a_kill_behind_the_last_checkpoint_adds_no_batch(
 
 
 def test_the_sums_are_those_of_the_rows(given: dict[str, Any]) -> None:
-    from hopgym_agents.training.loop import train
+    from hopgym_agents.training.loop import run as run_prepared
 
     del given["trl"]["max_steps"]
     given["trl"]["num_train_epochs"] = 2
     ready = prepared("sft", given)
-    found = train(ready)
-    assert found.steps == ready.checked.steps == 6
-    learnt = ready.checked.data.counts["tokens with a loss"]
+    found = run_prepared(ready)
+    assert found.steps == ready.plan.steps == 6
+    learnt = ready.plan.data.counts["tokens with a loss"]
     assert found.spent.gradient_tokens == 2 * learnt
     assert (found.spent.distinct_worlds, found.spent.generated_tokens) == (12, 0)
 

@@ -1,179 +1,99 @@
-"""Step-wise RL: one action at a time, each judged in the state it is taken in (SWiRL, stage 2).
+"""Step-wise RL: actions compared in the state they are taken in (SWiRL, stage 2).
 
-In: an environment, and a model or a run of episodes. Out: the model after GRPO on states: in each a
-group of actions is sampled from the model as it is, and compared by what the environment says of
-each there, without a look at what comes later (Goldie et al. 2025, arXiv 2504.04736, section 2.3).
+Each action is rewarded by the environment's verdict there, without regard to what comes later
+(Goldie et al. 2025, arXiv 2504.04736, section 2.3).
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hopgym.errors import require
-from hopgym.trajectory import Completion, Step, Trajectory
-from hopgym.verdicts import Shown
-from hopgym_agents.data.decomposition import ActionOutcome, SubTrajectory, judge_actions
-from hopgym_agents.prompts import build_request
-from hopgym_agents.training.actor import Player
-from hopgym_agents.training.callback import Books
-from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.environments import train_env
-from hopgym_agents.training.grpo import (
-    USUAL,
-    Rollout,
-    fixed,
-    grpo_config,
-    make_trainer,
-    summed,
+from hopgym.trajectory import Completion, Trajectory
+from hopgym_agents.data.decomposition import judge_actions
+from hopgym_agents.prompts import request_of
+from hopgym_agents.training.budget import Spent
+from hopgym_agents.training.data import TrainingData, tasks_data
+from hopgym_agents.training.grpo import GRPOMethod, Rollout, RolloutBatch
+from hopgym_agents.training.method import (
+    RunUse,
+    TrainingRun,
+    TrainingSetup,
+    seed_at,
+    sum_over_processes,
 )
-from hopgym_agents.training.loop import Prepared
-from hopgym_agents.training.methods.sft import Kept, kept_episodes, with_usual
-from hopgym_agents.training.rewards import Part
-from hopgym_agents.training.rows import Row
-from hopgym_agents.training.setup import (
-    Setting,
-    ready,
-    setting,
-    shown_rows,
-    steps_of,
-)
-from hopgym_agents.training.states import States
+from hopgym_agents.training.rewards import ActionGroup
+from hopgym_agents.training.rows import last_action_only
+from hopgym_agents.training.states import StateQueue, state_count, with_action
 
-METHOD = "stepwise"
-_ROWS = 10_000
-"""Rows of a run whose states are played as they are needed."""
+if TYPE_CHECKING:
+    from hopgym_agents.training.config import TrainConfig
 
 
-def prepare(config: TrainConfig) -> Prepared:
-    """Return a run that is ready to begin.
+class StepWise(GRPOMethod):
+    """GRPO on single actions in states of the model or of a recorded run."""
 
-    Raises:
-        HopgymError: On anything that can be known to keep the run from going through.
-    """
-    config = with_usual(config, reward="good", filter="none")
-    _check_end(config)
-    kept = kept_episodes(config) if config.run else None
-    source, env = kept.source if kept else "", None
-    if kept and not config.play.env:
-        first = kept.episodes[0]
-        kwargs = {**first.env_kwargs, **config.play.kwargs}
-        config = replace(config, play=replace(config.play, env=first.env_id, kwargs=kwargs))
-        env = train_env(config.play)
-    where = setting(config, grpo_config(), USUAL, env, source, **fixed(config))
-    arguments = where.arguments
-    wanted = config.play.round <= where.tasks
-    require(wanted, "play.round", f"at most the {where.tasks:,} tasks", config.play.round)
-    rows = _rows(where, kept)
+    name = "stepwise"
+    summary = "compares actions in single states by their verdicts"
+    reward = "good"
+    run_use = RunUse.OPTIONAL
 
-    def trainer(books: Books, player: Player) -> Any:
-        actions = _Actions(where, books, player, kept)
-        made = make_trainer(where, rows, books, actions)
-        actions.trainer = made
-        return made
+    @classmethod
+    def resolve(cls, config: "TrainConfig") -> "TrainConfig":
+        """Return the configuration with defaults; a run must have states, and an end."""
+        rounds = config.play.round
+        has_states = bool(config.run) or rounds > 0
+        require(has_states, "play.round", "from 1 where no --run gives the states", rounds)
+        ends = config.limits.is_set or config.trl.get("max_steps", -1) != -1 or not rounds
+        expected = "one (--generated-tokens N, ...) or --trl.max_steps N: rounds never end"
+        require(ends, "limits", expected, {})
+        return super().resolve(config)
 
-    return ready(
-        METHOD,
-        where,
-        [_last_alone(row) for row in shown_rows(where)],
-        steps_of(where, rows * arguments.num_generations),
-        trainer,
-        at_once=arguments.per_device_train_batch_size,
-        given=kept,
-    )
+    @classmethod
+    def data(cls, setup: TrainingSetup) -> TrainingData:
+        """Return the states: one row per group of actions."""
+        data = tasks_data(setup, state_count(setup))
+        return replace(data, examples=[last_action_only(row) for row in data.examples])
 
+    @classmethod
+    def spent_before(cls, setup: TrainingSetup) -> Spent:
+        """Return the worlds of the recorded run, which no later task counts again."""
+        return Spent(distinct_worlds=len(setup.episodes.worlds) if setup.episodes else 0)
 
-def _rows(where: Setting, kept: Kept | None) -> int:
-    """Return the rows of a pass: groups of actions in a state each."""
-    config = where.config
-    if config.play.round or kept is None:
-        return _ROWS
-    states, at_once = kept.states, config.batch // where.arguments.num_generations
-    expected = f"at most the {states:,} states times trl.num_generations, as play.round is 0"
-    require(states >= at_once, "batch", expected, config.batch)
-    # A step takes whole groups; what one pass leaves over comes first in the next.
-    return int(states - states % at_once)
+    def __init__(self, run: TrainingRun) -> None:
+        super().__init__(run)
+        self._states = StateQueue(run)
 
-
-def _check_end(config: TrainConfig) -> None:
-    """Refuse a run that would not end, or has no states."""
-    told = bool(config.run) or config.play.round > 0
-    require(told, "play.round", "from 1 where no --run gives the states", config.play.round)
-    ends = config.limits.given or config.trl.get("max_steps", -1) != -1 or not config.play.round
-    require(
-        ends, "limits", "one (--generated-tokens N, ...) or --trl.max_steps N: rounds go on", {}
-    )
-
-
-def _last_alone(row: Row) -> Row:
-    """Return a row of an episode with its last action alone learnt."""
-    last = max(at for at, on in enumerate(row.learnt) if on)
-    first = last
-    while row.learnt[first - 1]:
-        first -= 1
-    learnt = tuple(first <= at <= last for at in range(len(row.learnt)))
-    return Row(row.input_ids, learnt, 1)
-
-
-class _Actions:
-    """Takes actions in states."""
-
-    def __init__(self, where: Setting, books: Books, player: Player, given: Kept | None) -> None:
-        self._where, self._books, self._player = where, books, player
-        self._states = States(where, books, player, given)
-        self.trainer: Any = None
-
-    def __call__(
-        self, rows: Sequence[int], seed: int
-    ) -> tuple[Sequence[Rollout], Mapping[str, Sequence[float]]]:
-        subs, numbers = self._own(len(rows))
+    def rollouts(self, trainer: Any, rows: list[int]) -> RolloutBatch:
+        """Return one action per row: a group in each of the next states."""
+        setup = self.run.setup
+        actor = self.run.actor
+        places = self._states.take_groups(trainer, len(rows))
         requests = [
-            replace(
-                build_request(sub.prefix, self._player.style), key=(sub.prefix.index, at, sample)
-            )
-            for sub, (at, sample) in zip(subs, numbers, strict=True)
+            replace(request_of(sub.prefix, actor.style), key=(sub.prefix.index, number, sample))
+            for sub, number, sample in places
         ]
-        made = self._player.complete(self._where.env, requests, seed)
-        worths = judge_actions([sub.state for sub in subs], [each.text for each in made])
-        taken = [_taken(*each) for each in zip(subs, made, worths, strict=True)]
-        for episode in taken:
+        completions = actor.complete(setup.env, requests, seed_at(trainer, setup.config.seed))
+        subs = [sub for sub, _, _ in places]
+        texts = [completion.text for completion in completions]
+        outcomes = judge_actions([sub.state for sub in subs], texts)
+        episodes = [with_action(*item) for item in zip(subs, completions, outcomes, strict=True)]
+        self._count(trainer, episodes, completions)
+        groups = [ActionGroup(episode, (len(episode.steps) - 1,)) for episode in episodes]
+        rollouts = [self._rollout(*item) for item in zip(requests, completions, strict=True)]
+        return RolloutBatch(rollouts, setup.rewards.values(groups))
+
+    def _count(
+        self, trainer: Any, episodes: list[Trajectory], completions: list[Completion]
+    ) -> None:
+        for episode in episodes:
             before = sum(not step.from_prefix for step in episode.steps[:-1])
-            self._books.diagnosis.add_action(before, episode.steps[-1])
-        counts = {"generated_tokens": sum(each.generated_tokens for each in made)}
-        counts["environment_steps"] = len(made)
-        self._books.meter.add(**summed(self.trainer, counts))
-        rewards = self._where.rewards.values([_last(episode) for episode in taken])
-        return [self._rollout(*each) for each in zip(requests, made, strict=True)], rewards
+            self.run.state.diagnosis.add_action(before, episode.steps[-1])
+        tokens = sum(completion.generated_tokens for completion in completions)
+        counts = {"generated_tokens": tokens, "environment_steps": len(completions)}
+        self.run.state.meter.add(**sum_over_processes(trainer, counts))
 
-    def _own(self, rows: int) -> tuple[list[SubTrajectory], list[tuple[int, int]]]:
-        """Return the state of each row of this process, with its number and that of the sample."""
-        accelerator, group = self.trainer.accelerator, self.trainer.num_generations
-        states = self._states.take(self.trainer, rows * accelerator.num_processes // group)
-        first = rows * accelerator.process_index
-        numbers = [divmod(first + row, group) for row in range(rows)]
-        return [states[at] for at, _ in numbers], numbers
-
-    def _rollout(self, request: Any, made: Completion) -> Rollout:
-        prompt = self._player.encoder.encode(request)
-        # A prompt that fills the context leaves nothing to learn, but TRL wants a token.
-        ids = made.token_ids or (self._player.encoder.tokenizer.eos_token_id,)
-        return Rollout(prompt, ids, [bool(made.token_ids)] * len(ids))
-
-
-def _taken(sub: SubTrajectory, made: Completion, worth: ActionOutcome) -> Trajectory:
-    """Return a state's episode with an action that was taken there, and what it was worth."""
-    step = Step(
-        text=made.text,
-        action=None,
-        observation="",
-        shown=Shown(),
-        verdict=worth.verdict,
-        process_reward=worth.process_reward,
-        outcome_reward=worth.outcome_reward,
-        potential=0.0,
-        completion=made,
-    )
-    return replace(sub.prefix, steps=(*sub.prefix.steps, step))
-
-
-def _last(episode: Trajectory) -> Part:
-    return Part(episode, (len(episode.steps) - 1,))
+    def _rollout(self, request: Any, completion: Completion) -> Rollout:
+        encoder = self.run.actor.encoder
+        # A prompt that fills the context leaves nothing to train on, but TRL needs a token.
+        ids = completion.token_ids or (encoder.tokenizer.eos_token_id,)
+        return Rollout(encoder.encode(request), ids, [bool(completion.token_ids)] * len(ids))

@@ -1,132 +1,93 @@
-"""Trajectory RL: whole tool episodes, each with one reward, for all of its actions.
+"""Trajectory RL: each tool episode is one sample, with one reward for all of its actions.
 
-In: an environment and a model. Out: the model after GRPO on its own episodes: groups of them on one
-task, compared by what the answer earned. What the tools wrote is read, never learnt. In the mode
-``one_turn`` the pages stand in the prompt and the episode is a single action (as in Kabra et al.
+Groups of episodes on one task are compared. Tokens that tools wrote are read but not trained on. In
+the mode ``one_turn`` the prompt holds the pages and the episode is a single answer (Kabra et al.
 2026, arXiv 2603.02091); nothing else differs.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hopgym.errors import require
 from hopgym.trajectory import Trajectory
-from hopgym_agents.training.actor import Player
-from hopgym_agents.training.callback import Books
-from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.environments import Worlds
-from hopgym_agents.training.grpo import (
-    USUAL,
-    Rollout,
-    fixed,
-    grpo_config,
-    make_trainer,
-    summed,
-)
-from hopgym_agents.training.loop import Prepared
-from hopgym_agents.training.methods.sft import with_usual
-from hopgym_agents.training.rewards import Part
-from hopgym_agents.training.setup import (
-    Setting,
-    check_unused,
-    count_worlds,
-    episode_row,
-    generated,
-    ready,
-    setting,
-    shown_rows,
-    steps_of,
-)
+from hopgym_agents.training.budget import WorldCounter, episode_costs
+from hopgym_agents.training.data import TrainingData, tasks_data
+from hopgym_agents.training.grpo import GRPOMethod, Rollout, RolloutBatch
+from hopgym_agents.training.method import TrainingRun, TrainingSetup, seed_at, sum_over_processes
+from hopgym_agents.training.rewards import ActionGroup
+from hopgym_agents.training.rows import episode_row
 
-METHOD, ONE_TURN = "trajectory", "one_turn"
+if TYPE_CHECKING:
+    from hopgym_agents.training.config import TrainConfig
 
 
-def prepare(config: TrainConfig) -> Prepared:
-    """Return a run of whole tool episodes that is ready to begin.
+class TrajectoryRL(GRPOMethod):
+    """GRPO on episodes."""
 
-    Raises:
-        HopgymError: On anything that can be known to keep the run from going through.
-    """
-    return _prepare(METHOD, config)
+    name = "trajectory"
+    summary = "compares complete episodes by their answers"
+    reward = "outcome"
 
+    @classmethod
+    def data(cls, setup: TrainingSetup) -> TrainingData:
+        """Return the tasks, one row per group of episodes."""
+        groups = setup.config.batch // setup.arguments.num_generations
+        expected = f"at least {groups:,}, those of one batch, or the batch smaller"
+        require(setup.task_count >= groups, "play.tasks", expected, setup.task_count)
+        # TRL drops what does not fill a batch, so the first tasks are repeated at the end.
+        return tasks_data(setup, -(-setup.task_count // groups) * groups)
 
-def prepare_one_turn(config: TrainConfig) -> Prepared:
-    """Return a run of single answers to prompts with pages that is ready to begin.
+    def __init__(self, run: TrainingRun) -> None:
+        super().__init__(run)
+        source = run.setup.env.source
+        self._worlds = WorldCounter(source, run.state.method.get("seen", 0))
 
-    Raises:
-        HopgymError: On anything that can be known to keep the run from going through.
-    """
-    mode = config.play.kwargs.get("mode", ONE_TURN)
-    require(mode == ONE_TURN, "play.kwargs.mode", f"{ONE_TURN} or left out", mode)
-    kwargs = {**config.play.kwargs, "mode": ONE_TURN}
-    return _prepare(ONE_TURN, replace(config, play=replace(config.play, kwargs=kwargs)))
-
-
-def _prepare(method: str, config: TrainConfig) -> Prepared:
-    check_unused(method, config)
-    config = with_usual(config, reward="outcome", filter="none")
-    where = setting(config, grpo_config(), USUAL, **fixed(config))
-    arguments = where.arguments
-    at_once = config.batch // arguments.num_generations
-    enough = where.tasks >= at_once
-    expected = f"at least {at_once:,}, those of one batch, or the batch smaller"
-    require(enough, "play.tasks", expected, where.tasks)
-    # TRL leaves out what does not fill a batch: the first tasks come again behind the last.
-    rows = -(-where.tasks // at_once) * at_once
-
-    def trainer(books: Books, player: Player) -> Any:
-        episodes = _Episodes(where, books, player)
-        made = make_trainer(where, rows, books, episodes)
-        episodes.trainer = made
-        return made
-
-    return ready(
-        method,
-        where,
-        shown_rows(where),
-        steps_of(where, rows * arguments.num_generations),
-        trainer,
-        at_once=arguments.per_device_train_batch_size,
-    )
-
-
-class _Episodes:
-    """Plays whole episodes of tasks."""
-
-    def __init__(self, where: Setting, books: Books, player: Player) -> None:
-        self._where, self._books, self._player = where, books, player
-        self._worlds = Worlds(where.env, books.state.get("seen", 0))
-        self.trainer: Any = None
-
-    def __call__(
-        self, rows: Sequence[int], seed: int
-    ) -> tuple[Sequence[Rollout], Mapping[str, Sequence[float]]]:
-        tasks = [row % self._where.tasks for row in rows]
-        wanted = Counter(tasks)
-        played = self._player.play(self._where.env, wanted.items(), seed)
-        self._books.diagnosis.add_episodes(played)
-        self._books.meter.add(**summed(self.trainer, generated(played)))
-        count_worlds(self._books, self._worlds, wanted, self.trainer)
-        episodes = _in_order(tasks, played)
-        rollouts = [self._rollout(each) for each in episodes]
-        parts = [Part(each, _own(each)) for each in episodes]
-        return rollouts, self._where.rewards.values(parts)
+    def rollouts(self, trainer: Any, rows: list[int]) -> RolloutBatch:
+        """Return one newly played episode per row."""
+        setup = self.run.setup
+        state = self.run.state
+        tasks = [row % setup.task_count for row in rows]
+        counts = Counter(tasks)
+        seed = seed_at(trainer, setup.config.seed)
+        played = self.run.actor.play(setup.env, counts.items(), seed)
+        state.diagnosis.add_episodes(played)
+        state.meter.add(**sum_over_processes(trainer, episode_costs(played)))
+        self.run.count_worlds(self._worlds, counts, trainer)
+        episodes = _in_task_order(tasks, played)
+        rollouts = [self._rollout(episode) for episode in episodes]
+        groups = [ActionGroup(episode, _policy_actions(episode)) for episode in episodes]
+        return RolloutBatch(rollouts, setup.rewards.values(groups))
 
     def _rollout(self, episode: Trajectory) -> Rollout:
-        row = episode_row(self._player.encoder, episode, sampled=True)
-        # TRL wants a token, learnt or not.
-        first = row.learnt.index(True) if any(row.learnt) else len(row.learnt) - 1
-        return Rollout(row.input_ids[:first], row.input_ids[first:], row.learnt[first:])
+        row = episode_row(self.run.actor.encoder, episode, sampled=True)
+        # TRL needs a token even if none is trained on.
+        start = row.trained.index(True) if any(row.trained) else len(row.trained) - 1
+        return Rollout(row.input_ids[:start], row.input_ids[start:], row.trained[start:])
 
 
-def _own(episode: Trajectory) -> tuple[int, ...]:
+class OneTurn(TrajectoryRL):
+    """GRPO on single answers to prompts with pages."""
+
+    name = "one_turn"
+    summary = "compares single answers, with the pages in the prompt"
+
+    @classmethod
+    def resolve(cls, config: "TrainConfig") -> "TrainConfig":
+        """Return the configuration with the mode ``one_turn``."""
+        mode = config.play.kwargs.get("mode", "one_turn")
+        require(mode == "one_turn", "play.kwargs.mode", "one_turn or left out", mode)
+        play = replace(config.play, kwargs={**config.play.kwargs, "mode": "one_turn"})
+        return super().resolve(replace(config, play=play))
+
+
+def _policy_actions(episode: Trajectory) -> tuple[int, ...]:
     return tuple(at for at, step in enumerate(episode.steps) if not step.from_prefix)
 
 
-def _in_order(tasks: Sequence[int], played: Sequence[Trajectory]) -> list[Trajectory]:
-    """Return an episode for each task of a list, another one for each time that it stands there."""
+def _in_task_order(tasks: Sequence[int], played: Sequence[Trajectory]) -> list[Trajectory]:
+    """Return an episode for each task of a list; a repeated task gets a different one each time."""
     waiting: dict[int, list[Trajectory]] = {}
     for episode in reversed(played):
         waiting.setdefault(episode.index, []).append(episode)

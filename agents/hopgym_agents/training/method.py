@@ -1,0 +1,249 @@
+"""Training methods: the interface they share, and how one is found by name.
+
+A method is a subclass of `hopgym_agents.training.imitation.ImitationMethod` or
+`hopgym_agents.training.grpo.GRPOMethod` in a file of its own. The loop
+(`hopgym_agents.training.loop`) checks the configuration, loads the model, and owns folder, budget,
+checkpoints and evaluations; the method turns row numbers into what is trained on.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hopgym.errors import ArgumentError, did_you_mean, require
+from hopgym_agents.training.budget import Spent, WorldCounter, last_index
+
+if TYPE_CHECKING:
+    from hopgym.env import HopEnv
+    from hopgym_agents.modeling.trainable import Trainable
+    from hopgym_agents.training.actor import Actor
+    from hopgym_agents.training.callback import RunState
+    from hopgym_agents.training.config import TrainConfig
+    from hopgym_agents.training.data import TrainingData
+    from hopgym_agents.training.episodes import SelectedEpisodes
+    from hopgym_agents.training.rewards import Rewards
+    from hopgym_agents.training.rows import TrainingRow
+
+METHODS: Mapping[str, str] = {
+    "sft": "hopgym_agents.training.methods.sft:SFT",
+    "expert_iteration": "hopgym_agents.training.methods.expert_iteration:ExpertIteration",
+    "stepwise": "hopgym_agents.training.methods.stepwise:StepWise",
+    "trajectory": "hopgym_agents.training.methods.trajectory:TrajectoryRL",
+    "one_turn": "hopgym_agents.training.methods.trajectory:OneTurn",
+}
+"""The methods of this package by name."""
+ENTRY_POINTS = "hopgym.methods"
+"""Entry-point group through which other packages add methods."""
+
+
+class RunUse(StrEnum):
+    """Whether a method learns from a recorded run (``--run``)."""
+
+    NEVER = "never"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSetup:
+    """Everything a run needs before it starts, checked and loaded."""
+
+    config: "TrainConfig"
+    """The resolved configuration."""
+    arguments: Any
+    """TRL's configuration."""
+    trainable: "Trainable"
+    rewards: "Rewards"
+    environment: "HopEnv | None" = None
+    """The environment the method plays; None if it plays none."""
+    episodes: "SelectedEpisodes | None" = None
+    """Episodes of the recorded run, if one is given."""
+
+    @property
+    def env(self) -> "HopEnv":
+        """The environment of a method that plays."""
+        assert self.environment is not None, "only methods that play ask for it"
+        return self.environment
+
+    @property
+    def task_count(self) -> int:
+        """Number of tasks that are trained on."""
+        return self.config.play.tasks or len(self.env.source)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """A run that has started: its setup, data, state and the model as an actor."""
+
+    setup: TrainingSetup
+    data: "TrainingData"
+    state: "RunState"
+    actor: "Actor"
+
+    def count_worlds(
+        self, counter: WorldCounter, indices: Iterable[int], trainer: Any = None
+    ) -> None:
+        """Add the worlds of tasks that are trained on for the first time to the budget.
+
+        Args:
+            counter: Of the worlds so far.
+            indices: Of the tasks, at least one.
+            trainer: TRL's trainer when each process has tasks of its own.
+        """
+        new = counter.advance(last_index(indices, trainer) + 1)
+        self.state.meter.add(distinct_worlds=new)
+        self.state.method["seen"] = counter.seen
+
+
+class Method(ABC):
+    """A training method; one object per run.
+
+    Args:
+        run: The run that has started.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    """One line for help texts."""
+    reward: ClassVar[str]
+    """Default reward, a name in `hopgym_agents.training.rewards.REWARD_NAMES`."""
+    filter: ClassVar[str] = "none"
+    """Default filter of episodes."""
+    run_use: ClassVar[RunUse] = RunUse.NEVER
+    plays: ClassVar[bool] = True
+    """Whether the method plays an environment itself."""
+    trl_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Values that replace TRL's defaults."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self.run = run
+
+    @classmethod
+    def resolve(cls, config: "TrainConfig") -> "TrainConfig":
+        """Return a configuration with the method's defaults filled in.
+
+        Raises:
+            ArgumentError: On options the method cannot use.
+        """
+        if cls.run_use is RunUse.NEVER:
+            for name, value in (("run", config.run), ("filter", config.filter)):
+                unused = value in ("", "none")
+                require(unused, name, f"left out for {cls.name}, which plays itself", value)
+        elif cls.run_use is RunUse.REQUIRED:
+            require(bool(config.run), "run", "given (--run FILE): what to learn from", config.run)
+        return replace(
+            config,
+            reward=config.reward or {cls.reward: 1.0},
+            filter=config.filter or cls.filter,
+        )
+
+    @classmethod
+    def trl_fixed(cls, config: "TrainConfig") -> Mapping[str, Any]:
+        """Return the TRL settings that follow from the configuration and cannot be given.
+
+        Raises:
+            ArgumentError: When settings do not fit each other.
+        """
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def trl_config(cls) -> Any:
+        """Return TRL's class of arguments."""
+
+    @classmethod
+    @abstractmethod
+    def data(cls, setup: TrainingSetup) -> "TrainingData":
+        """Return what the run learns from.
+
+        Raises:
+            HopgymError: When the data cannot be used.
+        """
+
+    @classmethod
+    def rows_per_sample(cls, arguments: Any) -> int:
+        """Return how many rows of a batch one row of the data becomes."""
+        return 1
+
+    @classmethod
+    def spent_before(cls, setup: TrainingSetup) -> Spent:
+        """Return what counts as spent before the first step."""
+        return Spent()
+
+    @abstractmethod
+    def rollouts(self, trainer: Any, rows: list[int]) -> Any:
+        """Return what is trained on at some rows of the data.
+
+        Args:
+            trainer: TRL's trainer, with ``accelerator`` and ``state``.
+            rows: Row numbers from 0, each as often as it is to be sampled.
+        """
+
+    @abstractmethod
+    def make_trainer(self) -> Any:
+        """Return TRL's trainer, which calls `rollouts`."""
+
+
+def method_named(name: str) -> type[Method]:
+    """Return a method by its name, the name of an entry point, or ``module:Name``.
+
+    Raises:
+        ArgumentError: When there is none, or it cannot be imported.
+    """
+    targets = dict(METHODS) | {p.name: p.value for p in entry_points(group=ENTRY_POINTS)}
+    target = name if ":" in name else targets.get(name, "")
+    if not target:
+        raise ArgumentError(
+            f"method must be one of {', '.join(targets)}, or module:Name, got {name!r}"
+            f"{did_you_mean(name, targets)}"
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        method = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ArgumentError(
+            f"method must name a class as module:Name, got {name!r} ({error})"
+        ) from error
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise ArgumentError(f"method must name a subclass of Method, got {name!r}")
+    return method
+
+
+def seed_at(trainer: Any, seed: int) -> int:
+    """Return the seed of what a process samples at the current step.
+
+    Args:
+        trainer: TRL's trainer.
+        seed: Of the run.
+    """
+    accelerator = trainer.accelerator
+    steps = int(trainer.state.global_step) * accelerator.num_processes
+    return int(seed * 1_000_003 + steps + accelerator.process_index)
+
+
+def sum_over_processes(trainer: Any, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts summed over all training processes."""
+    accelerator = trainer.accelerator
+    if accelerator.num_processes == 1:
+        return dict(counts)
+    import torch
+
+    local = torch.tensor(list(counts.values()), device=accelerator.device)
+    return dict(zip(counts, accelerator.reduce(local, "sum").tolist(), strict=True))
+
+
+def most_tokens(setup: TrainingSetup) -> int:
+    """Return the longest a row may be: TRL's max_length, or the model's number of positions."""
+    config = setup.trainable.model.config
+    positions = int(getattr(config, "max_position_embeddings", 2**31))
+    return min(positions, getattr(setup.arguments, "max_length", None) or positions)
+
+
+def fitting_rows(setup: TrainingSetup, rows: "Iterable[TrainingRow]") -> "list[TrainingRow]":
+    """Return the rows that are not longer than `most_tokens`."""
+    longest = most_tokens(setup)
+    return [row for row in rows if len(row.input_ids) <= longest]
