@@ -114,6 +114,8 @@ class Trajectory:
     stop_reason: StopReason = StopReason.RUNNING
     error: str = ""
     """What went wrong, for the error reasons, and who said that the context is full."""
+    world: str = ""
+    """Name of the task's world; tasks of one world share their pages."""
     oracle_steps: int = -1
     """The oracle's number of steps; -1 until the episode has ended."""
     is_success: bool = False

@@ -207,6 +207,7 @@ class HopEnv(gymnasium.Env[str, str]):
             prompt=self._prompt,
             dialect=episode.dialect.name,
             tools=episode.tools,
+            world=self.source.world_of(episode.task.question.id),
             steps=tuple(episode.steps),
             stop_reason=episode.stop_reason,
             oracle_steps=self._oracle_count(episode),

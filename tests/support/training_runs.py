@@ -101,10 +101,11 @@ def stopping(at: int) -> Callable[[int, int], Callable[[int], None]]:
 
 
 def points(folder: Path | str) -> list[dict[str, Any]]:
-    """The log, without seconds."""
+    """The log, without seconds and the checksums that depend on them."""
     lines = (Path(folder) / "progress.jsonl").read_text().splitlines()
+    left_out = ("_seconds", "checksum")
     return [
-        {key: value for key, value in json.loads(line).items() if not key.endswith("_seconds")}
+        {key: value for key, value in json.loads(line).items() if not key.endswith(left_out)}
         for line in lines
     ]
 

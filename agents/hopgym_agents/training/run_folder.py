@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hopgym.errors import ArgumentError, DataError, RunFileError
+from hopgym.errors import ArgumentError, RunFileError
+from hopgym.runs.json_file import read_checked_json, write_checked_json
 from hopgym.runs.line_file import lock, replace_lines, unlock
 from hopgym_agents.training.budget import Limits, Spent, read_spent
 
@@ -26,8 +27,6 @@ MODEL = "model"
 CHECKPOINTS = "checkpoints"
 ROUNDS = "rounds"
 """Folder of the episodes that were played for states, one file per round."""
-SCHEMA = 2
-"""Version of the layout of a run folder."""
 
 _RUN = "run.json"
 _CHECKPOINT = "checkpoint.json"
@@ -67,21 +66,14 @@ class RunFolder:
 
         Raises:
             RunFileError: When it holds another run or something else.
-            DataError: When another version of hopgym wrote it.
+            DataError: When another version of hopgym wrote it, or its identity is damaged.
         """
         if not is_leader():  # The leader may be writing to it.
             return
-        file = self.path / _RUN
-        if not file.is_file():
+        before = read_checked_json(self.path / _RUN)
+        if before is None:
             self._check_empty()
             return
-        stored = _read(file)
-        if stored.get("schema") != SCHEMA:
-            raise DataError(
-                f"{file}: expected schema {SCHEMA}, got {stored.get('schema', 1)}; give another "
-                "--out, or use the version of hopgym that wrote it"
-            )
-        before = stored["identity"]
         now = json.loads(json.dumps(identity))
         changed = [name for name in {**now, **before} if now.get(name) != before.get(name)]
         if changed:
@@ -114,16 +106,17 @@ class RunFolder:
         lock_file = lock(self.progress)
         try:
             self.check(identity)
-            _write(self.path / _RUN, {"schema": SCHEMA, "identity": identity})
+            write_checked_json(self.path / _RUN, identity)
             yield
         finally:
             unlock(self.progress, lock_file)
 
     def last_checkpoint(self) -> Checkpoint | None:
         """Return the last complete checkpoint whose files are undamaged."""
-        complete = [p for p in self.checkpoints.glob("checkpoint-*") if (p / _CHECKPOINT).is_file()]
-        for path in sorted(complete, key=_step_of, reverse=True):
-            record = _read(path / _CHECKPOINT)
+        for path in sorted(self.checkpoints.glob("checkpoint-*"), key=_step_of, reverse=True):
+            record = read_checked_json(path / _CHECKPOINT)
+            if record is None:
+                continue
             damaged = [name for name, crc in record["files"].items() if _crc(path / name) != crc]
             if damaged:
                 warnings.warn(
@@ -147,7 +140,7 @@ class RunFolder:
             if int(file.stem) > latest:
                 file.unlink()
         points = [point for point in self.points() if point["step"] <= step]
-        replace_lines(self.progress, [json.dumps(point).encode() + b"\n" for point in points])
+        replace_lines(self.progress, map(_line, points))
 
     def round_file(self, number: int) -> Path:
         """Return the trajectory file of a round."""
@@ -155,16 +148,13 @@ class RunFolder:
         return self.rounds / f"{number:05d}.jsonl"
 
     def points(self) -> list[dict[str, Any]]:
-        """Return the points of the log; a line that a kill cut short is skipped."""
-        if not self.progress.is_file():
-            return []
-        lines = self.progress.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines[:-1]]
+        """Return the points of the log, as `read_log` does."""
+        return read_log(self.progress)
 
     def log(self, point: Mapping[str, Any]) -> None:
         """Append a point to the log."""
         with self.progress.open("ab", buffering=0) as file:
-            file.write(json.dumps(point).encode() + b"\n")
+            file.write(_line(point))
 
     def complete_checkpoint(
         self, step: int, spent: Spent, state: Mapping[str, Any], limits: Limits
@@ -183,14 +173,15 @@ class RunFolder:
             "limits": asdict(limits),
             "files": {file.relative_to(path).as_posix(): _crc(file) for file in files},
         }
-        _write(path / _CHECKPOINT, record)
+        write_checked_json(path / _CHECKPOINT, record)
 
     def result(self, limits: Limits) -> dict[str, Any] | None:
         """Return the result of the run if it has finished within the same limits."""
-        file = self.path / _RESULT
-        stored = _read(file) if file.is_file() and self.model.is_dir() else {}
-        result: dict[str, Any] | None = stored.get("result")
-        return result if stored.get("limits") == asdict(limits) else None
+        stored = read_checked_json(self.path / _RESULT) if self.model.is_dir() else None
+        if stored is None or stored["limits"] != asdict(limits):
+            return None
+        result: dict[str, Any] = stored["result"]
+        return result
 
     def check_limits(self, limits: Limits) -> None:
         """Check that no limit is below what the run has spent under a larger one.
@@ -219,7 +210,28 @@ class RunFolder:
 
     def finish(self, limits: Limits, result: Mapping[str, Any]) -> None:
         """Write the result of the finished run."""
-        _write(self.path / _RESULT, {"limits": asdict(limits), "result": dict(result)})
+        write_checked_json(self.path / _RESULT, {"limits": asdict(limits), "result": dict(result)})
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the points of a run's log; empty if there is none.
+
+    A line that a kill cut short is skipped, and so, with a warning, is a damaged one.
+    """
+    if not path.is_file():
+        return []
+    points: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            point = json.loads(line)
+            checksum = point.pop("checksum")
+        except (ValueError, KeyError, AttributeError, TypeError):
+            point, checksum = {}, None
+        if checksum != _checksum(point):
+            warnings.warn(f"{path}, line {number} is damaged and left out", stacklevel=2)
+            continue
+        points.append(point)
+    return points
 
 
 def is_leader() -> bool:
@@ -242,13 +254,10 @@ def _crc(path: Path) -> str:
     return f"{crc:08x}"
 
 
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    replace_lines(path, [json.dumps(value, indent=1).encode() + b"\n"])
+def _line(point: Mapping[str, Any]) -> bytes:
+    """Return a point of the log as a line, with its checksum."""
+    return json.dumps({**point, "checksum": _checksum(point)}).encode() + b"\n"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected a JSON object, got none ({error})") from error
-    return value
+def _checksum(point: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(point, sort_keys=True).encode()):08x}"

@@ -147,7 +147,7 @@ def test_the_command_line_comes_before_the_recipe(run: str, blank: str, tmp_path
     found = typed(*words, "--batch", "2", "--trl.learning_rate", "1e-3", "--json")
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["steps"] == 2
-    kept = json.loads((out / "run.json").read_text())["identity"]
+    kept = json.loads((out / "run.json").read_text())
     assert (kept["batch"], kept["seed"]) == (2, 3)
     assert kept["trl"] == {"max_steps": 2, "logging_steps": 1, "learning_rate": 1e-3}
     assert "hopgym eval hopgym/People-v0 --policy llm" in found.stderr

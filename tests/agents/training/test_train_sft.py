@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hopgym.errors import DataError
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import Trajectory
 from tests.support.training_runs import (
@@ -18,6 +19,7 @@ from tests.support.training_runs import (
     oracle_run,
     points,
     prepared,
+    stopping,
 )
 from tests.support.training_runs import trained as trained_by
 
@@ -168,3 +170,41 @@ def test_a_lora_adapter_is_trained_and_played(given: dict[str, Any]) -> None:
     assert (Path(found.model) / "adapter_config.json").is_file()
     card = (Path(found.model) / "README.md").read_text()
     assert f"--llm.model {given['model']} --llm.adapter {found.model}" in card
+
+
+def test_damaged_files_are_named_and_an_earlier_checkpoint_is_used(
+    given: dict[str, Any], unbroken: str
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trained(given, stopping(10))
+    out = Path(given["out"])
+    weights = out / "checkpoints" / "checkpoint-8" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"checkpoint-8 is damaged \(model.safetensors\)"):
+        trained(given)
+    assert_same(given["out"], unbroken)
+
+
+def test_a_damaged_line_of_the_log_is_named(given: dict[str, Any]) -> None:
+    from hopgym_agents.training.run_folder import read_log
+
+    trained(given)
+    log = Path(given["out"]) / "progress.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    lines[1] = lines[1].replace('"step": 4', '"step": 5')
+    log.write_text("".join(lines))
+    with pytest.warns(UserWarning, match="progress.jsonl, line 2 is damaged"):
+        assert [point["step"] for point in read_log(log)] == [2, 6, 8, 10]
+
+
+@pytest.mark.parametrize("change", [{"schema": 1}, {"seed": 7}])
+def test_a_folder_of_another_version_or_changed_by_hand_is_refused(
+    given: dict[str, Any], change: dict[str, int]
+) -> None:
+    trained(given)
+    file = Path(given["out"]) / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(DataError, match=r"expected schema 2|has been changed"):
+        trained(given)
