@@ -110,7 +110,7 @@ def bare(options: dict[str, Any], spare: bool = False) -> Cost:
     from hopgym_agents.generate import Sampling
     from hopgym_agents.modeling import Precision, load_trainable
     from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
-    from hopgym_agents.prompts import PLAIN, request_of
+    from hopgym_agents.prompts import PLAIN, build_request
     from hopgym_agents.training.actor import Actor
     from hopgym_agents.training.environments import PlaySettings, train_env
 
@@ -131,7 +131,7 @@ def bare(options: dict[str, Any], spare: bool = False) -> Cost:
         chosen = [states[at] for at in order[step * width : (step + 1) * width]]
         subs = [sub for sub in chosen for _ in range(group)]
         requests = [
-            replace(request_of(sub.prefix, PLAIN), key=(sub.prefix.index, *divmod(row, group)))
+            replace(build_request(sub.prefix, PLAIN), key=(sub.prefix.index, *divmod(row, group)))
             for row, sub in enumerate(subs)
         ]
         made = player.complete(env, requests, step)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hopgym.env import HopEnv
 from hopgym.errors import HopgymError
@@ -14,10 +14,12 @@ from hopgym.rollout import run_episodes
 from hopgym.runs.trajectory_file import read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Completion, Trajectory
 from hopgym_agents.generate import Request, Sampling
-from hopgym_agents.generate.local import LocalGenerator
 from hopgym_agents.modeling.trainable import Trainable
 from hopgym_agents.policy import LLMPolicy
 from hopgym_agents.prompts import Style, stop_texts
+
+if TYPE_CHECKING:
+    from hopgym_agents.generate.local import LocalGenerator
 
 _SLOTS = 128
 
@@ -43,6 +45,8 @@ class Actor:
         chat_settings: Mapping[str, Any] | None = None,
         batch_size: int = 128,
     ) -> None:
+        from hopgym_agents.generate.local import LocalGenerator  # It imports torch.
+
         self._model = trainable.model
         training = self._model.training
         self._generate = LocalGenerator(
@@ -115,7 +119,7 @@ class Actor:
                 raise HopgymError(f"expected an action from the model, got {completion.error}")
         return [completions[at] for at in range(len(requests))]
 
-    def _generator(self, env: HopEnv, seed: int, greedy: bool = False) -> LocalGenerator:
+    def _generator(self, env: HopEnv, seed: int, greedy: bool = False) -> "LocalGenerator":
         """Return the generator for an environment, whose dialect tells where an action ends."""
         default = self._generate.sampling
         stop = stop_texts(env.settings.dialect, (tool.name for tool in env.tools))

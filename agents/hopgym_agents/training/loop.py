@@ -11,11 +11,11 @@ from typing import Any
 
 from hopgym.env import HopEnv
 from hopgym.errors import require
-from hopgym_agents.generate import Generate, Sampling
+from hopgym_agents.generate import Generator, Sampling
 from hopgym_agents.generate.loading import set_threads
 from hopgym_agents.modeling.saving import save_trained
 from hopgym_agents.modeling.trainable import Trainable, load_trainable, widen_adapter
-from hopgym_agents.options import generator_from
+from hopgym_agents.options import create_generator
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.actor import Actor
 from hopgym_agents.training.budget import DEV_SUCCESS, Meter
@@ -196,9 +196,9 @@ def _check_rewards(config: TrainConfig, env: HopEnv) -> None:
 
 
 def _rewards(config: TrainConfig) -> Rewards:
-    judge: Generate | None = None
+    judge: Generator | None = None
     if JUDGE in config.reward:
-        judge = generator_from(config.play.judge)
+        judge = create_generator(config.play.judge)
     return Rewards(config.reward, config.play.flip, config.seed, judge, STYLES[config.style])
 
 

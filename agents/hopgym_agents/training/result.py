@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hopgym_agents.generate.loading import digest_of
+from hopgym_agents.generate.loading import weights_digest
 from hopgym_agents.modeling.trainable import Trainable
 from hopgym_agents.training.budget import Spent, read_spent
 from hopgym_agents.training.config import TrainConfig
@@ -171,7 +171,7 @@ def _identity(
     play["judge"] = {
         name: value for name, value in play["judge"].items() if name not in _SERVING_OPTIONS
     }
-    digests = {"source": data.source, "rows": data.digest, "model": digest_of(trainable.model)}
+    digests = {"source": data.source, "rows": data.digest, "model": weights_digest(trainable.model)}
     return {"method": method, **digests, **settings, "play": play}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hopgym.errors import ArgumentError, HopgymError
 from hopgym.trajectory import Step, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
-from hopgym_agents.generate import Generate
+from hopgym_agents.generate import Generator
 from hopgym_agents.judging.judge import Rating, judge_steps
 from hopgym_agents.prompts import PLAIN, Style
 
@@ -64,7 +64,7 @@ class Rewards:
     """Share of verdicts that ``good`` inverts, in [0, 1]."""
     seed: int = 0
     """Decides which verdicts are inverted."""
-    judge: Generate | None = None
+    judge: Generator | None = None
     """The model that ``judge`` asks."""
     style: Style = field(default=PLAIN)
     """How the judge sees the conversation."""

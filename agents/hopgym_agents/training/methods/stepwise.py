@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hopgym.errors import require
 from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.data.decomposition import judge_actions
-from hopgym_agents.prompts import request_of
+from hopgym_agents.prompts import build_request
 from hopgym_agents.training.budget import Spent
 from hopgym_agents.training.data import TrainingData, tasks_data
 from hopgym_agents.training.grpo import GRPOMethod, Rollout, RolloutBatch
@@ -69,7 +69,7 @@ class StepWise(GRPOMethod):
         actor = self.run.actor
         places = self._states.take_groups(trainer, len(rows))
         requests = [
-            replace(request_of(sub.prefix, actor.style), key=(sub.prefix.index, number, sample))
+            replace(build_request(sub.prefix, actor.style), key=(sub.prefix.index, number, sample))
             for sub, number, sample in places
         ]
         completions = actor.complete(setup.env, requests, seed_at(trainer, setup.config.seed))
