@@ -1,55 +1,19 @@
-"""What a run learns from, and the data of methods that play."""
+"""The data of methods that play: tasks of an environment, shown as oracle episodes."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from hopgym.policies.privileged import OraclePolicy
 from hopgym.rollout import run_episodes
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.rows import TrainingRow, episode_row
-
-if TYPE_CHECKING:
-    from hopgym_agents.training.method import TrainingSetup
+from hopgym_agents.training.setup import TrainingData, TrainingSetup
 
 _EXAMPLES = 16
 """Oracle episodes that a dry run shows and sizes the memory by."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What a run learns from."""
-
-    summary: str
-    """In words, for the model card."""
-    env_id: str
-    env_kwargs: Mapping[str, Any]
-    source: str
-    """Fingerprint of the tasks."""
-    row_count: int
-    """Rows in one pass over the data: tasks, states or episodes."""
-    examples: Sequence[TrainingRow]
-    """Rows like those trained on; the first is shown, the longest sizes the memory."""
-    digest: str = ""
-    """Of the episodes of a file, if the run learns from one."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """What the data consist of, by name."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON, without the rows."""
-        return {
-            "summary": self.summary,
-            "env_id": self.env_id,
-            "env_kwargs": dict(self.env_kwargs),
-            "source": self.source,
-            "digest": self.digest,
-            "counts": dict(self.counts),
-        }
-
-
-def tasks_data(setup: "TrainingSetup", row_count: int) -> TrainingData:
+def tasks_data(setup: TrainingSetup, row_count: int) -> TrainingData:
     """Return the data of a run that plays tasks, or starts from recorded states, or both.
 
     Args:
@@ -80,7 +44,7 @@ def tasks_data(setup: "TrainingSetup", row_count: int) -> TrainingData:
     )
 
 
-def _oracle_rows(setup: "TrainingSetup") -> list[TrainingRow]:
+def _oracle_rows(setup: TrainingSetup) -> list[TrainingRow]:
     """Return rows of oracle episodes: what a batch looks like once the model is good."""
     env = copy.copy(setup.env)
     env.render_mode = None

@@ -21,7 +21,6 @@ from hopgym_agents.training.actor import Actor
 from hopgym_agents.training.budget import DEV_SUCCESS, Meter
 from hopgym_agents.training.callback import RunState, leader_decides, make_callback
 from hopgym_agents.training.config import TrainConfig, trl_arguments
-from hopgym_agents.training.data import TrainingData
 from hopgym_agents.training.environments import (
     HeldOutTasks,
     check_held_out,
@@ -29,11 +28,12 @@ from hopgym_agents.training.environments import (
     train_env,
 )
 from hopgym_agents.training.episodes import SelectedEpisodes, select_episodes
-from hopgym_agents.training.method import Method, TrainingRun, TrainingSetup, method_named
+from hopgym_agents.training.method import Method, method_named
 from hopgym_agents.training.model_card import write_card
 from hopgym_agents.training.result import RunPlan, TrainResult
 from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.run_folder import Checkpoint, RunFolder, is_leader
+from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
 
 _ENDLESS = 1_000.0
 """Passes over the data when only a limit ends a run."""

@@ -8,24 +8,18 @@ checkpoints and evaluations; the method turns row numbers into what is trained o
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hopgym.errors import ArgumentError, did_you_mean, require
-from hopgym_agents.training.budget import Spent, WorldCounter, last_index
+from hopgym_agents.training.budget import Spent
+from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
 
 if TYPE_CHECKING:
-    from hopgym.env import HopEnv
-    from hopgym_agents.modeling.trainable import Trainable
-    from hopgym_agents.training.actor import Actor
-    from hopgym_agents.training.callback import RunState
     from hopgym_agents.training.config import TrainConfig
-    from hopgym_agents.training.data import TrainingData
-    from hopgym_agents.training.episodes import SelectedEpisodes
-    from hopgym_agents.training.rewards import Rewards
     from hopgym_agents.training.rows import TrainingRow
 
 METHODS: Mapping[str, str] = {
@@ -46,57 +40,6 @@ class RunUse(StrEnum):
     NEVER = "never"
     OPTIONAL = "optional"
     REQUIRED = "required"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSetup:
-    """Everything a run needs before it starts, checked and loaded."""
-
-    config: "TrainConfig"
-    """The resolved configuration."""
-    arguments: Any
-    """TRL's configuration."""
-    trainable: "Trainable"
-    rewards: "Rewards"
-    environment: "HopEnv | None" = None
-    """The environment the method plays; None if it plays none."""
-    episodes: "SelectedEpisodes | None" = None
-    """Episodes of the recorded run, if one is given."""
-
-    @property
-    def env(self) -> "HopEnv":
-        """The environment of a method that plays."""
-        assert self.environment is not None, "only methods that play ask for it"
-        return self.environment
-
-    @property
-    def task_count(self) -> int:
-        """Number of tasks that are trained on."""
-        return self.config.play.tasks or len(self.env.source)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRun:
-    """A run that has started: its setup, data, state and the model as an actor."""
-
-    setup: TrainingSetup
-    data: "TrainingData"
-    state: "RunState"
-    actor: "Actor"
-
-    def count_worlds(
-        self, counter: WorldCounter, indices: Iterable[int], trainer: Any = None
-    ) -> None:
-        """Add the worlds of tasks that are trained on for the first time to the budget.
-
-        Args:
-            counter: Of the worlds so far.
-            indices: Of the tasks, at least one.
-            trainer: TRL's trainer when each process has tasks of its own.
-        """
-        new = counter.advance(last_index(indices, trainer) + 1)
-        self.state.meter.add(distinct_worlds=new)
-        self.state.method["seen"] = counter.seen
 
 
 class Method(ABC):
@@ -157,7 +100,7 @@ class Method(ABC):
 
     @classmethod
     @abstractmethod
-    def data(cls, setup: TrainingSetup) -> "TrainingData":
+    def data(cls, setup: TrainingSetup) -> TrainingData:
         """Return what the run learns from.
 
         Raises:

@@ -8,10 +8,10 @@ from hopgym_agents.generate.loading import weights_digest
 from hopgym_agents.modeling.trainable import Trainable
 from hopgym_agents.training.budget import Spent, read_spent
 from hopgym_agents.training.config import TrainConfig
-from hopgym_agents.training.data import TrainingData
 from hopgym_agents.training.environments import acting_options
 from hopgym_agents.training.rows import TrainingRow, marked_text
 from hopgym_agents.training.run_folder import RunFolder
+from hopgym_agents.training.setup import TrainingData
 
 _SERVING_OPTIONS = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "device")
 """Options of a judge that do not change its judgements."""

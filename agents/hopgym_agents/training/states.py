@@ -17,7 +17,7 @@ from hopgym.verdicts import Shown
 from hopgym_agents.data.decomposition import ActionOutcome, SubTrajectory, decompose
 from hopgym_agents.training.budget import WorldCounter, episode_costs
 from hopgym_agents.training.episodes import filter_episodes
-from hopgym_agents.training.method import TrainingRun, TrainingSetup
+from hopgym_agents.training.setup import TrainingRun, TrainingSetup
 
 _MOST_EMPTY_ROUNDS = 8
 """Consecutive rounds without a state after which a run gives up."""

@@ -22,8 +22,8 @@ class Rollouts:
         from hopgym_agents.training.budget import Limits
         from hopgym_agents.training.callback import RunState
         from hopgym_agents.training.loop import sampling_of
-        from hopgym_agents.training.method import TrainingRun
         from hopgym_agents.training.run_folder import RunFolder
+        from hopgym_agents.training.setup import TrainingRun
 
         Path(given["out"]).mkdir()
         prepared_run = prepared(method, given)
@@ -81,12 +81,11 @@ def test_a_loss_is_put_on_drawn_tokens_alone(
     for at, episode in enumerate(rollouts.played):
         pieces = rollouts.player.encoder.pieces(episode)
         drawn: list[int] = []
-        for step, piece in zip(episode.steps, pieces[1::2], strict=True):
+        for step, piece, reply in zip(episode.steps, pieces[1::2], pieces[2::2], strict=True):
             ids = step.completion.token_ids
-            same = piece in (ids, ids[:-1])
-            strange += not same
-            both = zip(ids, piece, strict=False)
-            drawn += ids if same else [a for a, _ in takewhile(lambda two: two[0] == two[1], both)]
+            strange += piece not in (ids, ids[:-1])
+            both = zip(ids, [*piece, *reply], strict=False)
+            drawn += [a for a, _ in takewhile(lambda two: two[0] == two[1], both)]
         prompt, completion = found["prompt_ids"][at], found["completion_ids"][at]
         mask = found["env_mask"][at]
         assert len(mask) == len(completion) >= 1

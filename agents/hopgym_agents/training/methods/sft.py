@@ -7,17 +7,11 @@ from hopgym.errors import require
 from hopgym_agents.chat import ChatEncoder
 from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.budget import SeenWorlds
-from hopgym_agents.training.data import TrainingData
 from hopgym_agents.training.imitation import ImitationMethod
-from hopgym_agents.training.method import (
-    RunUse,
-    TrainingRun,
-    TrainingSetup,
-    fitting_rows,
-    most_tokens,
-)
+from hopgym_agents.training.method import RunUse, fitting_rows, most_tokens
 from hopgym_agents.training.rewards import JUDGE
 from hopgym_agents.training.rows import TrainingRow, imitation_rows, rows_digest
+from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
 
 if TYPE_CHECKING:
     from hopgym_agents.training.config import TrainConfig
