@@ -13,6 +13,7 @@ from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import DATASETS, find_dataset
 from hopgym.benchmarks.lookup import reader_arguments, select_arguments
 from hopgym.cli.display import progress, say, say_wrote
+from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, did_you_mean
 from hopgym.evaluation.official import prediction_of
 from hopgym.registry.lookup import source_of
@@ -76,7 +77,7 @@ def _source_of(run: Path) -> tuple[BenchmarkSource[Any], Trajectory]:
     if record is None or not record.env_id:
         got = "none" if record is None else "episodes that name no environment"
         raise DataError(f"{run}: expected episodes of a benchmark, got {got}")
-    source = source_of(run, record, progress)
+    source = source_of(run, record, make)
     if not isinstance(source, BenchmarkSource):
         known = ", ".join(dataset.env_id for dataset in DATASETS if dataset.env_id)
         raise ArgumentError(

@@ -8,6 +8,7 @@ its type, default and documentation, and nothing else is accepted.
 import ast
 import functools
 import inspect
+import os
 import re
 import textwrap
 import typing
@@ -24,6 +25,8 @@ from hopgym.arguments import json_or_text, read_arguments, read_value, split_opt
 from hopgym.cli.display import progress
 from hopgym.errors import ArgumentError, did_you_mean
 from hopgym.registry import lookup
+from hopgym.storage import open_corpus
+from hopgym.tasks import CORPUS_CHOICES
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -76,7 +79,12 @@ def make(env_id: str, arguments: Mapping[str, Any]) -> "HopEnv":
     Raises:
         ArgumentError: As `hopgym.registry.lookup.make` does.
     """
-    return lookup.make(env_id, arguments, progress)
+    corpus = arguments.get("corpus")
+    if isinstance(corpus, str) and corpus not in CORPUS_CHOICES and os.path.isfile(corpus):
+        # The environment then opens the index that is stored here.
+        with progress("paragraphs indexed") as advance:
+            open_corpus(corpus, advance=advance)
+    return lookup.make(env_id, arguments)
 
 
 def option_names(command: Any) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hopgym.cli.display import print_json, progress, say
+from hopgym.cli.options import make
 from hopgym.registry.lookup import env_of_record
 from hopgym.replay import replay
 from hopgym.runs.trajectory_file import read_trajectories
@@ -64,7 +65,7 @@ def _env_of(record: Trajectory, envs: dict[str, "HopEnv"]) -> "HopEnv":
     """Return the environment of a record; records with the same id and arguments share one."""
     key = json.dumps([record.env_id, record.env_kwargs], sort_keys=True)
     if key not in envs:
-        envs[key] = env_of_record(record, progress)
+        envs[key] = env_of_record(record, make)
     return envs[key]
 
 

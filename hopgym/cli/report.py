@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hopgym.cli.display import print_json, progress, say, say_wrote
+from hopgym.cli.options import make
 from hopgym.errors import ArgumentError, DataError, require
 from hopgym.progress import Advance
 from hopgym.registry.lookup import env_of_run
@@ -248,7 +249,7 @@ def _env_of(files: Mapping[str, Path]) -> "HopEnv":
     first = next(read_trajectories(first_path), None)
     if first is None:
         raise DataError(f"{first_path}: expected at least one episode, got none; finish one first")
-    env = env_of_run(first_path, first, progress)
+    env = env_of_run(first_path, first, make)
     for path in files.values():
         recorded = read_header(path).source
         if recorded != env.source.fingerprint:

@@ -111,25 +111,24 @@ class EnvironmentFactory:
                 "line --path"
             )
         source_class = self.source_class()
-        takers = {
-            "source": source_class.argument_names(),
-            "env": field_names(EnvSettings),
-            "tools": field_names(ToolSettings),
-        }
-        by_taker = _split_arguments(arguments, takers)
-        tool_settings = ToolSettings(**by_taker["tools"])
-        env_settings = EnvSettings(**by_taker["env"])
-        for_source = by_taker["source"]
-        if env_settings.mode == "tools" and "max_steps" in by_taker["env"]:
+        for_source, for_env, for_tools = _split_arguments(
+            arguments,
+            source_class.argument_names(),
+            field_names(EnvSettings),
+            field_names(ToolSettings),
+        )
+        tool_settings = ToolSettings(**for_tools)
+        env_settings = EnvSettings(**for_env)
+        if env_settings.mode == "tools" and "max_steps" in for_env:
             for_source = source_class.arguments_within(env_settings.max_steps, for_source)
         source = source_class.from_arguments(**for_source)
         if env_settings.ask_support:
             expected = f"False for {source.name}, which scores no support"
             require(bool(source.support_asked), "ask_support", expected, True)
             if source.names_sentences:
-                tool_settings = ToolSettings(**{"sentence_numbers": True, **by_taker["tools"]})
-        if source.max_steps and "max_steps" not in by_taker["env"]:
-            env_settings = EnvSettings(**by_taker["env"], max_steps=source.max_steps)
+                tool_settings = ToolSettings(**{"sentence_numbers": True, **for_tools})
+        if source.max_steps and "max_steps" not in for_env:
+            env_settings = EnvSettings(**for_env, max_steps=source.max_steps)
         return HopEnv(source, env_settings, tool_settings, render_mode)
 
 
@@ -155,23 +154,28 @@ def write_documentation(
         "Arguments": arguments,
         "References": references,
     }
-    own = [f"## {heading}\n{inspect.cleandoc(text)}" for heading, text in sections.items()]
-    return "\n\n".join([inspect.cleandoc(summary), *own, inspect.cleandoc(_SHARED_SECTIONS)]) + "\n"
+    parts = [f"## {heading}\n{inspect.cleandoc(text)}" for heading, text in sections.items()]
+    return (
+        "\n\n".join([inspect.cleandoc(summary), *parts, inspect.cleandoc(_SHARED_SECTIONS)]) + "\n"
+    )
 
 
 def _split_arguments(
-    arguments: Mapping[str, Any], takers: Mapping[str, Iterable[str]]
-) -> dict[str, dict[str, Any]]:
-    """Return the arguments by what takes them; `UnknownArgumentError` where nothing does."""
-    taker_of: dict[str, str] = {}
-    for taker, names in takers.items():
+    arguments: Mapping[str, Any], *groups: Iterable[str]
+) -> tuple[dict[str, Any], ...]:
+    """Return the arguments of each group of names, and raise for a name that is in none.
+
+    A name that is in several groups belongs to the first of them.
+    """
+    group_of: dict[str, int] = {}
+    for number, names in enumerate(groups):
         for name in names:
-            taker_of.setdefault(name, taker)
-    split: dict[str, dict[str, Any]] = {taker: {} for taker in takers}
+            group_of.setdefault(name, number)
+    split: tuple[dict[str, Any], ...] = tuple({} for _ in groups)
     for name, value in arguments.items():
-        if name not in taker_of:
-            hint = did_you_mean(name, taker_of)
-            message = f"arguments must be among {', '.join(taker_of)}, got {name!r}{hint}"
-            raise UnknownArgumentError(message, name, taker_of)
-        split[taker_of[name]][name] = value
+        if name not in group_of:
+            hint = did_you_mean(name, group_of)
+            message = f"arguments must be among {', '.join(group_of)}, got {name!r}{hint}"
+            raise UnknownArgumentError(message, name, group_of)
+        split[group_of[name]][name] = value
     return split

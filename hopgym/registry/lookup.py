@@ -1,7 +1,6 @@
 """Looks environments up: by their ids, and by the records of a run."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,14 @@ import gymnasium
 
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError, did_you_mean
-from hopgym.progress import Progress, no_progress
 from hopgym.registry.factory import FACTORIES
 from hopgym.runs.trajectory_file import read_header
-from hopgym.storage import open_corpus
-from hopgym.tasks import CORPUS_CHOICES, TaskSource
+from hopgym.tasks import TaskSource
 from hopgym.trajectory import Trajectory
 from hopgym.wrappers import hop_env
+
+Create = Callable[[str, Mapping[str, Any]], HopEnv]
+"""Creates the environment of an id with arguments."""
 
 _GYMNASIUM_ARGUMENTS = frozenset({"id", "max_episode_steps", "disable_env_checker", "render_mode"})
 
@@ -46,13 +46,12 @@ def resolve_id(name: str) -> str:
     )
 
 
-def make(env_id: str, arguments: Mapping[str, Any], progress: Progress = no_progress) -> HopEnv:
+def make(env_id: str, arguments: Mapping[str, Any]) -> HopEnv:
     """Return a new environment of a registered id.
 
     Args:
         env_id: As registered; see `resolve_id`.
         arguments: Of the environment, by name.
-        progress: Shows the indexing of a corpus file that was not indexed before.
 
     Raises:
         ArgumentError: For an argument that the id does not take, or an id of another package.
@@ -60,40 +59,32 @@ def make(env_id: str, arguments: Mapping[str, Any], progress: Progress = no_prog
     for name in arguments:
         if name in _GYMNASIUM_ARGUMENTS:
             raise ArgumentError(f"arguments must be those of {env_id}, got {name!r}")
-    _index_corpus(arguments.get("corpus"), progress)
     try:
         return hop_env(gymnasium.make(env_id, **arguments))
     except (TypeError, gymnasium.error.Error) as error:
         raise ArgumentError(str(error)) from error
 
 
-def _index_corpus(corpus: object, progress: Progress) -> None:
-    """Index a corpus file with a progress display; the environment then opens the stored index."""
-    if isinstance(corpus, str) and corpus not in CORPUS_CHOICES and os.path.isfile(corpus):
-        with progress("paragraphs indexed") as advance:
-            open_corpus(corpus, advance=advance)
-
-
-def env_of_record(record: Trajectory, progress: Progress = no_progress) -> HopEnv:
+def env_of_record(record: Trajectory, create: Create = make) -> HopEnv:
     """Return a new environment with the id and the arguments that a record names.
 
     Args:
         record: An episode.
-        progress: As for `make`.
+        create: Creates an environment from an id and arguments, like `make`.
 
     Raises:
         ArgumentError: When the environment cannot be created.
     """
-    return make(resolve_id(record.env_id), record.env_kwargs, progress)
+    return create(resolve_id(record.env_id), record.env_kwargs)
 
 
-def env_of_run(path: Path, record: Trajectory, progress: Progress = no_progress) -> HopEnv:
+def env_of_run(path: Path, record: Trajectory, create: Create = make) -> HopEnv:
     """Return a new environment with the tasks that the episodes of a file were played on.
 
     Args:
         path: The file.
         record: One of its episodes, which names id and arguments of the environment.
-        progress: As for `make`.
+        create: Creates an environment from an id and arguments, like `make`.
 
     Raises:
         DataError: When the record names no environment, or its id and arguments lead to other
@@ -105,7 +96,7 @@ def env_of_run(path: Path, record: Trajectory, progress: Progress = no_progress)
             f"{path}: expected episodes that name their environment, got none; play the run with "
             "a registered id, or pass its source to the Python functions"
         )
-    env = env_of_record(record, progress)
+    env = env_of_record(record, create)
     header = read_header(path)
     if env.source.fingerprint != header.source:
         raise DataError(
@@ -116,6 +107,6 @@ def env_of_run(path: Path, record: Trajectory, progress: Progress = no_progress)
     return env
 
 
-def source_of(path: Path, record: Trajectory, progress: Progress = no_progress) -> TaskSource:
+def source_of(path: Path, record: Trajectory, create: Create = make) -> TaskSource:
     """Return the source of the tasks of a trajectory file; arguments and errors of `env_of_run`."""
-    return env_of_run(path, record, progress).source
+    return env_of_run(path, record, create).source
