@@ -38,7 +38,16 @@ from hopgym_agents.training.config import merge_tables
 from hopgym_agents.training.loop import prepare, run, silence_libraries
 
 JobResult = dict[str, Any]
-"""Result of a job; plain JSON."""
+"""Result of a job as plain JSON. Its keys by the kind of the job:
+
+- model, tiny_model: ``options`` of the policy ``llm`` that play the model.
+- collect, filter: ``run``, the trajectory file; ``passing``, the number of episodes that pass each
+  filter; ``episodes``, the number of sampled episodes.
+- train: ``options`` as above; ``merged``, the folder of the merged adapter, if other runs start
+  from it; ``progress``, the log; ``spent``, costs by name; ``steps``; ``ended_by``.
+- choose: ``values``, the chosen ones by option; ``candidates``, pairs of values and success.
+- evaluate: see `score_by_task`; also ``episodes_file``.
+"""
 ReportProgress = Callable[[int, int], None]
 """Called with how many units of a job are done, and how many there are (0 if unknown)."""
 
@@ -75,6 +84,10 @@ def run_job(work: JobInput, report: ReportProgress) -> JobResult:
 
 def score_by_task(episodes: Iterable[Trajectory], source: TaskSource) -> JobResult:
     """Return the metrics of finished episodes by task, and the official metrics if there are any.
+
+    The result has ``tasks``: by task id, ``hops`` and a pair (numerator, denominator) for each of
+    `METRICS`; ``errors``, the number of episodes left out; ``official``, by name; and ``unit``,
+    that of the official metrics.
 
     Args:
         episodes: An iterable that can be read twice.
