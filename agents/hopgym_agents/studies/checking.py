@@ -21,6 +21,9 @@ from hopgym_agents.options import read_options
 from hopgym_agents.studies.jobs import JobInput, JobResult, ReportProgress, run_job, train_options
 from hopgym_agents.studies.plan import Job, JobKind
 from hopgym_agents.studies.spec import START
+from hopgym_agents.training import loop
+from hopgym_agents.training.config import read_config
+from hopgym_agents.training.method import method_named
 
 _MAX_TASKS = 64
 """Tasks of a collection in the dry run: enough states for a batch of the usual size."""
@@ -51,10 +54,7 @@ def prepare_runs(jobs: Sequence[Job], report: ReportProgress) -> int:
     Raises:
         ArgumentError: On the first run that cannot be prepared; it names the job.
     """
-    from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.loop import prepare, silence_libraries
-
-    silence_libraries()
+    loop.silence_libraries()
     runs = {_without_seed(job): job for job in jobs if job.kind is JobKind.TRAIN}
     with tempfile.TemporaryDirectory() as folder:
         results = _substitute_results(jobs, Path(folder))
@@ -62,7 +62,7 @@ def prepare_runs(jobs: Sequence[Job], report: ReportProgress) -> int:
             needs = {role: results[name] for role, name in job.needs.items()}
             work = JobInput(job, needs, Path(folder) / f"run{number}")
             with _errors_name(job):
-                prepare(job.arguments["method"], read_config(train_options(work)))
+                loop.prepare(job.arguments["method"], read_config(train_options(work)))
             report(number, len(runs))
     return len(runs)
 
@@ -96,9 +96,6 @@ def _errors_name(job: Job) -> Iterator[None]:
 
 
 def _check_job(job: Job) -> None:
-    from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.method import method_named
-
     arguments = job.arguments
     match job.kind:
         case JobKind.TRAIN:

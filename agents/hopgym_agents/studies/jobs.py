@@ -34,8 +34,10 @@ from hopgym_agents.modeling.saving import merge_adapter
 from hopgym_agents.modeling.tiny import make_tiny
 from hopgym_agents.studies.plan import Job, JobKind, nest_options
 from hopgym_agents.studies.spec import START
-from hopgym_agents.training.config import merge_tables
-from hopgym_agents.training.loop import prepare, run, silence_libraries
+from hopgym_agents.training import loop
+from hopgym_agents.training.config import merge_tables, read_config
+from hopgym_agents.training.result import policy_options
+from hopgym_agents.training.run_folder import PROGRESS
 
 JobResult = dict[str, Any]
 """Result of a job as plain JSON. Its keys by the kind of the job:
@@ -173,12 +175,9 @@ def _labels(file: Path) -> list[EpisodeLabel]:
 
 
 def _train(work: JobInput, report: ReportProgress) -> JobResult:
-    from hopgym_agents.training.config import read_config
-    from hopgym_agents.training.result import policy_options
-
-    silence_libraries()
+    loop.silence_libraries()
     config = read_config(train_options(work))
-    prepared = prepare(work.job.arguments["method"], config)
+    prepared = loop.prepare(work.job.arguments["method"], config)
 
     def show(total: int, done: int) -> Callable[[int], None]:
         position = done
@@ -190,11 +189,11 @@ def _train(work: JobInput, report: ReportProgress) -> JobResult:
 
         return advance
 
-    trained = run(prepared, show)
+    trained = loop.run(prepared, show)
     options = policy_options(config, trained.model)
     result = {
         "options": options,
-        "progress": str(Path(config.out) / "progress.jsonl"),
+        "progress": str(Path(config.out) / PROGRESS),
         "spent": trained.spent.to_dict(),
         "steps": trained.steps,
         "ended_by": trained.ended_by,
@@ -241,7 +240,7 @@ def _evaluate(work: JobInput, report: ReportProgress) -> JobResult:
 
 def _policy(name: str, env: HopEnv, options: Mapping[str, Any]) -> Policy:
     if options.get("generator") == "local":
-        silence_libraries()
+        loop.silence_libraries()
     return policy_named(name, env, options)
 
 

@@ -15,6 +15,7 @@ from msgspec import Meta, ValidationError, convert
 
 from hopgym.errors import ArgumentError, DataError, did_you_mean, require
 from hopgym.policies import registry
+from hopgym.runs.json_file import read_checked_json
 from hopgym_agents.modeling import Precision
 from hopgym_agents.modeling.trainable import read_record
 from hopgym_agents.training.budget import Limits
@@ -228,11 +229,13 @@ def model_options(folder: Path) -> dict[str, Any]:
             for a Hub id.
 
     Raises:
-        DataError: If an adapter does not name its base model.
+        DataError: If an adapter does not name its base model, or another version of hopgym wrote
+            the run.
     """
     options: dict[str, Any] = {"generator": "local", "model": str(folder)}
-    if (folder / _RUN_FILE).is_file() and (folder / MODEL).is_dir():
-        options |= acting_options(json.loads((folder / _RUN_FILE).read_bytes()))
+    run = read_checked_json(folder / _RUN_FILE) if (folder / MODEL).is_dir() else None
+    if run is not None:
+        options |= acting_options(run)
         folder = folder / MODEL
         options["model"] = str(folder)
     adapter_config = folder / "adapter_config.json"

@@ -1,11 +1,11 @@
 """Study files: what they say, what is wrong with them, and how quick ones are laid over."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from hopgym.errors import ArgumentError, DataError
+from hopgym.runs.json_file import write_checked_json
 from hopgym_agents.studies.plan import JobKind, nest_options, plan_jobs
 from hopgym_agents.studies.spec import model_options, read_study
 from hopgym_agents.training.config import merge_options, merge_tables
@@ -97,10 +97,10 @@ def test_models_of_the_command_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
     assert model_options(run)["model"] == str(run), "no run of hopgym train"
-    (run / "run.json").write_text("{}")
+    write_checked_json(run / "run.json", {})
     assert model_options(run) == {"generator": "local", "model": str(run / "model")}
     silent = {"chat_settings": {"enable_thinking": False}}
-    (run / "run.json").write_text(json.dumps({"style": "swirl", "play": silent}))
+    write_checked_json(run / "run.json", {"style": "swirl", "play": silent})
     own = {"style": "swirl", **silent}
     assert model_options(run) == {"generator": "local", "model": str(run / "model"), **own}
     (run / "model" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
