@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hopgym.actions import Action
-from hopgym.tools import TOOLS
+from hopgym.tools import TOOLS, tool_schema
 from hopgym.trajectory import Trajectory
 from hopgym_agents.generate import Message
 
-_PAGED = ("search", "lookup")
 _CALL = "<tool_call>"
 _CALL_END = "</tool_call>"
 
@@ -64,19 +63,4 @@ def write_tool_calls(content: str | None, calls: Sequence[Mapping[str, Any]]) ->
 def tool_schemas(prefix: Trajectory) -> tuple[dict[str, Any], ...]:
     """Return the schemas of a prefix's tools, in the format of OpenAI's API."""
     support = bool(prefix.env_kwargs.get("ask_support"))
-    return tuple(_schema(name, support) for name in prefix.tools)
-
-
-def _schema(name: str, support: bool) -> dict[str, Any]:
-    tool = TOOLS[name]
-    properties: dict[str, Any] = {tool.argument: {"type": "string"}}
-    if name in _PAGED:
-        description = "Part of a long result, from 1."
-        properties["page"] = {"type": "integer", "minimum": 1, "description": description}
-    if name == "answer" and support:
-        description = "What supports the answer, written as the question asks."
-        properties["support"] = {"type": "string", "description": description}
-    parameters = {"type": "object", "properties": properties, "required": [tool.argument]}
-    description = f"{tool.description[0].upper()}{tool.description[1:]}."
-    function = {"name": name, "description": description, "parameters": parameters}
-    return {"type": "function", "function": function}
+    return tuple(tool_schema(TOOLS[name], "json", support=support) for name in prefix.tools)

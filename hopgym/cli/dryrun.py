@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hopgym.cli.display import console, print_json
+from hopgym.tools import tool_schema
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
     from hopgym.rollout import Policy
-    from hopgym.tools import Tool
 
 CHARS_PER_TOKEN = 4
 """Taken where a policy does not count its own tokens."""
@@ -83,16 +83,6 @@ def show_dry_run(env: "HopEnv", policy: "Policy", episodes: int, *, as_json: boo
         out.print(line, soft_wrap=True)
 
 
-def schema_of(tool: "Tool", dialect: str) -> dict[str, Any]:
-    """Return the JSON schema of a tool, as chat templates and OpenAI's API take it."""
-    properties: dict[str, Any] = {tool.argument: {"type": "string"}}
-    if dialect == "json" and tool.name in ("search", "lookup"):
-        properties["page"] = {"type": "integer", "minimum": 1, "description": "page of the result"}
-    parameters = {"type": "object", "properties": properties, "required": [tool.argument]}
-    described = {"name": tool.name, "description": tool.description, "parameters": parameters}
-    return {"type": "function", "function": described}
-
-
 def estimate(
     env: "HopEnv",
     messages: Sequence[Mapping[str, Any]],
@@ -138,7 +128,7 @@ def _preview(
     """Return messages and tools of the first call, and its tokens where the policy tells them."""
     env.reset(options={"index": 0})
     prefix = env.trajectory()
-    schemas = [schema_of(tool, env.settings.dialect) for tool in env.tools]
+    schemas = [tool_schema(tool, env.settings.dialect) for tool in env.tools]
     preview = getattr(policy, "preview", None)
     if preview is None:
         return [{"role": "transcript", "content": prefix.prompt}], schemas, None

@@ -1,7 +1,7 @@
-"""The calculator: bounded arithmetic on what people write.
+"""The calculator: arithmetic on expressions as people write them.
 
-Built on simpleeval, never on `eval`. Length, digits and nesting are bounded before anything is
-worked out, so that no expression takes long.
+It uses simpleeval, never `eval`. Length, digits and nesting are limited before evaluation, so that
+every expression takes a short, bounded time.
 """
 
 import ast
@@ -9,10 +9,11 @@ import re
 import unicodedata
 
 MAX_CHARS = 500
-"""Longest expression, in characters."""
+"""Maximum length of an expression, in characters."""
 
 _LIMIT = 1e15
-_MAX_BASE, _MAX_EXPONENT = 1e6, 100
+_MAX_BASE = 1e6
+_MAX_EXPONENT = 100
 _ALLOWED = re.compile(r"[-+*/%().0-9 \t^]*")
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%(?!\s*[0-9(])")
@@ -24,10 +25,10 @@ _SIGNS = str.maketrans(
 
 
 def calculate(expression: str) -> str:
-    """Return the value of an arithmetic expression as text, or a sentence saying why there is none.
+    """Return the value of an arithmetic expression as text, or a sentence on why it has none.
 
-    Understands ``+ - * / % ^ ( )``, ``×``, ``÷``, ``1,234`` and ``15%``. Whole results print
-    without a decimal point, others with at most 10 significant digits.
+    Supports ``+ - * / % ^ ( )``, ``×``, ``÷``, ``1,234`` and ``15%``. Integers are printed without
+    a decimal point, other values with at most 10 significant digits.
     """
     if len(expression) > MAX_CHARS:
         return f"The expression is longer than {MAX_CHARS} characters."
@@ -38,16 +39,13 @@ def calculate(expression: str) -> str:
 
 
 def numbers_in(expression: str) -> tuple[float, ...]:
-    """Return the numbers that an expression is written with, without signs, in order.
-
-    A percentage is one number: ``15%`` is 0.15.
-    """
-    found = _OPERAND.finditer(_plain(expression[:MAX_CHARS]))
-    return tuple(float(each[1]) / (100 if each[2] else 1) for each in found)
+    """Return the numbers in an expression, without signs, in order; ``15%`` is 0.15."""
+    matches = _OPERAND.finditer(_plain(expression[:MAX_CHARS]))
+    return tuple(float(match[1]) / (100 if match[2] else 1) for match in matches)
 
 
 def with_number(expression: str, number: float, other: float) -> str:
-    """Return an expression with another number wherever one that `numbers_in` gives stands."""
+    """Return an expression with one of its `numbers_in` replaced by another, wherever it occurs."""
 
     def changed(match: re.Match[str]) -> str:
         same = float(match[1]) / (100 if match[2] else 1) == number
@@ -58,7 +56,7 @@ def with_number(expression: str, number: float, other: float) -> str:
 
 def _plain(expression: str) -> str:
     """Return an expression in ASCII, without thousands separators and leading zeros."""
-    # NFKC would run raised and lowered digits into the number that they stand at.
+    # NFKC would join superscript and subscript digits to the number before them.
     plain = "".join(" . " if _is_raised(c) else c for c in expression)
     text = unicodedata.normalize("NFKC", plain).translate(_SIGNS).strip().rstrip("= ")
     return _LEADING_ZEROS.sub("", _THOUSANDS.sub("", text))

@@ -1,20 +1,20 @@
-"""The tools: what each is called, what it takes, and what it shows.
+"""Runs tool calls over a corpus: search and lookup, with optional noise and failures.
 
-In: an action and a corpus. Out: a `Result`, the observation text together with exactly which
-corpus text stands in it in full, which is all that an agent is taken to have read.
+A `Result` holds the observation together with exactly the corpus text that it shows in full, which
+is all that an agent is assumed to have read.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hopgym.actions import Action
-from hopgym.documents import Corpus, Document, fold, tokenize
+from hopgym.documents import Corpus, Document, tokenize
 from hopgym.errors import require
-from hopgym.tools.calculator import calculate
 from hopgym.tools.results import Composer, Result
+from hopgym.tools.table import TOOLS
 
 _ECHO_CHARS = 200
 _CACHED_LOOKUPS = 4096
@@ -23,22 +23,22 @@ _PAGE_SUFFIX = re.compile(r"(.*\S)\s+#([1-9]\d{0,5})", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ToolSettings:
-    """How the tools behave; the defaults are the clean tools."""
+    """How the tools behave; with the defaults they neither fail nor return noise."""
 
     search_k: int = 5
-    """Results of a search, at least 1."""
+    """Number of search results on a page, at least 1."""
     search_returns: str = "snippet"
     """``snippet`` (best-matching sentences) or ``page`` (every sentence)."""
     snippet_sentences: int = 2
-    """Sentences of a snippet, at least 1."""
+    """Number of sentences in a snippet, at least 1."""
     sentence_numbers: bool = False
-    """Whether sentences stand with their numbers on the page, from 0."""
+    """Whether each sentence is preceded by its number on the page, from 0."""
     search_noise: float = 0.0
-    """Chance in [0, 1] that a search result is replaced by a random page."""
+    """Probability in [0, 1] that a search result is replaced by a random page."""
     tool_failure: float = 0.0
-    """Chance in [0, 1] that a tool call fails and shows nothing."""
+    """Probability in [0, 1] that a tool call fails and shows nothing."""
     noise_seed: int = 0
-    """Seed of noise and failures, 0 or more."""
+    """Seed for noise and failures, 0 or more."""
 
     def __post_init__(self) -> None:
         returns = self.search_returns
@@ -56,25 +56,12 @@ class ToolSettings:
             require(ok, name, "a number in [0, 1]", chance)
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A row of the table of tools."""
-
-    name: str
-    argument: str
-    """The argument's name in the json dialect and in instructions."""
-    description: str
-    """What the call gives, one sentence, for instructions and tool schemas."""
-    run: Callable[["Toolbox", str, int, np.random.Generator | None], Result] | None
-    """From toolbox, argument, page (from 1) and noise to the result; None for ``answer``."""
-
-
 class Toolbox:
-    """The tools over one corpus, with one set of settings.
+    """Runs tool calls over one corpus.
 
     Args:
-        corpus: What search and lookup read.
-        settings: How they behave. Failures and noise take their randomness from ``rng``.
+        corpus: The documents that search and lookup read.
+        settings: How the tools behave.
     """
 
     def __init__(self, corpus: Corpus, settings: ToolSettings) -> None:
@@ -83,11 +70,11 @@ class Toolbox:
         self._looked_up: dict[tuple[str, int], Result] = {}
 
     def call(self, action: Action, rng: np.random.Generator | None = None) -> Result:
-        """Return what a call of any tool but ``answer`` shows.
+        """Run a call of any tool except ``answer`` and return its result.
 
         Args:
             action: The call.
-            rng: Source of this step's failure and noise; None gives the clean tools.
+            rng: Randomness for this step's failure and noise; None disables both.
         """
         if rng is not None and rng.random() < self.settings.tool_failure:
             return Result(f"{action.tool} failed this time; try it again.", failed=True)
@@ -97,10 +84,10 @@ class Toolbox:
         return run(self, argument, page, rng)
 
     def paged(self, action: Action) -> tuple[str, int]:
-        """Return argument and page of a call, reading a trailing `` #2`` as the page.
+        """Return argument and page of a call; a trailing `` #2`` means page 2.
 
-        The suffix stays part of the argument where a page of that whole title exists, in
-        ``calculate``, and where json names the page.
+        The suffix stays part of the argument if a page of that full title exists, in
+        ``calculate``, and if a json call has a ``page`` already.
         """
         argument = action.argument
         if action.page != 1 or "#" not in argument or action.tool == "calculate":
@@ -111,31 +98,44 @@ class Toolbox:
         return match[1], int(match[2])
 
     def search(self, query: str, page: int, rng: np.random.Generator | None = None) -> Result:
-        """Return one page of search results, each a title and its best-matching sentences."""
+        """Return a page of search results, each with its title and best-matching sentences.
+
+        Args:
+            query: The words to search for.
+            page: Page of results, from 1.
+            rng: Randomness for noise; None disables it.
+        """
         k = self.settings.search_k
-        found = self.corpus.search(query, page * k)[(page - 1) * k :]
+        positions = self.corpus.search(query, page * k)[(page - 1) * k :]
         if rng is not None and self.settings.search_noise:
-            noise = [
+            noisy = [
                 int(rng.integers(len(self.corpus)))
                 if rng.random() < self.settings.search_noise
                 else position
-                for position in found
+                for position in positions
             ]
-            found = list(dict.fromkeys(noise))
-        if not found:
+            positions = list(dict.fromkeys(noisy))
+        if not positions:
             more = " more" if page > 1 else ""
             return Result(f"No{more} results for {_echo(query)}.")
-        words = frozenset(tokenize(query))
+        tokens = frozenset(tokenize(query))
         composer = Composer(numbered=self.settings.sentence_numbers)
-        for number, position in enumerate(found, start=(page - 1) * k + 1):
+        for number, position in enumerate(positions, start=(page - 1) * k + 1):
             document = self.corpus[position]
             composer.heading(f"[{number}] ", document.title)
-            for index in self._snippet(document, words):
+            for index in self._snippet(document, tokens):
                 composer.sentence(document, index)
         return composer.result()
 
     def lookup(self, title: str, page: int) -> Result:
-        """Return the pages of a title, all of them numbered where it repeats, in parts if long."""
+        """Return a part of the pages of a title.
+
+        If several pages have the title, all of them are shown, each with its number.
+
+        Args:
+            title: The title, compared after `hopgym.documents.fold`.
+            page: Part of a long result, from 1.
+        """
         positions = self.corpus.lookup(title)
         if not positions:
             similar = self.corpus.similar_title(title)
@@ -150,8 +150,8 @@ class Toolbox:
                 composer.sentence(document, index)
         return composer.part(page)
 
-    def lookup_part(self, title: str, page: int, rng: np.random.Generator | None = None) -> Result:
-        """Return `lookup`'s result, remembered for the next time; no noise touches it."""
+    def lookup_part(self, title: str, page: int) -> Result:
+        """Return the result of `lookup`, from a cache where possible."""
         key = (title, page)
         result = self._looked_up.get(key)
         if result is None:
@@ -162,44 +162,15 @@ class Toolbox:
                 self._looked_up[key] = result
         return result
 
-    def _snippet(self, document: Document, words: frozenset[str]) -> Sequence[int]:
+    def _snippet(self, document: Document, tokens: frozenset[str]) -> Sequence[int]:
         count = len(document.sentences)
         if self.settings.search_returns == "page" or count <= self.settings.snippet_sentences:
             return range(count)
-        overlap = [len(words.intersection(tokenize(s))) for s in document.sentences]
+        overlap = [len(tokens.intersection(tokenize(s))) for s in document.sentences]
         best = sorted(range(count), key=lambda i: (-overlap[i], i))
         return sorted(best[: self.settings.snippet_sentences])
 
 
-_SEARCH = "finds pages by words and shows their best-matching sentences"
-
-TOOLS: Mapping[str, Tool] = {
-    tool.name: tool
-    for tool in (
-        Tool("search", "query", _SEARCH, lambda box, *call: box.search(*call)),
-        Tool("lookup", "title", "shows the page of a title", Toolbox.lookup_part),
-        Tool(
-            "calculate",
-            "expression",
-            "works an arithmetic expression out",
-            lambda box, expression, page, rng: Result(calculate(expression)),
-        ),
-        Tool("answer", "answer", "gives your answer and ends the episode", None),
-    )
-}
-
-
-def argument_names(tools: Sequence[str]) -> dict[str, str]:
-    """Return the argument's name of each tool, in the given order."""
-    return {name: TOOLS[name].argument for name in tools}
-
-
-def normalized_call(action: Action, toolbox: Toolbox) -> tuple[str, str, int]:
-    """Return what makes two calls the same: tool, folded argument and page."""
-    argument, page = toolbox.paged(action)
-    return action.tool, fold(argument), page
-
-
 def _echo(text: str) -> str:
-    shown = text if len(text) <= _ECHO_CHARS else text[:_ECHO_CHARS] + "…"
-    return f'"{shown}"'
+    shortened = text if len(text) <= _ECHO_CHARS else text[:_ECHO_CHARS] + "…"
+    return f'"{shortened}"'

@@ -51,7 +51,9 @@ _MAX_PAGE_WORDS = 8_000
 _TEXT_MODULES = (
     *(
         "hopgym.env.prompt",
+        "hopgym.tools.table",
         "hopgym.tools.toolbox",
+        "hopgym.tools.schema",
         "hopgym.tools.results",
         "hopgym.env.episode",
         "hopgym.actions",
