@@ -1,8 +1,8 @@
 """The tools that an agent can call."""
 
 from hopgym.tools.schema import tool_schema
-from hopgym.tools.table import TOOLS, Tool, argument_names, normalized_call
-from hopgym.tools.toolbox import Toolbox, ToolSettings
+from hopgym.tools.table import TOOLS, Tool, argument_names
+from hopgym.tools.toolbox import Toolbox, ToolSettings, normalized_call
 
 __all__ = [
     "TOOLS",

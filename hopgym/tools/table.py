@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-from hopgym.actions import Action
-from hopgym.documents import fold
 from hopgym.tools.calculator import calculate
 from hopgym.tools.results import Result
 
-if TYPE_CHECKING:
-    from hopgym.tools.toolbox import Toolbox
+
+class CorpusReader(Protocol):
+    """What tools read pages with; see `hopgym.tools.Toolbox`."""
+
+    def search(self, query: str, page: int, rng: np.random.Generator | None) -> Result:
+        """Return a page of search results."""
+
+    def lookup_part(self, title: str, page: int) -> Result:
+        """Return a part of the pages of a title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,8 @@ class Tool:
     """Name of the argument in the json dialect and in instructions."""
     description: str
     """What the call does, as one clause, for instructions and JSON schemas."""
-    run: Callable[["Toolbox", str, int, np.random.Generator | None], Result] | None
-    """Maps toolbox, argument, page (from 1) and noise to the result; None for ``answer``, which
+    run: Callable[[CorpusReader, str, int, np.random.Generator | None], Result] | None
+    """Maps reader, argument, page (from 1) and noise to the result; None for ``answer``, which
     the environment handles itself."""
     paged: bool = False
     """Whether a call can ask for a further page of a long result."""
@@ -38,21 +43,21 @@ TOOLS: Mapping[str, Tool] = {
             "search",
             "query",
             "finds pages by words and shows their best-matching sentences",
-            lambda box, query, page, rng: box.search(query, page, rng),
+            lambda reader, query, page, rng: reader.search(query, page, rng),
             paged=True,
         ),
         Tool(
             "lookup",
             "title",
             "shows the page of a title",
-            lambda box, title, page, rng: box.lookup_part(title, page),
+            lambda reader, title, page, rng: reader.lookup_part(title, page),
             paged=True,
         ),
         Tool(
             "calculate",
             "expression",
             "works an arithmetic expression out",
-            lambda box, expression, page, rng: Result(calculate(expression)),
+            lambda reader, expression, page, rng: Result(calculate(expression)),
         ),
         Tool("answer", "answer", "gives your answer and ends the episode", None),
     )
@@ -63,9 +68,3 @@ TOOLS: Mapping[str, Tool] = {
 def argument_names(tools: Sequence[str]) -> dict[str, str]:
     """Return the name of each tool's argument, by tool, in the order of the tools."""
     return {name: TOOLS[name].argument for name in tools}
-
-
-def normalized_call(action: Action, toolbox: "Toolbox") -> tuple[str, str, int]:
-    """Return (tool, folded argument, page), which is equal for calls that mean the same."""
-    argument, page = toolbox.paged(action)
-    return action.tool, fold(argument), page

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hopgym.actions import Action
-from hopgym.documents import Corpus, Document, tokenize
+from hopgym.documents import Corpus, Document, fold, tokenize
 from hopgym.errors import require
 from hopgym.tools.results import Composer, Result
 from hopgym.tools.table import TOOLS
@@ -169,6 +169,12 @@ class Toolbox:
         overlap = [len(tokens.intersection(tokenize(s))) for s in document.sentences]
         best = sorted(range(count), key=lambda i: (-overlap[i], i))
         return sorted(best[: self.settings.snippet_sentences])
+
+
+def normalized_call(action: Action, toolbox: Toolbox) -> tuple[str, str, int]:
+    """Return (tool, folded argument, page), which is equal for calls that mean the same."""
+    argument, page = toolbox.paged(action)
+    return action.tool, fold(argument), page
 
 
 def _echo(text: str) -> str:
