@@ -20,7 +20,7 @@ from hopgym.evaluation.comparison import (
     means_by_task,
 )
 from hopgym.registry.lookup import source_of
-from hopgym.runs.reader import KeptRun, read_runs
+from hopgym.runs.reader import StoredRun, read_runs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +57,7 @@ def compare_runs(
     first, *others = stored_runs
     for other in others:
         _check_source(first, other)
-    shared = frozenset.intersection(*(run.played for run in stored_runs))
+    shared = frozenset.intersection(*(run.task_ids for run in stored_runs))
     if not common:
         for other in others:
             _check_tasks(first, other)
@@ -79,11 +79,11 @@ def compare_runs(
         _print(first, other, comparison, len(shared))
 
 
-def _check_source(first: KeptRun, other: KeptRun) -> None:
+def _check_source(first: StoredRun, other: StoredRun) -> None:
     """Refuse runs on different sources, even if their task ids agree."""
     if first.header.source == other.header.source:
         return
-    shared = len(first.played & other.played)
+    shared = len(first.task_ids & other.task_ids)
     raise DataError(
         f"{other.name}: expected tasks of the same source as those of {first.name}, got another "
         f"one. What differs: {_difference(first, other)}. {shared:,} task ids stand in both, which "
@@ -91,7 +91,7 @@ def _check_source(first: KeptRun, other: KeptRun) -> None:
     )
 
 
-def _difference(first: KeptRun, other: KeptRun) -> str:
+def _difference(first: StoredRun, other: StoredRun) -> str:
     """Describe how the environments of two runs differ."""
     if first.record.env_id != other.record.env_id:
         return f"the id, {first.record.env_id or 'none'} and {other.record.env_id or 'none'}"
@@ -106,7 +106,7 @@ def _difference(first: KeptRun, other: KeptRun) -> str:
     return "what the files of the tasks hold, under the same id and arguments"
 
 
-def _settings(first: KeptRun, other: KeptRun) -> dict[str, tuple[Any, Any]]:
+def _settings(first: StoredRun, other: StoredRun) -> dict[str, tuple[Any, Any]]:
     """Return the environment arguments that differ; None stands for one that is not set."""
     names = dict.fromkeys([*first.record.env_kwargs, *other.record.env_kwargs])
     pairs = {
@@ -116,11 +116,11 @@ def _settings(first: KeptRun, other: KeptRun) -> dict[str, tuple[Any, Any]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _check_tasks(first: KeptRun, other: KeptRun) -> None:
+def _check_tasks(first: StoredRun, other: StoredRun) -> None:
     """Refuse runs on different tasks of one source."""
-    shared = len(first.played & other.played)
-    first_only = len(first.played) - shared
-    other_only = len(other.played) - shared
+    shared = len(first.task_ids & other.task_ids)
+    first_only = len(first.task_ids) - shared
+    other_only = len(other.task_ids) - shared
     if not first_only + other_only:
         return
     fix = "add --common to compare on these alone" if shared else "play both on the same tasks"
@@ -131,7 +131,7 @@ def _check_tasks(first: KeptRun, other: KeptRun) -> None:
     )
 
 
-def _check_finished(first: KeptRun, other: KeptRun, shared: frozenset[str]) -> None:
+def _check_finished(first: StoredRun, other: StoredRun, shared: frozenset[str]) -> None:
     """Refuse two runs without a task that both played without an error."""
     finished = [{episode.task_id for episode in run.episodes} & shared for run in (first, other)]
     if finished[0] & finished[1]:
@@ -151,14 +151,14 @@ def _setting(value: object) -> str:
     return "the default" if value is None else repr(value)
 
 
-def _plain(stored_runs: Sequence[KeptRun], comparisons: Sequence[Comparison]) -> dict[str, Any]:
+def _plain(stored_runs: Sequence[StoredRun], comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Return runs and comparisons as plain JSON."""
     first, *others = stored_runs
     runs = {
         run.name: {
             "path": str(run.path),
             "episodes": len(run.episodes),
-            "tasks": len(run.played),
+            "tasks": len(run.task_ids),
             "errors": run.errors,
         }
         for run in stored_runs
@@ -177,7 +177,7 @@ def _plain(stored_runs: Sequence[KeptRun], comparisons: Sequence[Comparison]) ->
     }
 
 
-def _print(first: KeptRun, other: KeptRun, comparison: Comparison, shared: int) -> None:
+def _print(first: StoredRun, other: StoredRun, comparison: Comparison, shared: int) -> None:
     out = console(markup=False)  # The name of a run may contain brackets.
 
     def print_line(text: str, style: str | None = None) -> None:

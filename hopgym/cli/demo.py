@@ -14,7 +14,7 @@ from hopgym.cli.options import make
 from hopgym.evaluation.results import Results, measure
 from hopgym.policies.registry import FLOORS, POLICIES
 from hopgym.report import write_report
-from hopgym.runs.reader import Episodes, Run
+from hopgym.runs.reader import RunPlan, StoredEpisodes
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -58,11 +58,14 @@ def demo(
 
 def _results(env: "HopEnv", tasks: int, out: Path) -> dict[str, Results]:
     """Play the missing episodes; return the results of each policy."""
-    runs = {name: Run(name, tasks, _file(out, name)) for name in POLICIES}
+    runs = {name: RunPlan(name, tasks, _file(out, name)) for name in POLICIES}
     with LiveTable() as table:
         for name, run in runs.items():
             play(env, POLICIES[name](env), run, table)
-    return {name: measure(Episodes(run), env.source, tasks, progress) for name, run in runs.items()}
+    return {
+        name: measure(StoredEpisodes(run), env.source, tasks, progress)
+        for name, run in runs.items()
+    }
 
 
 def _write_report(env: "HopEnv", out: Path) -> dict[str, Path]:

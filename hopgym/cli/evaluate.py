@@ -36,8 +36,8 @@ from hopgym.rollout import header_of
 from hopgym.runs import folder as folders
 from hopgym.runs.folder import Folder
 from hopgym.runs.json_file import write_json
-from hopgym.runs.reader import Episodes, Run
-from hopgym.runs.secrets import words_without_secrets
+from hopgym.runs.reader import RunPlan, StoredEpisodes
+from hopgym.runs.secrets import command_without_secrets
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -94,7 +94,7 @@ def evaluate_policy(
     args, options = policy_options([env_id, *ctx.args], policy)
     env = make_env("", args)
     player = policy_named(policy, env, options)
-    run = Run(policy, first_tasks(env, tasks), Path(), samples, slots, seed)
+    run = RunPlan(policy, first_tasks(env, tasks), Path(), samples, slots, seed)
     if dry_run:
         show_dry_run(env, player, run.episodes, as_json=as_json)
         return
@@ -108,7 +108,7 @@ def _evaluate(
     env: "HopEnv",
     player: "Policy",
     folder: Folder,
-    runs: Mapping[str, Run],
+    runs: Mapping[str, RunPlan],
     as_json: bool,
 ) -> None:
     """Play the missing episodes, then write and print the results, even after Ctrl-C."""
@@ -133,7 +133,7 @@ def _open_folder(
     ctx: typer.Context,
     env: "HopEnv",
     player: "Policy",
-    run: Run,
+    run: RunPlan,
     options: Mapping[str, Any],
     out: Path | None,
     fresh: bool,
@@ -152,17 +152,17 @@ def _open_folder(
         samples=run.samples,
         seed=run.seed,
         slots=run.slots,
-        command=shlex.join(["hopgym", *words_without_secrets(ctx.find_root().obj or [])]),
+        command=shlex.join(["hopgym", *command_without_secrets(ctx.find_root().obj or [])]),
     )
     path = out or folders.default_path(config["id"], run.policy, header)
-    return folders.begin(path, config, fresh=fresh, moved=_say_moved)
+    return folders.open_folder(path, config, fresh=fresh, moved=_say_moved)
 
 
 def _say_moved(path: Path) -> None:
     say(f"The run so far is {path} now.")
 
 
-def _runs(run: Run, folder: Folder) -> dict[str, Run]:
+def _runs(run: RunPlan, folder: Folder) -> dict[str, RunPlan]:
     """Return the runs of the policy and of the floors, which are deterministic: one attempt."""
     floors = [name for name in FLOORS if name != run.policy]
     return {run.policy: replace(run, out=folder.episodes)} | {
@@ -170,7 +170,7 @@ def _runs(run: Run, folder: Folder) -> dict[str, Run]:
     }
 
 
-def _play(env: "HopEnv", player: "Policy", runs: Mapping[str, Run], table: LiveTable) -> bool:
+def _play(env: "HopEnv", player: "Policy", runs: Mapping[str, RunPlan], table: LiveTable) -> bool:
     """Play the missing episodes; return whether all of them finished before Ctrl-C."""
     try:
         with table:
@@ -185,9 +185,9 @@ def _play(env: "HopEnv", player: "Policy", runs: Mapping[str, Run], table: LiveT
     return True
 
 
-def _measure(env: "HopEnv", runs: Mapping[str, Run]) -> dict[str, Results]:
+def _measure(env: "HopEnv", runs: Mapping[str, RunPlan]) -> dict[str, Results]:
     """Return the results of each run that has an episode."""
-    episodes = {name: Episodes(run) for name, run in runs.items()}
+    episodes = {name: StoredEpisodes(run) for name, run in runs.items()}
     return {
         name: measure(items, env.source, len(items), progress)
         for name, items in episodes.items()
@@ -198,7 +198,7 @@ def _measure(env: "HopEnv", runs: Mapping[str, Run]) -> dict[str, Results]:
 def _write(
     env: "HopEnv",
     folder: Folder,
-    runs: Mapping[str, Run],
+    runs: Mapping[str, RunPlan],
     results: Mapping[str, Results],
     table: LiveTable,
 ) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _write(
     summary = {"policy": policy} | plain.get(policy, {}) | {"timing": timing, "floors": floors}
     write_json(folder.summary, summary)
     with progress("report"):
-        episodes = {name: Episodes(runs[name]) for name in results}
+        episodes = {name: StoredEpisodes(runs[name]) for name in results}
         about = {policy: about_folder(folder.path)}
         known = {name: result.overall for name, result in results.items()}
         write_report(episodes, env.source, folder.report, about=about, known=known)
@@ -242,7 +242,7 @@ def _say_end(
         paths |= {"figures": folder.summary, "report": folder.report}
         next_commands["read it"] = shlex.join(["hopgym", "view", str(folder.path)])
     hint = "" if stopped else "  (a larger -n adds tasks)"
-    args = [arg for arg in words_without_secrets(ctx.find_root().obj or []) if arg != "--fresh"]
+    args = [arg for arg in command_without_secrets(ctx.find_root().obj or []) if arg != "--fresh"]
     next_commands["resume"] = f"{shlex.join(['hopgym', *args])}{hint}"
     say_wrote(paths, next_commands)
 
@@ -285,7 +285,7 @@ def kinds_table(name: str, result: Results, floors: Mapping[str, Results]) -> "T
 def print_results(
     env: "HopEnv",
     results: Mapping[str, Results],
-    run: Run,
+    run: RunPlan,
     timing: Mapping[str, float],
     total: Mapping[str, float],
 ) -> None:
@@ -348,7 +348,7 @@ def _lines(result: Results) -> list[str]:
 
 
 def _time_line(
-    result: Results, run: Run, timing: Mapping[str, float], total: Mapping[str, float]
+    result: Results, run: RunPlan, timing: Mapping[str, float], total: Mapping[str, float]
 ) -> str:
     """Return how long playing took in this session, and in all sessions if there were others."""
     if timing["episodes"]:

@@ -17,7 +17,7 @@ from hopgym.cli.display import console, new_table, say
 from hopgym.errors import HopgymError
 from hopgym.evaluation.progress import MAX_LEADING_ERRORS, Proportion, RunProgress
 from hopgym.rollout import run_episodes
-from hopgym.runs.reader import Run
+from hopgym.runs.reader import RunPlan
 from hopgym.runs.trajectory_file import read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 
@@ -208,7 +208,7 @@ def first_tasks(env: "HopEnv", requested: int | None) -> int:
 
 
 def play(
-    env: "HopEnv", policy: "Policy", run: Run, table: LiveTable, *, restart_option: str = ""
+    env: "HopEnv", policy: "Policy", run: RunPlan, table: LiveTable, *, restart_option: str = ""
 ) -> RunRow:
     """Play the episodes that a run still lacks; return its row in the live table.
 
@@ -248,7 +248,7 @@ def play(
     return row
 
 
-def warn_of_serial_policy(ctx: typer.Context, policy: "Policy", run: Run) -> None:
+def warn_of_serial_policy(ctx: typer.Context, policy: "Policy", run: RunPlan) -> None:
     """Warn if the user set ``--slots``, but the policy is a function that takes one call at a time.
 
     Args:
@@ -324,7 +324,7 @@ def _check_errors(row: RunRow) -> None:
         )
 
 
-def _stored_episodes(run: Run) -> Iterator[Trajectory]:
+def _stored_episodes(run: RunPlan) -> Iterator[Trajectory]:
     """Yield the episodes of a run that are in its file and did not end in an error."""
     if not run.out.exists() or not run.out.stat().st_size:
         return

@@ -11,7 +11,7 @@ from hopgym.cli.display import say, say_wrote, this_command
 from hopgym.cli.live import LiveTable, first_tasks, play, report_errors, warn_of_serial_policy
 from hopgym.cli.options import make_env, takes_arguments
 from hopgym.policies.registry import HELP, policy_named
-from hopgym.runs.reader import Run
+from hopgym.runs.reader import RunPlan
 
 
 @takes_arguments
@@ -36,7 +36,7 @@ def rollout(
     """
     args, options = policy_options([env_id, *ctx.args], policy)
     env = make_env("", args)
-    run = Run(policy, first_tasks(env, tasks), out, samples, slots, seed)
+    run = RunPlan(policy, first_tasks(env, tasks), out, samples, slots, seed)
     player = policy_named(policy, env, options)
     warn_of_serial_policy(ctx, player, run)
     table = LiveTable(env.settings.score)

@@ -1,7 +1,6 @@
-"""The folder of an evaluation: what is in it, whose it is, and where it is by default.
+"""The folder of an evaluation: its files, its default path, and the check that it is the same run.
 
-In: what decides a run. Out: its folder, with ``config.json`` and ``environment.json`` written. A
-folder of another run is refused, and one that is to be played anew moved aside, never deleted.
+A folder of another run is refused. One that is to be played anew is moved aside, never deleted.
 """
 
 import re
@@ -9,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.runs.json_file import SCHEMA, check_schema, read_json, write_json
@@ -17,31 +16,29 @@ from hopgym.runs.line_file import lock, unlock, whole_file
 from hopgym.runs.machine import describe_environment
 from hopgym.runs.reader import EPISODES
 from hopgym.runs.secrets import without_secrets
+from hopgym.runs.trajectory_file import Header, describe_difference
 from hopgym.tasks import with_absolute_paths
 
-if TYPE_CHECKING:
-    from hopgym.runs.trajectory_file import Header
-
 LATEST = Path("runs") / "latest"
-"""A text file that holds the path of the folder of the last evaluation begun here."""
+"""A text file with the path of the folder of the last evaluation started here."""
 
 DECISIVE = ("id", "env_kwargs", "policy", "options", "fingerprint", "seed", "source")
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The paths of one evaluation."""
+    """The files of an evaluation."""
 
     path: Path
 
     @property
     def episodes(self) -> Path:
-        """The trajectories of the policy."""
+        """Trajectory file of the policy."""
         return self.path / EPISODES
 
     @property
     def config(self) -> Path:
-        """All that it takes to make the run again."""
+        """Everything that is needed to repeat the run."""
         return self.path / "config.json"
 
     @property
@@ -51,24 +48,24 @@ class Folder:
 
     @property
     def summary(self) -> Path:
-        """The figures."""
+        """The results as JSON."""
         return self.path / "summary.json"
 
     @property
     def report(self) -> Path:
-        """The page."""
+        """The report as an HTML page."""
         return self.path / "report.html"
 
     def floor(self, name: str) -> Path:
-        """Return the trajectories of a floor."""
+        """Return the trajectory file of a floor policy."""
         return self.path / "floors" / f"{name}.jsonl"
 
 
-def default_path(env_id: str, policy: str, header: "Header") -> Path:
-    """Return the folder of a run for which none is named: ``runs/<Id>-<policy>-<digest>``.
+def default_path(env_id: str, policy: str, header: Header) -> Path:
+    """Return the default folder of a run: ``runs/<Id>-<policy>-<digest>``.
 
-    The digest is of all that decides an episode, so that the same command finds its folder again
-    and another one does not; more tasks or samples stay in the same folder.
+    The digest covers everything that decides an episode, so that only the same command finds its
+    folder again; more tasks or samples stay in the same folder.
     """
     decisive = int(header.config[:8], 16) ^ int(header.source[:8], 16)
     return Path("runs") / f"{env_id.rpartition('/')[2]}-{_stem(policy)}-{decisive:08x}"
@@ -77,17 +74,17 @@ def default_path(env_id: str, policy: str, header: "Header") -> Path:
 def config_of(
     env_id: str,
     env_kwargs: Mapping[str, Any],
-    header: "Header",
+    header: Header,
     options: Mapping[str, Any],
     **run: Any,
 ) -> dict[str, Any]:
-    """Return what ``config.json`` holds: plain JSON.
+    """Return the content of ``config.json`` as plain JSON.
 
     Args:
-        env_id: Of what is played.
+        env_id: Id of the environment.
         env_kwargs: Its arguments.
-        header: Of the file of the episodes.
-        options: Of the policy; keys and passwords are hidden.
+        header: Header of the trajectory file.
+        options: Options of the policy; keys and passwords are hidden.
         run: Policy, fingerprint, tasks, samples, seed, slots and command.
     """
     return {
@@ -101,30 +98,30 @@ def config_of(
     }
 
 
-def begin(
+def open_folder(
     path: Path,
     config: Mapping[str, Any],
     *,
     fresh: bool,
     moved: Callable[[Path], None] = lambda path: None,
 ) -> Folder:
-    """Return the folder of a run, made ready to be played into.
+    """Create or check the folder of a run, write its configuration, and return it.
 
     Args:
-        path: The folder, made where it does not exist.
-        config: Of the run, from `config_of`.
-        fresh: Whether a folder that exists is moved aside first.
-        moved: Called with the new path of a run that was moved aside.
+        path: The folder, created if it does not exist.
+        config: Configuration of the run, from `config_of`.
+        fresh: Whether an existing folder is moved aside first.
+        moved: Called with the new path of a folder that was moved aside.
 
     Raises:
-        RunFileError: When it holds another run, or is being played into.
-        DataError: When its ``config.json`` was not written by an evaluation.
+        RunFileError: When the folder holds another run, or another process writes to it.
+        DataError: When its ``config.json`` has another schema or was not written by an evaluation.
     """
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"--out must be a folder, got the file {str(path)!r}")
     folder = Folder(path)
     if path.exists():
-        # Whoever plays into it would go on writing, wherever it is moved.
+        # A process that plays into it would go on writing to it after it was moved.
         unlock(folder.episodes, lock(folder.episodes))
     before = read_json(folder.config)
     if before is not None:
@@ -144,61 +141,59 @@ def begin(
 
 
 def read_summary(folder: Folder) -> dict[str, Any]:
-    """Return the figures written before; empty where there are none that can be read."""
+    """Return the results written earlier; empty if there are none that can be read."""
     try:
-        found = read_json(folder.summary)
+        summary = read_json(folder.summary)
     except DataError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return summary if isinstance(summary, dict) else {}
 
 
-def _check_config(path: Path, found: Any) -> None:
-    if not isinstance(found, dict) or not {"schema", "config", *DECISIVE} <= found.keys():
+def _check_config(path: Path, config: Any) -> None:
+    if not isinstance(config, dict) or not {"schema", "config", *DECISIVE} <= config.keys():
         raise DataError(
             f"{path}: expected the config.json of an evaluation, got another file of that name; "
             "give a folder of its own (--out)"
         )
 
 
-def _refuse_another(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    if all(found[name] == wanted[name] for name in ("config", "source")):
+def _refuse_another(path: Path, stored: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    if all(stored[name] == config[name] for name in ("config", "source")):
         return
-    differing = [name for name in DECISIVE if found[name] != wanted[name]]
-    if differing == ["fingerprint"] and (file := _changed_agent(found, wanted)):
+    differing = [name for name in DECISIVE if stored[name] != config[name]]
+    if differing == ["fingerprint"] and (file := _changed_agent(stored, config)):
         raise RunFileError(
             f"{file} has changed since this run was begun: --fresh plays all of it again, or give "
             "another --out"
         )
-    # Of the digests that follow from arguments, only those that nothing else explains are of use.
-    told = [name for name in differing if name not in ("fingerprint", "source")] or differing
-    words = ", ".join(_change_of(name, found[name], wanted[name]) for name in told)
+    # Digests follow from other arguments; they only help if nothing else explains the difference.
+    causes = [name for name in differing if name not in ("fingerprint", "source")] or differing
+    changes = ", ".join(_describe_change(name, stored[name], config[name]) for name in causes)
     raise RunFileError(
-        f"{path} must hold this run, holds another one ({words}); give the old arguments again, "
+        f"{path} must hold this run, holds another one ({changes}); give the old arguments again, "
         "another folder (--out), or --fresh, which moves it aside"
     )
 
 
-def _change_of(name: str, then: Any, now: Any) -> str:
-    """Return in words what a run was begun with, and what is asked for now."""
-    from hopgym.runs.trajectory_file import words_differing
-
+def _describe_change(name: str, then: Any, now: Any) -> str:
     if name == "fingerprint":  # Long, and mostly the same.
-        return f"{name}: {words_differing(str(then), str(now))}"
+        return f"{name}: {describe_difference(str(then), str(now))}"
     return f"{name} was {then!r:.80}, is {now!r:.80}"
 
 
-def _changed_agent(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Path | None:
-    """Return the file of an agent of one's own, if its content is all that is another one now."""
-    before, now = (str(each["fingerprint"]).rpartition(" ")[0] for each in (found, wanted))
-    name = str(wanted["policy"])
+def _changed_agent(stored: Mapping[str, Any], config: Mapping[str, Any]) -> Path | None:
+    """Return the file of a user's agent if only the content of that file has changed."""
+    name = str(config["policy"])
     module = sys.modules.get(name.partition(":")[0].removesuffix(".py"))
     file = getattr(module, "__file__", None)
-    own = ":" in name and before == now and now.startswith(f"{name} ")
-    return _from_here(Path(file)) if own and file else None
+    # The last word of a user policy's fingerprint is a digest of its file.
+    before = str(stored["fingerprint"]).rpartition(" ")[0]
+    now = str(config["fingerprint"]).rpartition(" ")[0]
+    is_user_policy = ":" in name and before == now and now.startswith(f"{name} ")
+    return _from_here(Path(file)) if is_user_policy and file else None
 
 
 def _move_aside(folder: Folder, moved: Callable[[Path], None]) -> None:
-    """Give a folder that holds a run another name."""
     if not folder.path.exists() or not (folder.config.exists() or folder.episodes.exists()):
         return
     number = 1
@@ -209,7 +204,7 @@ def _move_aside(folder: Folder, moved: Callable[[Path], None]) -> None:
 
 
 def _with_earlier(path: Path, now: dict[str, Any]) -> dict[str, Any]:
-    """Return an environment with those that earlier parts of the run were made in, if others."""
+    """Return an environment, with those of earlier parts of the run that differ from it."""
     before = read_json(path)
     if not isinstance(before, dict):
         return now
@@ -219,9 +214,10 @@ def _with_earlier(path: Path, now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_here(path: Path) -> Path:
-    """Return a path seen from the working directory where it is below, else from anywhere."""
-    whole, here = path.resolve(), Path.cwd().resolve()
-    return whole.relative_to(here) if whole.is_relative_to(here) else whole
+    """Return a path relative to the working directory if it is below it, else the full path."""
+    full = path.resolve()
+    here = Path.cwd().resolve()
+    return full.relative_to(here) if full.is_relative_to(here) else full
 
 
 def _stem(policy: str) -> str:

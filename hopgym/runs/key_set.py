@@ -1,8 +1,4 @@
-"""A set of episodes by task index and sample, at about a bit each.
-
-In: pairs of whole numbers, near to each other as those of a run are. Out: whether a pair was
-there. A million tuples would take 200 MB; a run must fit into memory however long it is.
-"""
+"""A compact set of (task index, sample) keys."""
 
 from collections.abc import Iterable, Iterator, MutableSet
 from numbers import Integral
@@ -10,32 +6,35 @@ from numbers import Integral
 _BITS = 1_024
 
 Key = tuple[int, int]
-"""What makes an episode unique in a run: (task index, sample)."""
+"""(task index, sample), which is unique for each episode of a run."""
 
 
 class KeySet(MutableSet[Key]):
-    """A set of (task index, sample).
+    """A set of (task index, sample) that takes about one bit per key.
+
+    A set of a million tuples would take 200 MB. Keys of a run are close to each other, so that bit
+    masks are small.
 
     Args:
-        keys: What it holds to begin with.
+        keys: The initial keys.
     """
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
-        # By sample and index // _BITS, a bit for each index.
+        # A bit for each index, by sample and index // _BITS.
         self._blocks: dict[Key, int] = {}
         for key in keys:
             self.add(key)
 
     def add(self, value: Key) -> None:
-        """Add a key; one that is there stays."""
-        block, bit = _place(value)
+        """Add a key."""
+        block, bit = _locate(value)
         self._blocks[block] = self._blocks.get(block, 0) | bit
 
     def discard(self, value: Key) -> None:
-        """Take a key out, if it is there."""
-        block, bit = _place(value)
-        if left := self._blocks.get(block, 0) & ~bit:
-            self._blocks[block] = left
+        """Remove a key if it is present."""
+        block, bit = _locate(value)
+        if rest := self._blocks.get(block, 0) & ~bit:
+            self._blocks[block] = rest
         else:
             self._blocks.pop(block, None)
 
@@ -43,7 +42,7 @@ class KeySet(MutableSet[Key]):
         match value:
             # As a pattern `tuple(...)` would leave up to 250 KB of names in Python's own memory.
             case (Integral() as index, Integral() as sample) if isinstance(value, tuple):
-                block, bit = _place((int(index), int(sample)))
+                block, bit = _locate((int(index), int(sample)))
             case _:
                 return False
         return bool(self._blocks.get(block, 0) & bit)
@@ -52,14 +51,15 @@ class KeySet(MutableSet[Key]):
         return sum(block.bit_count() for block in self._blocks.values())
 
     def __iter__(self) -> Iterator[Key]:
-        """Yield the keys, in no order to be relied on."""
+        """Yield the keys in no particular order."""
         for (sample, block), bits in self._blocks.items():
-            for at in range(bits.bit_length()):
-                if bits >> at & 1:
-                    yield block * _BITS + at, sample
+            for position in range(bits.bit_length()):
+                if bits >> position & 1:
+                    yield block * _BITS + position, sample
 
 
-def _place(key: Key) -> tuple[Key, int]:
+def _locate(key: Key) -> tuple[Key, int]:
+    """Return the block of a key, and the bit in it."""
     index, sample = key
-    block, at = divmod(index, _BITS)
-    return (sample, block), 1 << at
+    block, position = divmod(index, _BITS)
+    return (sample, block), 1 << position

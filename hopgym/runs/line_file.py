@@ -29,11 +29,12 @@ else:
 
 
 def replace_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Put a new file in the place of an old one at one instant; a kill leaves the one or the other.
+    """Replace a file atomically; after a kill either the old or the new file is there.
 
-    The lock is a file of its own, so that it outlasts the rename. The temporary file may have one
-    name, as only the holder of the lock writes it, and a stale one is overwritten.
+    Only the holder of the file's lock may call this. The lock is a separate file, so that it
+    survives the rename.
     """
+    # One name is enough, as only the holder of the lock writes it; a stale file is overwritten.
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("wb") as file:
         file.writelines(lines)
@@ -43,7 +44,11 @@ def replace_lines(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def lock(path: Path) -> IO[bytes]:
-    """Return the lock of a file, held until it is closed or the process ends, however it does."""
+    """Lock a file and return the lock, which is held until it is closed or the process ends.
+
+    Raises:
+        RunFileError: When another process holds the lock.
+    """
     beside = path.with_name(f"{path.name}.lock")
     while True:
         file = beside.open("ab")
@@ -55,7 +60,7 @@ def lock(path: Path) -> IO[bytes]:
                 f"{path} must have one writer at a time, another has it open; wait for its end or "
                 "give another file"
             ) from error
-        # The last holder may have removed the lock between the two calls: then it locks nothing.
+        # The last holder may have removed the lock file in between; then it locks nothing.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
                 return file
@@ -63,10 +68,10 @@ def lock(path: Path) -> IO[bytes]:
 
 
 def unlock(path: Path, file: IO[bytes]) -> None:
-    """Let a lock go."""
+    """Release a lock that `lock` returned, and remove its file."""
     beside = path.with_name(f"{path.name}.lock")
-    with suppress(OSError):  # Windows keeps a file that is open; the next holder takes it over.
-        # Where the folder was moved away, the lock of that name may be another's by now.
+    with suppress(OSError):  # Windows keeps an open file; the next holder reuses it.
+        # If the folder was moved, a lock of the same name may belong to another process by now.
         if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
             beside.unlink()
     file.close()
@@ -76,28 +81,30 @@ class LineWriter(Generic[_T]):
     """Appends lines to a file, as its only writer while it is open; a context manager.
 
     Args:
-        path: The file, made with its folders. While it is open, ``<path>.lock`` stands beside it.
-        take_up: Makes the file ready to be appended to, under its lock; returns what is ``kept``.
+        path: The file, created with its folders. While it is open, ``<path>.lock`` exists too.
+        resume: Called under the lock to make the file ready for appending; it returns the
+            `contents`.
 
     Raises:
         RunFileError: When another writer has the file open.
     """
 
-    def __init__(self, path: str | os.PathLike[str], take_up: Callable[[Path], _T]) -> None:
-        # Through a link, the file it names is meant: a rename would put a file in the link's place.
+    def __init__(self, path: str | os.PathLike[str], resume: Callable[[Path], _T]) -> None:
+        # A rename would replace a link by a file, so the file that it points to is used.
         self.path = Path(path).resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.path)
         try:
-            self.kept = take_up(self.path)
-            # Unbuffered: each line is one write to the system, whole or not there.
+            self.contents = resume(self.path)
+            """What the file holds, as ``resume`` returned it."""
+            # Unbuffered, so that each line is one system call that writes all of it or nothing.
             self._file = self.path.open("ab", buffering=0)
         except BaseException:
             unlock(self.path, self._lock)
             raise
 
     def close(self) -> None:
-        """Close the file and let other writers have it; closing twice is harmless."""
+        """Close the file and release its lock; closing twice is harmless."""
         if not self._file.closed:
             self._file.close()
             unlock(self.path, self._lock)
@@ -109,7 +116,7 @@ class LineWriter(Generic[_T]):
         self.close()
 
     def _append(self, line: bytes) -> None:
-        """Append a line; when this returns, no kill of the process can lose it.
+        """Append a line; once this returns, killing the process cannot lose it.
 
         Raises:
             RunFileError: When the disk is full.
@@ -122,7 +129,7 @@ class LineWriter(Generic[_T]):
                 "; make room on its disk, and run the same command again"
             ) from error
         if written != len(line):
-            # What comes after half a line would make the file corrupt, not just short.
+            # A further line after half a line would corrupt the file.
             self._file.truncate(self._file.tell() - written)
             raise RunFileError(
                 f"{self.path} must take {len(line)} bytes, took {written}; make room on its disk"
@@ -131,20 +138,20 @@ class LineWriter(Generic[_T]):
 
 @contextmanager
 def whole_file(path: Path, option: str, inputs: Iterable[Path] = ()) -> Iterator[IO[bytes]]:
-    """Open a file that gets its name once the block has ended well, and else is gone.
+    """Open a file for writing that appears under its name only if the block succeeds.
 
-    Folders are made; a link stays, and the file that it names is written.
+    Folders are created. If the path is a link, the file that it points to is written.
 
     Args:
         path: The file.
-        option: What names it on the command line, for messages.
-        inputs: The files that are read, none of which it may be.
+        option: Its command-line option, for messages.
+        inputs: Files that are read and must not be overwritten.
 
     Raises:
-        ArgumentError: When it is one of the inputs, a folder or a device.
+        ArgumentError: When the path is one of the inputs, a folder or a device.
     """
     target = path.resolve()
-    if target in {each.resolve() for each in inputs}:
+    if target in {file.resolve() for file in inputs}:
         raise ArgumentError(f"{option} must be another file than those read, got {str(path)!r}")
     if target.exists() and not target.is_file():
         raise ArgumentError(f"{option} must be a file, got the folder or device {str(path)!r}")

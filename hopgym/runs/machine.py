@@ -1,6 +1,6 @@
-"""What a run was made with: versions, commit and hardware, as plain JSON.
+"""Describes the machine and software of a run as plain JSON: versions, commit and hardware.
 
-Nothing heavy is imported to find out; what a system does not tell is None.
+No heavy package is imported for it. What cannot be determined is None.
 """
 
 import os
@@ -10,11 +10,13 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from hopgym import __version__
+
 PACKAGES = (
     *("gymnasium", "numpy", "bm25s", "msgspec"),
     *("torch", "transformers", "vllm", "httpx", "peft", "trl"),
 )
-"""Packages whose versions are told where they are installed."""
+"""Packages whose versions are reported if they are installed."""
 
 _SECONDS = 10
 
@@ -25,16 +27,14 @@ def describe_environment() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return versions by name: hopgym, python, and those of `PACKAGES` that are installed."""
-    from hopgym import __version__
-
-    found = {"hopgym": __version__, "python": platform.python_version()}
+    """Return versions by name: hopgym, python, and the installed packages of `PACKAGES`."""
+    installed = {"hopgym": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def commit() -> dict[str, Any] | None:
@@ -47,7 +47,7 @@ def commit() -> dict[str, Any] | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Return system, processor, cores that may be used, memory in GiB, and GPUs."""
+    """Return system, processor, number of usable cores, memory in GiB, and GPUs."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -61,10 +61,10 @@ def hardware() -> dict[str, Any]:
 def _processor() -> str | None:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            named = [line.partition(":")[2].strip() for line in file if "model name" in line]
+            models = [line.partition(":")[2].strip() for line in file if "model name" in line]
     except OSError:
-        named = []
-    return (named[0] if named else platform.processor()) or None
+        models = []
+    return (models[0] if models else platform.processor()) or None
 
 
 def _memory_gib() -> float | None:
@@ -76,17 +76,19 @@ def _memory_gib() -> float | None:
 
 
 def _gpus() -> list[str]:
-    """Return name and memory of each GPU that NVIDIA's tool knows."""
-    told = _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
-    return told.splitlines() if told else []
+    """Return name and memory of each GPU that ``nvidia-smi`` lists."""
+    output = _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+    return output.splitlines() if output else []
 
 
 def _output(*command: str) -> str | None:
-    """Return what a program prints; None where it is missing, fails or hangs."""
+    """Return the output of a program; None if it is missing, fails or hangs."""
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
+        process = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS, check=True
+        )
     except (OSError, subprocess.SubprocessError, UnicodeError):
         return None
-    return done.stdout.strip()
+    return process.stdout.strip()

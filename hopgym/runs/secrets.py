@@ -1,4 +1,4 @@
-"""Secrets: what an option, field or setting by its name holds, kept out of files and messages."""
+"""Keeps secrets out of files and messages, recognized by the names of options and fields."""
 
 import json
 import re
@@ -11,19 +11,19 @@ _SECRET = re.compile(
     r"(apikey|authori[sz]ation|secret|passw(or)?d|pwd|credential|(^auth|token|headers?|privatekey"
     r"|accesskey|cookies?)$|^key$)(?!env$)"
 )
-"""Names of secrets, in small letters and digits alone; ``max_tokens`` is none."""
+"""Names of secrets, reduced to lower-case letters and digits; ``max_tokens`` is not one."""
 
 
 def is_secret(name: str) -> bool:
-    """Return whether a name tells that its value is a key, a password or the like.
+    """Return whether the name of an option says that its value is a key, password or the like.
 
-    The name of an environment variable, as in ``api_key_env``, is none.
+    An option for the name of an environment variable, such as ``api_key_env``, is not a secret.
     """
     return _SECRET.search(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
 
 
 def without_secrets(value: Any) -> Any:
-    """Return JSON with the values of secrets replaced by `HIDDEN`, at any depth."""
+    """Return a JSON value with secrets replaced by `HIDDEN`, at any depth."""
     if isinstance(value, Mapping):
         return {
             name: HIDDEN if is_secret(str(name)) else without_secrets(inner)
@@ -34,27 +34,28 @@ def without_secrets(value: Any) -> Any:
     return value
 
 
-def words_without_secrets(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with the values of secrets replaced by `HIDDEN`."""
-    kept, hide = list[str](), False
-    for word in words:
-        name, equals, value = word.removeprefix("--").partition("=")
-        secret = word.startswith("--") and is_secret(name.rpartition(".")[2])
+def command_without_secrets(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command line with the values of secrets replaced by `HIDDEN`."""
+    cleaned = list[str]()
+    hide = False
+    for argument in arguments:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        secret = argument.startswith("--") and is_secret(name.rpartition(".")[2])
         if hide or (secret and equals):
-            kept.append(HIDDEN if hide else f"--{name}={HIDDEN}")
-        elif word.startswith("--") and equals:
-            kept.append(f"--{name}={_shown(value)}")
+            cleaned.append(HIDDEN if hide else f"--{name}={HIDDEN}")
+        elif argument.startswith("--") and equals:
+            cleaned.append(f"--{name}={_clean_json(value)}")
         else:
-            kept.append(_shown(word))
+            cleaned.append(_clean_json(argument))
         hide = secret and not equals
-    return kept
+    return cleaned
 
 
-def _shown(word: str) -> str:
-    """Return a word, without the secrets in it where it is a JSON object or list."""
+def _clean_json(text: str) -> str:
+    """Return a text without the secrets in it if it is a JSON object or list."""
     try:
-        value = json.loads(word)
+        value = json.loads(text)
     except ValueError:
-        return word
-    shown = without_secrets(value)
-    return word if shown == value else json.dumps(shown)
+        return text
+    cleaned = without_secrets(value)
+    return text if cleaned == value else json.dumps(cleaned)

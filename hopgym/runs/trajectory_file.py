@@ -75,7 +75,7 @@ class Header:
         """
         text = msgspec.json.encode(config, order="sorted")
         digest = hashlib.sha256(text).hexdigest()
-        return cls(SCHEMA, __version__, digest, tuple(environments), _words(policy))
+        return cls(SCHEMA, __version__, digest, tuple(environments), _fingerprint_text(policy))
 
     @property
     def source(self) -> str:
@@ -117,11 +117,11 @@ def read_trajectories(
 
 
 def as_recorded(value: _T) -> _T:
-    """Return a record, or a part of one, as it will be read back.
+    """Return a record, or a part of one, as it is read back from a file.
 
     Raises:
-        ArgumentError: When it holds what JSON cannot: NaN, infinities, lone surrogates, or values
-            of types that the record does not declare.
+        ArgumentError: When it holds a value that JSON cannot represent (NaN, infinities, lone
+            surrogates), or of a type that the record does not declare.
     """
     try:
         return msgspec.json.decode(msgspec.json.encode(value), type=type(value))
@@ -140,45 +140,46 @@ class TrajectoryWriter(LineWriter[KeySet]):
     it as a context manager, or call `close`.
 
     Args:
-        path: The file, made with its folders where it does not exist. While it is open,
-            ``<path>.lock`` stands beside it.
-        header: What the records have in common.
+        path: The file, created with its folders if it does not exist. While it is open,
+            ``<path>.lock`` exists too.
+        header: Header of the run. If the file was started by another version of hopgym, a warning
+            says so.
 
     Raises:
         RunFileError: When another writer has the file open, or the file belongs to another config
-            or source. A file begun by another version of hopgym is warned of.
+            or source.
         DataError: When the file is no trajectory file, or has another schema.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
-        super().__init__(path, partial(_take_up, header=header))
+        super().__init__(path, partial(_resume, header=header))
 
     @property
     def finished(self) -> Set[Key]:
-        """Task index and sample of the records in the file: live, and not to be changed."""
-        return self.kept
+        """Task index and sample of the records in the file: a live view, not to be changed."""
+        return self.contents
 
     def write(self, trajectory: Trajectory) -> None:
-        """Append a finished trajectory; when this returns, no kill of the process can lose it.
+        """Append a finished trajectory; once this returns, killing the process cannot lose it.
 
         Raises:
             ArgumentError: When the trajectory has not ended, or could not be read back.
-            RunFileError: When the file holds its task and sample already, or the disk is full.
+            RunFileError: When the file already holds its task and sample, or the disk is full.
         """
         require(bool(trajectory.stop_reason), "trajectory", "one that has ended", trajectory.key)
         key = trajectory.index, trajectory.sample
-        if key in self.kept:
+        if key in self.contents:
             raise RunFileError(
                 f"{self.path} must hold each task and sample once, got {trajectory.key}, of index "
                 f"{trajectory.index}, again; leave out what is in finished"
             )
         as_recorded(trajectory)
         self._append(EPISODE_FORMAT.encode(trajectory))
-        self.kept.add(key)
+        self.contents.add(key)
 
 
-def _take_up(path: Path, header: Header) -> KeySet:
-    """Make a file ready to be appended to, under its lock; return the keys of its records."""
+def _resume(path: Path, header: Header) -> KeySet:
+    """Make a file ready for appending, under its lock, and return the keys of its records."""
     if not path.exists() or not path.stat().st_size:
         as_recorded(header)
         replace_lines(path, [msgspec.json.encode(header) + b"\n"])
@@ -186,40 +187,42 @@ def _take_up(path: Path, header: Header) -> KeySet:
     with path.open("rb") as file:
         first = file.readline().removesuffix(b"\n") + b"\n"
     _refuse_another(path, _decode_header(path, first), header)
-    keys, kept_bytes = KeySet(), len(first)
+    keys = KeySet()
+    size = len(first)
     for line, trajectory in _records(path, _warn_of_damage):
         if trajectory.stop_reason not in ERROR_REASONS:
             keys.add((trajectory.index, trajectory.sample))
-            kept_bytes += len(line)
-    if kept_bytes != path.stat().st_size:
-        whole = (
+            size += len(line)
+    # Another pass instead of a list of lines, as the file may be larger than memory.
+    if size != path.stat().st_size:
+        lines = (
             line
             for line, trajectory in _records(path, _ignore_damage)
             if trajectory.stop_reason not in ERROR_REASONS
         )
-        replace_lines(path, chain([first], whole))
+        replace_lines(path, chain([first], lines))
     return keys
 
 
-def _words(policy: object) -> str:
-    """Return what a policy says of itself as a text; empty where it says nothing."""
+def _fingerprint_text(policy: object) -> str:
     if isinstance(policy, str):
         return policy
     plain = msgspec.to_builtins(policy, str_keys=True, order="sorted")
     return "" if plain is None else json.dumps(plain)
 
 
-def words_differing(then: str, now: str) -> str:
-    """Return in words what each of two fingerprints holds that the other lacks."""
-    old, new = then.split(), now.split()
-    alone = (_tidy(w for w in a if w not in b) for a, b in ((old, new), (new, old)))
-    was, is_now = (part or "nothing more" for part in alone)
-    return f"then {was:.200}, now {is_now:.200}"
+def describe_difference(then: str, now: str) -> str:
+    """Return the words that are in only one of two fingerprints, for messages."""
+    old = then.split()
+    new = now.split()
+    removed = _trim_brackets(word for word in old if word not in new)
+    added = _trim_brackets(word for word in new if word not in old)
+    return f"then {removed or 'nothing more':.200}, now {added or 'nothing more':.200}"
 
 
-def _tidy(words: Iterable[str]) -> str:
-    """Return words as one text, without brackets at its ends that close or open nothing in it."""
-    text = " ".join(words).strip(",;")
+def _trim_brackets(tokens: Iterable[str]) -> str:
+    """Join words into a text without unmatched brackets at its ends."""
+    text = " ".join(tokens).strip(",;")
     while (end := text[-1:]) in _OPENING and text.count(end) > text.count(_OPENING[end]):
         text = text[:-1]
     while (start := text[:1]) in _CLOSING and text.count(start) > text.count(_CLOSING[start]):
@@ -227,30 +230,32 @@ def _tidy(words: Iterable[str]) -> str:
     return text
 
 
-def _refuse_another(path: Path, found: Header, wanted: Header) -> None:
-    told = f"hash {found.config[:8]}, now {wanted.config[:8]}"
-    if found.source != wanted.source:
-        told = f"hash {found.source[:8]}, now {wanted.source[:8]}"
-        what = "source: another version or arguments of the tasks"
-    elif found.config == wanted.config:
-        what = ""
-    elif found.policy == wanted.policy or not (found.policy and wanted.policy):
-        what = "config: another environment argument, seed or policy"
+def _refuse_another(path: Path, stored: Header, header: Header) -> None:
+    """Raise if a file belongs to another run; warn if another version of hopgym started it."""
+    if stored.source != header.source:
+        cause = "source: another version or arguments of the tasks"
+        change = f"hash {stored.source[:8]}, now {header.source[:8]}"
+    elif stored.config == header.config:
+        if stored.version != header.version:
+            warnings.warn(
+                f"{path} was begun by hopgym {stored.version} and goes on with {header.version}",
+                stacklevel=5,
+            )
+        return
+    elif stored.policy == header.policy or not (stored.policy and header.policy):
+        cause = "config: another environment argument, seed or policy"
+        change = f"hash {stored.config[:8]}, now {header.config[:8]}"
     else:
-        what = "policy: its name, options, seed, or the code of an agent has changed since"
-        told = words_differing(found.policy, wanted.policy)
-    if what:
-        raise RunFileError(
-            f"{path} was written with another {what} ({told}); give the old ones again or another "
-            "file (--out)"
-        )
-    if found.version != wanted.version:
-        text = f"{path} was begun by hopgym {found.version} and goes on with {wanted.version}"
-        warnings.warn(text, stacklevel=5)
+        cause = "policy: its name, options, seed, or the code of an agent has changed since"
+        change = describe_difference(stored.policy, header.policy)
+    raise RunFileError(
+        f"{path} was written with another {cause} ({change}); give the old ones again or another "
+        "file (--out)"
+    )
 
 
 def _ignore_damage(message: str) -> None:
-    """Skip a damaged line without a word."""
+    """Skip a damaged line without a warning."""
 
 
 def _warn_of_damage(message: str) -> None:
@@ -260,7 +265,7 @@ def _warn_of_damage(message: str) -> None:
 def _records(
     path: Path, dropped: Callable[[str], None] | None = None
 ) -> Iterator[tuple[bytes, Trajectory]]:
-    """Yield each whole line, with its newline, and its record; see `RecordFormat.read`."""
+    """Yield line and record as `RecordFormat.read` does; raise on a key that occurs twice."""
     keys = KeySet()
     with _open(path) as file:
         _decode_header(path, file.readline())

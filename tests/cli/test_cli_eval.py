@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 from hopgym import read_trajectories
 from hopgym.cli.app import app
 from hopgym.errors import RunFileError
-from hopgym.runs.folder import DECISIVE, begin
+from hopgym.runs.folder import DECISIVE, open_folder
 from hopgym.runs.line_file import lock, unlock
-from hopgym.runs.secrets import words_without_secrets
+from hopgym.runs.secrets import command_without_secrets
 from tests.support.paths import ROOT
 
 SMALL = ("--size", "10", "--questions_per_world", "20")
@@ -227,7 +227,7 @@ def test_tokens_are_told_as_sums_and_means() -> None:
 def test_keys_stay_out_of_commands() -> None:
     shown = ["--llm.max_tokens", "9", "--llm.api_key_env", "K", "--llm.tokenizer=t", "[1, 2]"]
     secret = ["--llm.api_key", "s3", "--A.TOKEN=s3", "--llm.extra", '{"a": [{"hf_token": "s3"}]}']
-    kept = words_without_secrets([*secret, *shown])
+    kept = command_without_secrets([*secret, *shown])
     assert "s3" not in " ".join(kept)
     assert kept[-6:] == shown
     assert kept[4] == '{"a": [{"hf_token": "(hidden)"}]}'
@@ -256,15 +256,15 @@ def test_keys_of_ones_own_agents_stay_out_of_all_that_is_written(tmp_path: Path)
 def test_a_run_that_is_played_is_neither_moved_nor_written_over(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     config = dict.fromkeys((*DECISIVE, "config"), "x") | {"schema": 2, "slots": 4}
-    begun = begin(folder, config, fresh=False)
+    begun = open_folder(folder, config, fresh=False)
     held = lock(begun.episodes)
     for fresh in (True, False):
         with pytest.raises(RunFileError, match="one writer at a time"):
-            begin(folder, config | {"slots": 1}, fresh=fresh)
+            open_folder(folder, config | {"slots": 1}, fresh=fresh)
     assert json.loads(begun.config.read_text())["slots"] == 4
     assert not (tmp_path / "r.1").exists()
     unlock(begun.episodes, held)
-    begin(folder, config | {"slots": 1}, fresh=True)
+    open_folder(folder, config | {"slots": 1}, fresh=True)
     assert json.loads((tmp_path / "r.1" / "config.json").read_text())["slots"] == 4
 
 
@@ -273,7 +273,7 @@ def test_what_another_policy_holds_is_told_by_its_words(tmp_path: Path) -> None:
     long = (
         "the same words of a policy that are more than eighty characters long, all of them alike, "
     )
-    begin(tmp_path / "r", config | {"fingerprint": f"{long} warm"}, fresh=False)
+    open_folder(tmp_path / "r", config | {"fingerprint": f"{long} warm"}, fresh=False)
     now = config | {"config": "y", "fingerprint": f"{long} cold"}
     with pytest.raises(RunFileError, match=r"fingerprint: then warm, now cold\); give the old"):
-        begin(tmp_path / "r", now, fresh=False)
+        open_folder(tmp_path / "r", now, fresh=False)

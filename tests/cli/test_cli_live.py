@@ -19,7 +19,7 @@ from hopgym.env import HopEnv
 from hopgym.evaluation import evaluate
 from hopgym.evaluation.progress import RunProgress
 from hopgym.rollout import run_episodes
-from hopgym.runs.reader import Episodes, Run
+from hopgym.runs.reader import RunPlan, StoredEpisodes
 from hopgym.trajectory import Completion, Trajectory
 
 if TYPE_CHECKING:
@@ -226,12 +226,12 @@ def test_at_no_time_are_all_episodes_in_memory(env: HopEnv, tmp_path: Path) -> N
         return sum(type(each) is Trajectory for each in gc.get_objects())
 
     before = alive()
-    run = Run("mine", 4, tmp_path / "run.jsonl", samples=100, slots=8)
+    run = RunPlan("mine", 4, tmp_path / "run.jsonl", samples=100, slots=8)
     row = play(env, as_policy(lambda _: ANSWER), run, Watching())
     assert row.progress.episodes == 400
     # The prefix of each slot, and what ended at one turn.
     assert 0 < most - before <= 3 * 8 + 5
-    read = Episodes(run)
+    read = StoredEpisodes(run)
     assert len(read) == 400
     most, order = 0, []
     for number, trajectory in enumerate(read):
@@ -250,14 +250,14 @@ def test_episodes_are_those_asked_for(env: HopEnv, tmp_path: Path) -> None:
     def sampled(transcript: str) -> Completion:
         return Completion(ANSWER, (1, 2), (-0.5, -0.5), 2, "stop", prompt_tokens=9)
 
-    run = Run("mine", 4, tmp_path / "run.jsonl", samples=2, slots=3)
+    run = RunPlan("mine", 4, tmp_path / "run.jsonl", samples=2, slots=3)
     play(env, as_policy(sampled), run, LiveTable())
-    fewer = list(Episodes(replace(run, tasks=3, samples=1)))
+    fewer = list(StoredEpisodes(replace(run, tasks=3, samples=1)))
     assert [each.key for each in fewer] == [("q0", 0), ("q1", 0), ("q2", 0)]
     kept = fewer[0].steps[0].completion
     # Token ids and their probabilities are not needed for figures, and would fill the memory.
     assert kept == Completion(ANSWER, generated_tokens=2, finish_reason="stop", prompt_tokens=9)
     with run.out.open("ab") as file:
         file.write(b'{"env_id": "half')
-    assert len(list(Episodes(run))) == 8
-    assert list(Episodes(replace(run, out=tmp_path / "none.jsonl"))) == []
+    assert len(list(StoredEpisodes(run))) == 8
+    assert list(StoredEpisodes(replace(run, out=tmp_path / "none.jsonl"))) == []

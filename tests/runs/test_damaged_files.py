@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from hopgym.cli.app import app
 from hopgym.errors import DataError
 from hopgym.runs.json_file import SCHEMA, check_schema, read_checked_json, write_checked_json
-from hopgym.runs.reader import Episodes, Run
+from hopgym.runs.reader import RunPlan, StoredEpisodes
 from hopgym.runs.trajectory_file import read_trajectories
 
 EVAL = (
@@ -165,14 +165,14 @@ def test_every_flipped_byte_of_a_record_is_found(run: Path) -> None:
 
 
 def test_episodes_read_by_their_places_are_checked(run: Path) -> None:
-    plan = Run("random", 4, run / "episodes.jsonl")
-    stored = Episodes(plan)
+    plan = RunPlan("random", 4, run / "episodes.jsonl")
+    stored = StoredEpisodes(plan)
     assert [each.index for each in stored] == [0, 1, 2, 3]
     damage(run, with_line(3, lambda line: flipped(line, -3)))
     with pytest.raises(DataError, match="line 3: expected a trajectory"):
         list(stored)
     with pytest.raises(DataError, match="line 3: expected a trajectory"):
-        Episodes(plan)
+        StoredEpisodes(plan)
 
 
 def test_a_run_folder_of_an_older_version_is_refused_and_can_be_moved_aside(run: Path) -> None:

@@ -14,7 +14,7 @@ from hopgym.env.settings import EnvSettings
 from hopgym.evaluation.results import measure
 from hopgym.report import render_report
 from hopgym.rollout import run_episodes
-from hopgym.runs.reader import Episodes, Run
+from hopgym.runs.reader import RunPlan, StoredEpisodes
 from hopgym.tasks import Task
 from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.generate import Request
@@ -63,10 +63,10 @@ def play(source: Any, out: Path, episodes: int) -> int:
 
 def figures(source: Any, out: Path, episodes: int) -> None:
     """What ``hopgym eval`` does once all is played."""
-    run = Run("random", episodes, out)
-    found = measure(Episodes(run), source, episodes)
+    run = RunPlan("random", episodes, out)
+    found = measure(StoredEpisodes(run), source, episodes)
     assert found.overall.tasks == episodes
-    assert render_report({"random": Episodes(run)}, source, episodes=50)
+    assert render_report({"random": StoredEpisodes(run)}, source, episodes=50)
 
 
 def test_memory_of_a_rollout_is_flat(

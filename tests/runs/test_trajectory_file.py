@@ -12,9 +12,9 @@ from hopgym.runs.trajectory_file import (
     RunEnvironment,
     TrajectoryWriter,
     as_recorded,
+    describe_difference,
     read_header,
     read_trajectories,
-    words_differing,
 )
 from hopgym.trajectory import Completion, Step, StopReason, Trajectory
 from hopgym.verdicts import Shown, Verdict
@@ -182,7 +182,7 @@ def test_another_policy_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_what_differs_has_no_stray_brackets(then: str, now: str, told: str) -> None:
-    assert words_differing(then, now) == told
+    assert describe_difference(then, now) == told
 
 
 def test_files_of_unnamed_policies_are_told_by_their_hashes(tmp_path: Path) -> None:

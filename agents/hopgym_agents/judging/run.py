@@ -127,7 +127,7 @@ def _missing_steps(
     """Yield the steps without a judgement; check that the other steps have not changed."""
     for episode in episodes:
         for prefix in step_prefixes(episode):
-            stored = writer.kept.get((*prefix.key, len(prefix.steps) - 1))
+            stored = writer.contents.get((*prefix.key, len(prefix.steps) - 1))
             if stored is None:
                 yield prefix
                 continue
@@ -149,7 +149,7 @@ def _audit(
     unparsed: set[tuple[str, int, int]] = set()
     for episode in episodes:
         for position in range(len(episode.steps)):
-            if stored := writer.kept.get((*episode.key, position)):
+            if stored := writer.contents.get((*episode.key, position)):
                 steps.append(rated_step(episode, position, stored.rating))
                 if stored.rating is Rating.UNPARSED and len(unparsed) < _UNPARSED_TEXTS:
                     unparsed.add(stored.key)

@@ -16,7 +16,7 @@ import msgspec
 from hopgym.errors import RunFileError
 from hopgym.runs.line_file import LineWriter, replace_lines
 from hopgym.runs.records import RecordFormat
-from hopgym.runs.trajectory_file import Header, read_header, words_differing
+from hopgym.runs.trajectory_file import Header, describe_difference, read_header
 from hopgym_agents.judging.judge import Judgement
 
 Key = tuple[str, int, int]
@@ -67,7 +67,7 @@ def read_texts(path: str | os.PathLike[str], keys: Collection[Key]) -> list[str]
 class JudgementWriter(LineWriter[dict[Key, Judgement]]):
     """Appends judgements to a file and holds its lock while it is open; a context manager.
 
-    ``kept`` holds the judgements in the file by their keys, without their texts.
+    ``contents`` holds the judgements in the file by their keys, without their texts.
 
     Args:
         path: The file; it and its folders are created if missing.
@@ -87,13 +87,13 @@ class JudgementWriter(LineWriter[dict[Key, Judgement]]):
         Raises:
             RunFileError: If the file holds a judgement of this step, or the disk is full.
         """
-        if judgement.key in self.kept:
+        if judgement.key in self.contents:
             raise RunFileError(
                 f"{self.path} must hold each step once, got {judgement.key} again; leave out "
                 "what is kept"
             )
         self._append(_FORMAT.encode(judgement))
-        self.kept[judgement.key] = replace(judgement, text="")
+        self.contents[judgement.key] = replace(judgement, text="")
 
 
 def _resume(path: Path, header: JudgementsHeader) -> dict[Key, Judgement]:
@@ -129,7 +129,7 @@ def _mismatch(path: Path, header: JudgementsHeader) -> str:
     """Describe how the judge or run of a file differs from that of a header."""
     existing = msgspec.json.decode(_first_line(path), type=JudgementsHeader)
     if existing.source == header.source and existing.judge and existing.judge != header.judge:
-        return f"got another judge: {words_differing(existing.judge, header.judge)}"
+        return f"got another judge: {describe_difference(existing.judge, header.judge)}"
     if existing.judge:
         return "got those of another run"
     return f"got another of the two (hash {existing.config[:8]}, now {header.config[:8]})"

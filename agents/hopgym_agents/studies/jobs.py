@@ -19,7 +19,7 @@ from hopgym.policies.registry import policy_named
 from hopgym.policy import Policy
 from hopgym.registry.lookup import make
 from hopgym.rollout import run_episodes
-from hopgym.runs.reader import Episodes, Run
+from hopgym.runs.reader import RunPlan, StoredEpisodes
 from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
@@ -234,7 +234,7 @@ def _evaluate(work: JobInput, report: ReportProgress) -> JobResult:
     tasks = min(arguments["n"] or len(env.source), len(env.source))
     file = work.episodes_file
     _play(env, policy, range(tasks), file, report)
-    episodes = Episodes(Run(work.job.subject, tasks, file))
+    episodes = StoredEpisodes(RunPlan(work.job.subject, tasks, file))
     return {"episodes_file": str(file), **score_by_task(episodes, env.source)}
 
 

@@ -53,7 +53,7 @@ def test_a_file_that_does_not_name_its_judge_is_gone_on_with(path: Path) -> None
     older = {name: each for name, each in json.loads(first).items() if name != "judge"}
     path.write_bytes(json.dumps(older).encode() + b"\n" + rest)
     with JudgementWriter(path, judgements_header(RUN, NAMED.format(64))) as writer:
-        assert len(writer.kept) == 2
+        assert len(writer.contents) == 2
     with pytest.raises(RunFileError, match=r"got another of the two \(hash"):
         JudgementWriter(path, judgements_header(RUN, "other"))
 
@@ -76,5 +76,5 @@ def test_a_damaged_judgement_is_named_and_dropped_on_resume(path: Path, line: in
         pytest.warns(UserWarning, match=rf"a damaged judgement is dropped .*{named}"),
         JudgementWriter(path, judgements_header(RUN, NAMED.format(64))) as writer,
     ):
-        assert len(writer.kept) == 1
+        assert len(writer.contents) == 1
     assert len(list(read_judgements(path))) == 1
