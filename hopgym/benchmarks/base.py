@@ -188,6 +188,7 @@ class BenchmarkSource(FileSource[BenchmarkRecordsT]):
         paths = {"path": path, "corpus": corpus, self.second_file_argument: second_path}
         values = {"hub": hub, "split": split, "limit": limit, self.variant_argument: self.variant}
         files = {name: self._absolute(value) for name, value in paths.items()}
+        # Absolute paths, so that a pickle can be loaded in another working directory.
         self._arguments = {name: value for name, value in (files | values).items() if name}
 
     @classmethod
@@ -294,6 +295,7 @@ class BenchmarkSource(FileSource[BenchmarkRecordsT]):
         if not indices:
             raise ArgumentError("gold must name at least one task, got none")
         support_names = {name for names in self.support_metrics.values() for name in names}
+        # Metrics of the answer must not depend on the support.
         answers = {i: Prediction(attempt.answer) for i, attempt in attempts.items()}
         answer_metrics = self._combined(indices, answers, "named")
         metrics = {n: value for n, value in answer_metrics.items() if n not in support_names}

@@ -11,11 +11,11 @@ import msgspec
 from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import BEERQA
 from hopgym.benchmarks.hotpotqa import answer_metrics
-from hopgym.benchmarks.passages import AnnotatedQuestion, GoldFact, PassageRecords
+from hopgym.benchmarks.passages import AnnotatedQuestion, GoldFact, PassageRecords, answer_kind_of
 from hopgym.benchmarks.predictions import NO_METRICS, Metrics, PredictionEntry, mean_of
 from hopgym.benchmarks.records import Content, Record, check_size, decode
 from hopgym.documents import Document, split_sentences
-from hopgym.scoring import AnswerKind, normalize_answer
+from hopgym.scoring import normalize_answer
 from hopgym.tasks import Question
 
 _FIX = "records must be as in beerqa_dev_v1.0.json"
@@ -71,13 +71,11 @@ class _BeerQARecords(PassageRecords):
         if not row.src.strip():
             raise record.error(f"expected 'src' to name the source of {row.id!r}, got none; {_FIX}")
         golds = tuple(row.answers or ())
-        is_yes_no = all(normalize_answer(gold) in ("yes", "no") for gold in golds)
-        kind: AnswerKind = "yesno" if is_yes_no else "text"
         question = Question(
             id=row.id,
             text=row.question,
             answers=golds,
-            answer_kind=kind,
+            answer_kind=answer_kind_of(golds),
             kind=row.src,
             source=BeerQASource.name,
             metadata={"hops": len({title for title, _ in row.context})},
@@ -86,6 +84,7 @@ class _BeerQARecords(PassageRecords):
             Document(str(i), title, split_sentences(text))
             for i, (title, text) in enumerate(row.context)
         )
+        # The gold entry must score 1, so it is the first answer that can match exactly.
         best = next(filter(normalize_answer, golds), golds[0])
         facts = _facts(row, paragraphs)
         return AnnotatedQuestion(question, paragraphs, facts, PredictionEntry(best))

@@ -23,11 +23,10 @@ import msgspec
 from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import COFCA
 from hopgym.benchmarks.hotpotqa import answer_metrics, joint_metrics
-from hopgym.benchmarks.passages import AnnotatedQuestion, PassageRecords
+from hopgym.benchmarks.passages import AnnotatedQuestion, PassageRecords, answer_kind_of
 from hopgym.benchmarks.predictions import NO_METRICS, Metrics, PredictionEntry, mean_of
 from hopgym.benchmarks.records import Record, decode
 from hopgym.documents import Document
-from hopgym.scoring import AnswerKind, normalize_answer
 from hopgym.tasks import Hop, Question
 
 _SUB_QUESTION = "sub-question"
@@ -90,9 +89,15 @@ class _CofCARecords(PassageRecords):
 def _question(
     task_id: str, text: str, answer: str, kind: str, hops: tuple[Hop, ...] = ()
 ) -> Question:
-    is_yes_no = normalize_answer(answer) in ("yes", "no")
-    answer_kind: AnswerKind = "yesno" if is_yes_no else "text"
-    return Question(task_id, text, (answer,), answer_kind, hops, kind, source=CofCASource.name)
+    return Question(
+        id=task_id,
+        text=text,
+        answers=(answer,),
+        answer_kind=answer_kind_of((answer,)),
+        hops=hops,
+        kind=kind,
+        source=CofCASource.name,
+    )
 
 
 def _check(record: Record, row: _CofCARow) -> None:
@@ -156,6 +161,7 @@ class CofCASource(BenchmarkSource[_CofCARecords]):
             [
                 joint_metrics(*record.values()).by_name("joint_")
                 for number, record in records.items()
+                # A question without sub-questions has no chain to combine.
                 if len(record) > 1 and len(record) == sizes.get(number)
             ]
         )

@@ -131,6 +131,7 @@ def _check_benchmark(
         return report
     kind = source_class(dataset)
     records, problems = _lenient(kind.records_type)
+    # Subclasses made here collect problems without changing the reader that others share.
     lenient_kind = type(kind.__name__, (kind,), {"records_type": records})
     _count(lenient_kind(path, corpus="record", **arguments), report, progress)
     report.problems += map(str, problems)
@@ -175,6 +176,7 @@ def detect_benchmark(content: Content) -> DetectedBenchmark | None:
     candidates = [match for dataset in DATASETS for match in _matches(dataset, sample)]
     if len(candidates) < 2:
         return candidates[0] if candidates else None
+    # Many benchmarks share fields; the right reader notices most often when one is missing.
     counts = [
         sum(_uses(candidate, sample, name) for name in sample.fields()) for candidate in candidates
     ]
@@ -223,6 +225,7 @@ def _first_records(content: Content) -> _Sample:
         layout = (b"[", b",", b"]")
     else:
         try:
+            # BeerQA and SQuAD nest their records under "data".
             rows = msgspec.json.decode(content.data, type=_NestedFile).data[:_SAMPLE_SIZE]
             return _Sample(content.path, tuple(map(bytes, rows)), b'{"data":[', b",", b"]}")
         except (msgspec.MsgspecError, RecursionError):

@@ -114,9 +114,11 @@ class CalculationRule:
         results = [result]
         if self.may_hold(expression, result):
             reached |= self._closed(result.number)
+            # Later calculations may use a held value as annotated, even if that is rounded.
             numbers = (n for position in reached for n in self.values[position].numbers)
             results += (CalculationResult(number, anchored=True) for number in numbers)
         known: dict[float, CalculationResult] = {}
+        # A number that was reached both ways counts as anchored.
         for item in (*self.results, *results):
             if item.anchored or item.number not in known:
                 known[item.number] = item
@@ -136,6 +138,7 @@ class CalculationRule:
         if not result.anchored:
             return False
         operands = evaluate_expression(expression)[1]
+        # A result that is also an operand was not computed, as in "5*1".
         return not any(_equal(operand, abs(result.number)) for operand in operands)
 
     def _closed(self, number: float) -> frozenset[int]:
@@ -222,6 +225,7 @@ def _value_of(expression: str, text: str, rule: CalculationRule) -> AnnotatedVal
     number, operands = evaluate_expression(expression)
     if annotated is None or number is None:
         return None
+    # A rounded annotation differs by at most half a unit of its last decimal place.
     half_a_place = 0.5 * 10.0 ** -len(text.rstrip(".").partition(".")[2])
     if not _equal(annotated, number) and abs(annotated - number) > half_a_place * (1 + 1e-9):
         return None
@@ -243,6 +247,7 @@ def _value_of(expression: str, text: str, rule: CalculationRule) -> AnnotatedVal
 
 def _depends(expression: str, result: float, operand: float) -> bool:
     """Return whether the result changes if another number replaces the operand."""
+    # Any other number would do; an odd one makes equality by chance unlikely.
     other = evaluate_expression(with_number(expression, operand, 1.37 * operand + 1.0))[0]
     return other is None or not _equal(other, result)
 

@@ -13,7 +13,12 @@ import msgspec
 
 from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import HOTPOTQA
-from hopgym.benchmarks.passages import AnnotatedQuestion, PassageRecords, sentence_facts
+from hopgym.benchmarks.passages import (
+    AnnotatedQuestion,
+    PassageRecords,
+    answer_kind_of,
+    sentence_facts,
+)
 from hopgym.benchmarks.predictions import (
     METRIC_NAMES,
     NO_METRICS,
@@ -23,7 +28,7 @@ from hopgym.benchmarks.predictions import (
 )
 from hopgym.benchmarks.records import Content, Record, decode
 from hopgym.documents import Document
-from hopgym.scoring import AnswerKind, f1_of, normalize_answer
+from hopgym.scoring import f1_of, normalize_answer
 from hopgym.tasks import Question
 
 _ALL_OR_NOTHING_ANSWERS = ("yes", "no", "noanswer")
@@ -118,6 +123,7 @@ _PREDICTED = msgspec.json.Decoder(_HotpotQAPredictions)
 class _HotpotQARecords(PassageRecords):
     def read_question(self, record: Record, number: int) -> AnnotatedQuestion:
         row = decode(record, _ROWS, _FIX)
+        # Other benchmarks extend this layout; their records would be scored by the wrong script.
         other = "evidences" if row.evidences else "sub_questions" if row.sub_questions else ""
         if other:
             raise record.error(
@@ -132,13 +138,11 @@ class _HotpotQARecords(PassageRecords):
         paragraphs = _paragraphs(record, row)
         facts = _gold_facts(record, row)
         gold = PredictionEntry(row.answer, facts)
-        is_yes_no = normalize_answer(row.answer) in ("yes", "no")
-        kind: AnswerKind = "yesno" if is_yes_no else "text"
         question = Question(
             id=row.id,
             text=row.question,
             answers=(row.answer,),
-            answer_kind=kind,
+            answer_kind=answer_kind_of((row.answer,)),
             kind=row.type or "",
             source=HotpotQASource.name,
             metadata={"level": row.level or "", "hops": len({title for title, _ in facts})},
@@ -216,6 +220,7 @@ def _gold_facts(record: Record, row: _HotpotQARow) -> tuple[tuple[str, int], ...
     if isinstance(facts, _HubFacts):
         _check_equal(record, "supporting_facts", len(facts.title), "sent_id", len(facts.sent_id))
         facts = list(zip(facts.title, facts.sent_id, strict=True))
+    # A record may list a fact twice; the official script compares sets.
     return tuple(dict.fromkeys(facts))
 
 

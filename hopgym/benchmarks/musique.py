@@ -72,6 +72,7 @@ _PAIR_KEYS = msgspec.json.Decoder(_PairKey)
 def _with_partners(records: list[Record], limit: int) -> tuple[list[Record], int]:
     """Move the first ``limit`` records and their partners to the front; return their count too."""
     keys = [decode(record, _PAIR_KEYS, _FIX) for record in records]
+    # The first record of a key counts; a repeated one is reported later, when ids are registered.
     positions: dict[tuple[str, bool | None], int] = {}
     for position, key in enumerate(keys):
         positions.setdefault((key.id, key.answerable), position)
@@ -317,6 +318,7 @@ class _MuSiQueRecords(PassageRecords):
         return self.options.variant == _FULL
 
     def load(self, content: Content, limit: int | None) -> None:
+        # The partner of a record may be anywhere in the file.
         needs_all = self.full or self.options.corpus == "split"
         self._ordered = split_records(content, None if needs_all else limit)
         if self.full and limit is not None:
@@ -475,6 +477,7 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
             titles = [paragraph.title for paragraph in paragraphs]
             positions = named_positions(prediction.support, titles)
         numbers = dict.fromkeys(paragraphs[p].idx for p in positions if p is not None)
+        # Each of them lowers the precision, as a wrong number in a prediction file does.
         wrong_numbers = range(-1, -1 - positions.count(None), -1)
         answer = prediction.answer
         answerable = answer is None or normalize_answer(answer) != UNKNOWN

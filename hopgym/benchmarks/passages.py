@@ -18,6 +18,7 @@ from hopgym.benchmarks.file_source import question_search
 from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content, Record, split_records
 from hopgym.documents import Corpus, Document, PageList
+from hopgym.scoring import AnswerKind, normalize_answer
 from hopgym.tasks import Evidence, Question, Task
 
 Place = tuple[str, int | None]
@@ -89,6 +90,7 @@ def split_evidence(
     )
     if places or not fact.title_missing:
         return _evidence(fact, places, call)
+    # A lookup folds case and marks; official titles are compared exactly.
     pages = [corpus[position] for position in corpus.lookup(fact.title)]
     least = 0 if fact.index is None else fact.index
     pages = [page for page in pages if page.title == fact.title and least < len(page.sentences)]
@@ -161,6 +163,12 @@ class SplitCorpus:
         return cls(Corpus(PageList(tuple(documents.values())), "split"), document_ids)
 
 
+def answer_kind_of(answers: Iterable[str]) -> AnswerKind:
+    """Return ``yesno`` if all answers are yes or no after normalization, otherwise ``text``."""
+    is_yes_no = all(normalize_answer(answer) in ("yes", "no") for answer in answers)
+    return "yesno" if is_yes_no else "text"
+
+
 @dataclass(frozen=True, slots=True)
 class AnnotatedQuestion:
     """A question with its own paragraphs and gold facts."""
@@ -212,6 +220,7 @@ class PassageRecords(BenchmarkRecords):
             raise Record(content.path, b"").error(
                 "expected records, got an empty list; fetch it again"
             )
+        # Records after the limit are read for their paragraphs only.
         self._records = self._all if limit is None else self._all[:limit]
         self.parts: list[tuple[int, int]] = []
         """For each task: the number of its record, and its position among that record's tasks."""
@@ -283,6 +292,7 @@ class PassageRecords(BenchmarkRecords):
         proof: list[Evidence] = []
         for fact in item.facts:
             evidence = self._evidence(index, fact, corpus, call)
+            # With a fact missing, no sequence of steps can complete the proof.
             if not evidence:
                 return ()
             proof += evidence

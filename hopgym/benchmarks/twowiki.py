@@ -17,7 +17,12 @@ import msgspec
 from hopgym.benchmarks.base import BenchmarkSource
 from hopgym.benchmarks.catalogue import TWOWIKI
 from hopgym.benchmarks.hotpotqa import answer_metrics, joint_metrics
-from hopgym.benchmarks.passages import AnnotatedQuestion, PassageRecords, sentence_facts
+from hopgym.benchmarks.passages import (
+    AnnotatedQuestion,
+    PassageRecords,
+    answer_kind_of,
+    sentence_facts,
+)
 from hopgym.benchmarks.predictions import (
     METRIC_NAMES,
     NO_METRICS,
@@ -28,7 +33,7 @@ from hopgym.benchmarks.predictions import (
 )
 from hopgym.benchmarks.records import Content, Record, decode, split_lines
 from hopgym.documents import Document
-from hopgym.scoring import AnswerKind, f1_of, normalize_answer
+from hopgym.scoring import f1_of
 from hopgym.tasks import Hop, Prediction, Question, read_predictions
 
 Triple = tuple[str, str, str]
@@ -191,6 +196,7 @@ class _FlexibleField(Generic[T]):
             pass  # Another layout, or an error that is reported below.
         try:
             value = msgspec.json.decode(raw)
+            # Some copies store the rows as JSON inside a string.
             if isinstance(value, str):
                 return self.read(record, value.encode())
             rows: T = msgspec.convert(self._as_rows(value), self._rows)
@@ -285,13 +291,11 @@ class _TwoWikiRecords(PassageRecords):
         gold = PredictionEntry(row.answer, facts, tuple(triples))
         answer_id = row.answer_id or None
         names = self.aliases.get(answer_id or "", ())
-        is_yes_no = normalize_answer(row.answer) in ("yes", "no")
-        kind: AnswerKind = "yesno" if is_yes_no else "text"
         question = Question(
             id=row.id,
             text=row.question,
             answers=tuple(dict.fromkeys([row.answer, *names])),
-            answer_kind=kind,
+            answer_kind=answer_kind_of((row.answer,)),
             hops=tuple(Hop(f"{r} of {subject}", (object_,)) for subject, r, object_ in triples),
             kind=row.type or "",
             source=TwoWikiSource.name,
@@ -314,6 +318,7 @@ class _TwoWikiRecords(PassageRecords):
             )
         ids = _EVIDENCES_ID.read(record, row.evidences_id) or []
         relations = [relation for _, relation, _ in triples]
+        # The official script pairs triples and ids by position.
         if self.options.second_file and ids and [relation for _, relation, _ in ids] != relations:
             raise record.error(
                 "expected 'evidences_id' to have the relations of 'evidences', got others, at "

@@ -23,6 +23,7 @@ _BLANK = re.compile(r"(?:\s|%[^\n]*|/\*(?s:.*?)\*/)*+")
 _FACT = re.compile(rf"([a-z]\w*)\(\s*({_CONSTANT})\s*,\s*({_CONSTANT})\s*\)\s*\.(?=\s|%|\Z)")
 _HEAD = re.compile(rf"({'|'.join(REQUIRED)})\s*\(")
 _QUOTED = re.compile(rf"{_STRING}|{_ATOM}")
+# A clause ends at the first "." outside of quotes, comments and character codes (0'x).
 _CLAUSE = re.compile(
     rf"(?>0'(?:\\.|''|[^\\\n])|{_STRING}|{_ATOM}|%[^\n]*|/\*(?s:.*?)\*/|[^\"'%.]|\.(?!\s|%|\Z))*+"
     r"\.(?=\s|%|\Z)"
@@ -85,6 +86,7 @@ def read_facts(content: Content) -> Iterator[PrologFact]:
             continue
         end = _end(_CLAUSE, text, position)
         clause = text[position:end]
+        # Rules are skipped even for predicates of people: PhantomWiki's rules are fixed.
         is_rule = ":-" in _QUOTED.sub("", clause)
         if not clause or (_HEAD.match(clause) and not is_rule):
             raise _unreadable(content, text, position)
@@ -135,6 +137,7 @@ def read_query(
     remaining = [read_goal(text) for text in goals]
     steps: list[Goal] = []
     query: Query | None = None
+    # Follow the chain from the answer back to the constant at which it starts.
     while query is None:
         goal = next((goal for goal in remaining if _binds(goal, answer)), None)
         if goal is None:
@@ -190,6 +193,7 @@ def _unescaped(match: re.Match[str]) -> str:
     code = match[1] or match[2] or match[3]
     if code or match[4]:
         number = int(code, 16) if code else int(match[4], 8)
+        # Surrogates and numbers beyond Unicode cannot be encoded as UTF-8.
         return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else "\ufffd"
     return _LETTERS.get(match[5], match[5])
 
