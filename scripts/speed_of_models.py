@@ -1,45 +1,40 @@
-"""Models beside references: states kept between turns, judging, and ``stepwise``."""
+"""The cost of models compared with references: cached states, judging, and ``stepwise``."""
 
-import runpy
 import tempfile
-from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import judging_speed
 import stepwise_speed
 from paired import Ratios, alternate
+from tests.support.example_model import make_tiny_model
+from tests.support.scripted_turns import play
 
-ROOT = Path(__file__).parents[1]
-EPISODES, TURNS, TOKENS = 8, 8, 24
+EPISODES = 8
+TURNS = 8
+TOKENS = 24
 STATES = 200
-MOST_ROUNDS = 3
-"""Of training, which takes long."""
+MAX_ROUNDS = 3
+"""Rounds of training, which takes long."""
 
 
 def compare_kept_states(rounds: int) -> Ratios:
-    """Compare eight episodes of eight turns with and without states kept between turns."""
+    """Compare eight episodes of eight turns with and without states cached between turns."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     from hopgym_agents.generate import Sampling
     from hopgym_agents.generate.local import LocalGenerator
 
-    play: Callable[..., Any] = runpy.run_path(str(ROOT / "tests" / "test_generate_local.py"))[
-        "play"
-    ]
-    make = runpy.run_path(str(ROOT / "examples" / "tiny_model.py"))["make_tiny_model"]
     sampling = Sampling(temperature=0, max_tokens=TOKENS)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with tempfile.TemporaryDirectory() as name:
-        folder: str = make(name)
+        folder = make_tiny_model(name)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
         tokenizer = AutoTokenizer.from_pretrained(folder)
 
-    def run(kept: int) -> None:
+    def run(cached_tokens: int) -> None:
         generator = LocalGenerator(
-            model, sampling, tokenizer=tokenizer, cached_tokens=kept, threads=1
+            model, sampling, tokenizer=tokenizer, cached_tokens=cached_tokens, threads=1
         )
         play(generator, EPISODES, TURNS, least=60, most=110)
 
@@ -47,7 +42,7 @@ def compare_kept_states(rounds: int) -> Ratios:
 
 
 def compare_judging(rounds: int) -> Ratios:
-    """Compare the judging of actions with going through each one's episode in the environment."""
+    """Compare judging actions with replaying each action's episode in the environment."""
     import gymnasium
 
     from hopgym.wrappers import hop_env
@@ -81,4 +76,4 @@ def _run_stepwise(rounds: int) -> list[dict[str, stepwise_speed.Cost]]:
     from hopgym_agents.training.loop import silence_libraries
 
     silence_libraries()
-    return stepwise_speed.compare(steps=6, batch=32, rounds=min(rounds, MOST_ROUNDS))
+    return stepwise_speed.compare(steps=6, batch=32, rounds=min(rounds, MAX_ROUNDS))

@@ -1,31 +1,30 @@
-"""What ``OpenAIGenerator`` costs beside the requests themselves, made by bare httpx.
+"""The cost of ``OpenAIGenerator`` compared with the same requests by bare httpx.
 
-With a server that answers at once, 64 threads fight over the interpreter's lock and their wall time
-says little on a busy machine. So the wall time at 64 slots is taken with a server that needs a
-moment, as models do, and the work that a request causes by the processor time of one thread.
+With a server that answers at once, 64 threads compete for the interpreter's lock, and their wall
+time means little on a busy machine. So the wall time at 64 slots is measured with a server that
+takes a moment, as models do, and the work for a request by the processor time of one thread.
 """
 
-import runpy
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from paired import Ratios, alternate
+from tests.support import faulty_server
 
-SERVER = Path(__file__).parents[1] / "tests" / "support" / "faulty_server.py"
 MESSAGES = ({"role": "system", "content": "x" * 3000}, {"role": "user", "content": "y" * 1000})
-SLOTS, REQUESTS, DELAY = 64, 100, 0.2
+SLOTS = 64
+REQUESTS = 100
+DELAY = 0.2
 
 Ask = Callable[[int], str]
-"""Make a request of some number and return the text of its reply."""
+"""Makes the request with a number, and returns the text of its reply."""
 
 
 def compare_wall(rounds: int) -> Ratios:
     """Compare the wall time of requests at 64 slots."""
-    with _asking(DELAY) as (ours, bare), ThreadPoolExecutor(SLOTS) as pool:
+    with _requesters(DELAY) as (ours, bare), ThreadPoolExecutor(SLOTS) as pool:
 
         def ask_all(ask: Ask) -> None:
             texts = set(pool.map(ask, range(3 * SLOTS)))
@@ -36,7 +35,7 @@ def compare_wall(rounds: int) -> Ratios:
 
 def compare_processor(rounds: int) -> Ratios:
     """Compare the processor time of requests, one after the other."""
-    with _asking(0.0) as (ours, bare):
+    with _requesters(0.0) as (ours, bare):
 
         def ask_all(ask: Ask) -> None:
             for number in range(REQUESTS):
@@ -46,20 +45,19 @@ def compare_processor(rounds: int) -> Ratios:
 
 
 @contextmanager
-def _asking(delay: float) -> Iterator[tuple[Ask, Ask]]:
-    """Give what makes the same requests by a generator, and by httpx alone."""
+def _requesters(delay: float) -> Iterator[tuple[Ask, Ask]]:
+    """Yield functions that make the same requests by a generator and by bare httpx."""
     import httpx
 
     from hopgym_agents.generate import Request, Sampling
     from hopgym_agents.generate.openai import OpenAIGenerator
 
-    faulty: dict[str, Any] = runpy.run_path(str(SERVER))
     limits = httpx.Limits(max_connections=SLOTS, max_keepalive_connections=SLOTS)
     with (
-        faulty["serve"]() as server,
+        faulty_server.serve() as server,
         httpx.Client(limits=limits, timeout=60, trust_env=False) as client,
     ):
-        server.otherwise = faulty["good"](after=delay)
+        server.otherwise = faulty_server.good(after=delay)
         sampling = Sampling(stop=("</search>", "</answer>"), seed=1)
         generate = OpenAIGenerator("tiny", server.url, sampling, concurrency=SLOTS)
         body = generate.body(Request(MESSAGES))

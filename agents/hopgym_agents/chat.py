@@ -131,7 +131,7 @@ class ChatEncoder:
         reply = {"role": role, "content": _OBSERVATION, "tool_call_id": "call00001"}
         between = self._render([_DUMMY_QUESTION, _DUMMY_ACTION, reply], None).partition(_ACTION)[2]
         if _OBSERVATION not in between:
-            self._refuse(f"does not write what the role {role!r} says behind the assistant's words")
+            self._refuse(f"does not write messages of the role {role!r} after the assistant's")
 
     def _render(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> str:
         try:

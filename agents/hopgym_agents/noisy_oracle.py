@@ -126,8 +126,8 @@ def _useless_call(tool: str) -> Callable[[_Situation], str]:
             # The result without noise decides whether a call helps; noise can only hide more.
             result = toolbox.call(action)
             knowledge = known.copy()
-            shown = Shown(result.sentences, knowledge.find_titles(result.seen))
-            if knowledge.observe(shown, (tool, argument)) is Verdict.IRRELEVANT:
+            observed = Shown(result.sentences, knowledge.find_titles(result.seen))
+            if knowledge.observe(observed, (tool, argument)) is Verdict.IRRELEVANT:
                 return write_call(prefix, action)
         return ""
 

@@ -270,7 +270,7 @@ def test_templates_that_a_style_does_not_go_with_are_named(env: HopEnv, bare: An
     env.reset(options={"index": 0})
     for family, why in (
         ("gemma", "refuses messages of the roles"),
-        ("phi3", "does not write what"),
+        ("phi3", "does not write messages"),
     ):
         with pytest.raises(ArgumentError, match=rf"template of tiny/{family} .*{why}.*take the st"):
             ChatEncoder(tokenizer_of(bare, family), NATIVE)

@@ -1,6 +1,6 @@
-"""A chat-completions server on loopback that answers as badly as it is told to.
+"""A chat-completions server on loopback that fails on request, and what asks it.
 
-Tests load it with `runpy`, outside of any package: `serve()` gives a running `FaultyServer`.
+`serve()` yields a running `FaultyServer`.
 """
 
 import json
@@ -11,18 +11,22 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from hopgym.trajectory import Completion
+from hopgym_agents.generate import Request, Sampling
+from hopgym_agents.generate.openai import OpenAIGenerator
+
 Answer = Callable[["Handler"], None]
 
-PATIENCE = 60.0
-"""Seconds that a slow answer is at it, longer than any client waits; see ``outlasted``."""
+SLOW_SECONDS = 60.0
+"""Duration of a slow answer, longer than any client waits; see ``outlasted``."""
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
 def chat(content: Any = "<answer>blue</answer>", finish: str | None = "stop", **more: Any) -> bytes:
-    """The body of a completion; ``more`` holds further fields of its message or of its choice."""
-    of_choice = ("stop_reason", "matched_stop", "logprobs", "token_ids", "error")
-    choice = {name: more.pop(name) for name in of_choice if name in more}
+    """Return the body of a completion; ``more`` has further fields of its message or choice."""
+    choice_fields = ("stop_reason", "matched_stop", "logprobs", "token_ids", "error")
+    choice = {name: more.pop(name) for name in choice_fields if name in more}
     choice |= {"index": 0, "finish_reason": finish}
     choice["message"] = {"role": "assistant", "content": content, **more}
     return json.dumps({"object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
@@ -57,13 +61,13 @@ class Handler(BaseHTTPRequestHandler):
             self.server.in_flight -= self.counted
             self.counted = False
 
-    def send(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
+    def send(self, status: int, body: bytes, length: int | None = None, **headers: Any) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        # Once the last byte is out, the client's next request may come before this thread goes on.
+        # After the last byte, the next request may arrive before this thread continues.
         self.uncount()
         self.wfile.write(body)
 
@@ -72,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """Answers with what stands in ``script``, one entry a request, and then with ``otherwise``."""
+    """Answers each request with the next entry of ``script``, and then with ``otherwise``."""
 
     daemon_threads = True
     block_on_close = False
@@ -91,7 +95,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.in_flight = 0
         self.most_in_flight = 0
         self.outlasted = 0
-        """Slow answers that came to their end before the client or the test gave up."""
+        """Number of slow answers that finished before the client or the test gave up."""
 
     @property
     def url(self) -> str:
@@ -103,7 +107,7 @@ class FaultyServer(ThreadingHTTPServer):
 
 @contextmanager
 def serve() -> Iterator[FaultyServer]:
-    """A server in a thread."""
+    """Run a server in a thread."""
     server = FaultyServer()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -124,45 +128,45 @@ def good(body: bytes | None = None, after: float = 0.0) -> Answer:
     return answer
 
 
-def status(code: int, error: Any = None, **headers: str) -> Answer:
+def status(code: int, error: Any = None, **headers: Any) -> Answer:
     body = b"" if error is None else json.dumps(error).encode()
     return lambda handler: handler.send(code, body, **headers)
 
 
 def stall(handler: Handler) -> None:
-    """Takes the request and says nothing."""
+    """Read the request and send nothing."""
     handler.close_connection = True
-    if not handler.server.done.wait(PATIENCE):
+    if not handler.server.done.wait(SLOW_SECONDS):
         handler.server.outlasted += 1
 
 
 def hang_up(handler: Handler) -> None:
-    """Ends the connection without a word."""
+    """Close the connection without an answer."""
     handler.close_connection = True
 
 
 def cut_body(handler: Handler) -> None:
-    """Ends the connection in the middle of a body."""
+    """Close the connection in the middle of a body."""
     handler.close_connection = True
     body = chat()
     handler.send(200, body[:40], length=len(body))
 
 
 def drip_body(handler: Handler) -> None:
-    """Sends a body, a blank at a time, for ever."""
+    """Send a body blank by blank, forever."""
     handler.send(200, b"", length=10**6)
     _drip(handler, b" ")
 
 
 def drip_headers(handler: Handler) -> None:
-    """Sends a header, a letter at a time, for ever."""
+    """Send a header letter by letter, forever."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
     _drip(handler, b"x")
 
 
 def _drip(handler: Handler, data: bytes) -> None:
     handler.close_connection = True
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + SLOW_SECONDS
     with suppress(OSError):
         while time.monotonic() < until:
             if handler.server.done.wait(0.02):
@@ -170,3 +174,21 @@ def _drip(handler: Handler, data: bytes) -> None:
             handler.wfile.write(data)
             handler.wfile.flush()
         handler.server.outlasted += 1
+
+
+def user_request(text: str = "What colour is the sky?", **more: Any) -> Request:
+    """Return a request of one user message."""
+    return Request(({"role": "user", "content": text},), **more)
+
+
+def complete(generate: OpenAIGenerator, request: Request | None = None) -> Completion:
+    """Return the completion of a single request."""
+    (completion,) = generate([request or user_request()])
+    return completion
+
+
+def client_of(
+    server: FaultyServer, sampling: Sampling | None = None, **options: Any
+) -> OpenAIGenerator:
+    """Return a generator for the server."""
+    return OpenAIGenerator("tiny", server.url, sampling or Sampling(), **options)

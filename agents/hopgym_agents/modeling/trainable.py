@@ -168,7 +168,7 @@ def load_base(name: str, precision: Precision, device: str) -> Any:
     loaded = load_model(name, WeightOptions(device, precision.dtype, quantized))
     if getattr(loaded, "is_quantized", False) and not quantized:
         raise ArgumentError(
-            f"the kind {precision.kind} needs weights that are not quantised, got those of {name}; "
+            f"the kind {precision.kind} needs weights that are not quantized, got those of {name}; "
             "take the model they were made from, or the kind qlora"
         )
     return loaded

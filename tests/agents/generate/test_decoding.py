@@ -1,6 +1,5 @@
 """Tests of how the local generator draws and ends completions, fails, and loads its model."""
 
-import runpy
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +14,10 @@ from hopgym.rollout import run_episodes
 from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.cache import CachedPrefix, StateCache
-from tests.support.paths import ROOT
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.torch
-
-MAKE = runpy.run_path(str(ROOT / "examples" / "tiny_model.py"))["make_tiny_model"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return MAKE(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

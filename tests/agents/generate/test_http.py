@@ -1,12 +1,10 @@
-"""`OpenAIGenerator` against a real server on loopback that fails in every way servers do."""
+"""Requests to a real server on loopback that fails in every way servers do."""
 
 import copy
 import gzip
-import runpy
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import formatdate
@@ -14,36 +12,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.paths import SUPPORT
-
 pytest.importorskip("httpx")
 
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import Completion, StopReason
-from hopgym_agents.generate import Request, Sampling
+from hopgym_agents.generate import Sampling
 from hopgym_agents.generate.http import LONGEST_PAUSE, pause_after, retry_after_seconds
 from hopgym_agents.generate.openai import OpenAIGenerator
 from hopgym_agents.policy import LLMPolicy
+from tests.support import faulty_server as faulty
+from tests.support.faulty_server import chat, complete, good, status, user_request
 
-FAULTY = runpy.run_path(str(SUPPORT / "faulty_server.py"))
-chat, good, status = FAULTY["chat"], FAULTY["good"], FAULTY["status"]
 CONTEXT = {"error": {"message": "too many tokens", "code": "context_length_exceeded"}}
 ANSWER = "<answer>blue</answer>"
 
 
-@pytest.fixture
-def server() -> Iterator[Any]:
-    with FAULTY["serve"]() as running:
-        yield running
-
-
 def generator(server: Any, sampling: Sampling | None = None, **options: Any) -> OpenAIGenerator:
     options = {"backoff": 0.01, "timeout": 60.0} | options
-    return OpenAIGenerator("tiny", server.url, sampling or Sampling(), **options)
-
-
-def asked(text: str = "What colour is the sky?", **more: Any) -> Request:
-    return Request(({"role": "user", "content": text},), **more)
+    return faulty.client_of(server, sampling, **options)
 
 
 class Pauses(threading.Event):
@@ -62,14 +48,9 @@ class Pauses(threading.Event):
         return self.ended[-1]
 
 
-def only(generate: OpenAIGenerator, request: Request | None = None) -> Completion:
-    (completion,) = generate([request or asked()])
-    return completion
-
-
 def test_a_completion_has_text_tokens_and_reason(server: Any) -> None:
     expected = Completion(ANSWER, generated_tokens=3, prompt_tokens=7, finish_reason="stop")
-    assert only(generator(server)) == expected
+    assert complete(generator(server)) == expected
     assert server.paths == ["/v1/chat/completions"]
     assert "Authorization" not in server.headers[0]
 
@@ -78,7 +59,8 @@ def test_a_completion_has_text_tokens_and_reason(server: Any) -> None:
     "fault",
     [
         *(status(code) for code in (408, 409, 429, 500, 502, 503, 529)),
-        *(FAULTY[name] for name in ("hang_up", "cut_body")),
+        faulty.hang_up,
+        faulty.cut_body,
         *(good(body) for body in (b"", b"<html>", b'{"choices"', b"[]", b"{}", b'{"choices":[]}')),
         good(chat(None, "error", error={"message": "upstream died"})),
         good(b'{"choices": [{"message": {"content": 3}}]}'),
@@ -86,29 +68,29 @@ def test_a_completion_has_text_tokens_and_reason(server: Any) -> None:
 )
 def test_a_passing_fault_is_tried_again(server: Any, fault: Any) -> None:
     server.script = [fault, fault]
-    assert only(generator(server)).text == ANSWER
+    assert complete(generator(server)).text == ANSWER
     assert len(server.bodies) == 3
     assert server.bodies[0] == server.bodies[2]
 
 
 @pytest.mark.parametrize("fault", ["stall", "drip_body", "drip_headers"])
 def test_a_slow_server_is_cut_in_time(server: Any, fault: str) -> None:
-    server.script = [FAULTY[fault]] * 2
+    server.script = [getattr(faulty, fault)] * 2
     # More tries than faults: a busy machine may be too slow for the good answer, too.
-    assert only(generator(server, timeout=0.5, retries=20)).text == ANSWER
+    assert complete(generator(server, timeout=0.5, retries=20)).text == ANSWER
     assert len(server.bodies) >= 3
     assert not server.outlasted
 
 
 def test_after_the_last_try_there_is_an_error(server: Any) -> None:
     server.otherwise = status(503, {"error": {"message": "no more room"}})
-    reply = only(generator(server, retries=2))
+    reply = complete(generator(server, retries=2))
     assert reply == Completion(
         "", error="HTTP 503: no more room, after 3 tries", error_reason=StopReason.API_ERROR
     )
     assert len(server.bodies) == 3
-    server.otherwise = FAULTY["stall"]
-    assert "ReadTimeout" in only(generator(server, retries=0, timeout=0.5)).error
+    server.otherwise = faulty.stall
+    assert "ReadTimeout" in complete(generator(server, retries=0, timeout=0.5)).error
 
 
 def test_a_reply_without_end_is_not_read_to_its_end(server: Any) -> None:
@@ -125,9 +107,9 @@ def test_a_reply_without_end_is_not_read_to_its_end(server: Any) -> None:
     packed = lambda handler: handler.send(200, bomb, Content_Encoding="gzip")  # noqa: E731
     for fault in (flood, packed):
         server.script = [fault]
-        assert "more than 16 MiB" in only(generator(server, retries=0)).error
+        assert "more than 16 MiB" in complete(generator(server, retries=0)).error
         server.script = [fault]
-        assert only(generator(server)).text == ANSWER
+        assert complete(generator(server)).text == ANSWER
     assert len(sent) < 100
 
 
@@ -135,7 +117,7 @@ def test_a_server_that_is_not_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and not listening
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        reply = only(OpenAIGenerator("tiny", url, retries=1, backoff=0.01))
+        reply = complete(OpenAIGenerator("tiny", url, retries=1, backoff=0.01))
     told = "connection refused, after 2 tries (--llm.base_url)"
     assert (reply.error, reply.error_reason) == (f"{url}: {told}", StopReason.API_ERROR)
 
@@ -153,7 +135,7 @@ def test_a_server_that_is_not_there() -> None:
 )
 def test_other_refusals_fail_at_once(server: Any, code: int, error: Any, told: str) -> None:
     server.otherwise = status(code, error)
-    reply = only(generator(server))
+    reply = complete(generator(server))
     assert reply.error.startswith("HTTP") and reply.error_reason is StopReason.API_ERROR
     assert told in reply.error
     assert len(server.bodies) == 1
@@ -161,7 +143,7 @@ def test_other_refusals_fail_at_once(server: Any, code: int, error: Any, told: s
 
 def test_a_redirect_is_told_not_followed(server: Any) -> None:
     server.otherwise = status(308, None, Location="https://elsewhere.invalid/v1")
-    assert only(generator(server)).error == "HTTP 308: https://elsewhere.invalid/v1"
+    assert complete(generator(server)).error == "HTTP 308: https://elsewhere.invalid/v1"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +157,7 @@ def test_a_redirect_is_told_not_followed(server: Any) -> None:
 )
 def test_a_prompt_too_long_ends_with_context(server: Any, error: Any) -> None:
     server.otherwise = status(400, error)
-    reply = only(generator(server))
+    reply = complete(generator(server))
     assert reply == Completion("", finish_reason="context", error=reply.error)
     assert reply.error.startswith("HTTP 400: ")
     assert len(server.bodies) == 1
@@ -185,7 +167,7 @@ def test_retry_after_is_waited_for(server: Any) -> None:
     server.script = [status(429, Retry_After="7.5"), status(429)]
     generate = generator(server, timeout=60.0)
     pauses = Pauses(generate)
-    assert only(generate).text == ANSWER
+    assert complete(generate).text == ANSWER
     (asked, random) = pauses.asked
     assert asked is not None and random is not None
     assert 7.5 <= asked <= 7.51 and 0 <= random <= 0.02
@@ -211,8 +193,8 @@ def test_the_cap_holds_over_threads_and_calls(server: Any) -> None:
     generate = generator(server, concurrency=4)
     twin = copy.copy(generate)
     with ThreadPoolExecutor(12) as pool:
-        one_by_one = [pool.submit(only, generate) for _ in range(24)]
-        batches = [pool.submit(each, [asked()] * 8) for each in (generate, twin)]
+        one_by_one = [pool.submit(complete, generate) for _ in range(24)]
+        batches = [pool.submit(each, [user_request()] * 8) for each in (generate, twin)]
         assert all(future.result().text == ANSWER for future in one_by_one)
         assert all(len(future.result()) == 8 for future in batches)
     assert len(server.bodies) == 40
@@ -227,16 +209,17 @@ def test_replies_stand_in_the_order_of_their_requests(server: Any) -> None:
         handler.send(200, chat(said))
 
     server.otherwise = echo
-    assert [each.text for each in generator(server)([asked(c) for c in "fabcde"])] == list("fabcde")
+    replies = generator(server)([user_request(letter) for letter in "fabcde"])
+    assert [reply.text for reply in replies] == list("fabcde")
     assert generator(server)([]) == []
 
 
 def test_close_ends_pauses_and_requests_under_way(server: Any) -> None:
-    server.script = [FAULTY["stall"], status(429, Retry_After="60")]
+    server.script = [faulty.stall, status(429, Retry_After="60")]
     generate = generator(server, concurrency=2, timeout=60.0)
     pauses = Pauses(generate, waited=True)
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(only, generate) for _ in range(2)]
+        waiting = [pool.submit(complete, generate) for _ in range(2)]
         while not (len(server.bodies) == 2 and pauses.asked):
             time.sleep(0.01)
         time.sleep(0.1)
@@ -246,11 +229,11 @@ def test_close_ends_pauses_and_requests_under_way(server: Any) -> None:
     # The pause was to last a minute, and so was the answer.
     assert pauses.asked[0] is not None and pauses.asked[0] >= 60
     assert all(pauses.ended) and not server.outlasted
-    assert only(generate).error == "the generator is closed"
+    assert complete(generate).error == "the generator is closed"
 
 
 def test_a_run_over_a_faulty_server_loses_no_episode(server: Any, env: Any) -> None:
-    faults = [status(500), FAULTY["cut_body"], status(429, Retry_After="0.05"), good(b"garbage")]
+    faults = [status(500), faulty.cut_body, status(429, Retry_After="0.05"), good(b"garbage")]
     server.script = [*faults, *[good(chat("<search>bees</search>"))] * 3, *faults]
     policy = LLMPolicy(generator(server, concurrency=4))
     played = list(run_episodes(env, policy, range(4), samples=3, slots=12))
@@ -265,5 +248,5 @@ def test_a_run_over_a_faulty_server_loses_no_episode(server: Any, env: Any) -> N
 
 def test_no_thread_stays_behind(server: Any) -> None:
     generate = generator(server, concurrency=8)
-    generate([asked()] * 16)
+    generate([user_request()] * 16)
     assert not [each for each in threading.enumerate() if each.name.startswith("hopgym-openai")]

@@ -4,8 +4,6 @@ Two references stand beside it: transformers' own ``generate``, and a plain loop
 sequence through the model for every token.
 """
 
-import random
-import runpy
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,24 +13,17 @@ import numpy as np
 import pytest
 
 from hopgym.trajectory import Completion
-from hopgym_agents.generate import Request, Sampling, Turn
-from tests.support.paths import ROOT
+from hopgym_agents.generate import Request, Sampling
+from tests.support.example_model import make_tiny_model
+from tests.support.scripted_turns import play, request_at
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.torch
 
-MAKE = runpy.run_path(str(ROOT / "examples" / "tiny_model.py"))["make_tiny_model"]
-TEXT = """the mother of Ada Brook is Cleo Dunn who works as a baker and lives in Elmstead her
-brother was born in 1950 friends are Gil Hart and Ivo Jay keep bees é Łódź results 12 <b> [1]"""
 GREEDY = Sampling(temperature=0, max_tokens=12)
 DRAWN = Sampling(temperature=0.8, top_k=40, top_p=0.95, max_tokens=12, seed=3)
 ALONE = {"batch_size": 1, "cached_tokens": 0}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return MAKE(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -52,59 +43,6 @@ def local(loaded: tuple[Any, Any]) -> Callable[..., Any]:
         return LocalGenerator(loaded[0], sampling, tokenizer=loaded[1], **settings)
 
     return make
-
-
-def said(*place: int, least: int = 5, most: int = 60) -> str:
-    """Words that a place in a play decides."""
-    rng = random.Random(str(place))
-    return " ".join(rng.choices(TEXT.split(), k=rng.randint(least, most)))
-
-
-def request_at(episode: int, turns: Sequence[Turn], sample: int = 0, **size: int) -> Request:
-    opening = (
-        {"role": "system", "content": said(episode, **size)},
-        {"role": "user", "content": said(episode, 1)},
-    )
-    later = tuple(
-        message
-        for turn in turns
-        for message in (
-            {"role": "assistant", "content": turn.text},
-            {"role": "user", "content": turn.observation},
-        )
-    )
-    key = (episode, sample, len(turns))
-    return Request((*opening, *later), opening=2, turns=tuple(turns), key=key)
-
-
-def play(
-    generator: Any, episodes: int, turns: int, order: int | None = None, **size: int
-) -> dict[tuple[int, int], Completion]:
-    """Play scripted episodes of unequal lengths; return completions by (episode, turn).
-
-    With an ``order``, episodes begin at different times and are asked in shuffled, partial batches.
-    """
-    histories: dict[int, list[Turn]] = {episode: [] for episode in range(episodes)}
-    made: dict[tuple[int, int], Completion] = {}
-    rng = random.Random(order)
-    while waiting := [episode for episode in histories if len(histories[episode]) < turns]:
-        if order is not None:
-            waiting = rng.sample(waiting, rng.randint(1, len(waiting)))
-        requests = [request_at(each, histories[each], **size) for each in waiting]
-        for episode, reply in zip(waiting, generator(requests), strict=True):
-            assert not reply.error
-            t = len(histories[episode])
-            made[episode, t] = reply
-            observation = said(episode, t, 2, **size)
-            # What was drawn is spelled in full, so that the next prompt holds these very tokens.
-            ids = reply.token_ids[: -1 if ended(generator, reply) else None]
-            text = generator.encoder.tokenizer.decode(ids, skip_special_tokens=False)
-            histories[episode].append(Turn(text, reply.token_ids, observation))
-    return made
-
-
-def ended(generator: Any, reply: Completion) -> bool:
-    return reply.token_ids[-1] == generator.encoder.tokenizer.eos_token_id
 
 
 def assert_same(left: dict[Any, Completion], right: dict[Any, Completion]) -> None:
@@ -276,4 +214,4 @@ def test_a_folder_that_was_moved_is_the_same_model(folder: str, tmp_path: Path) 
 
     one = LocalGenerator(folder).fingerprint
     assert LocalGenerator(str(shutil.copytree(folder, tmp_path / "other"))).fingerprint == one
-    assert LocalGenerator(MAKE(tmp_path / "new", seed=5)).fingerprint != one
+    assert LocalGenerator(make_tiny_model(tmp_path / "new", seed=5)).fingerprint != one

@@ -2,7 +2,6 @@
 
 import json
 import math
-import runpy
 from typing import Any
 
 import pytest
@@ -15,9 +14,8 @@ from hopgym_agents.generate.replies import (
     is_context_error,
     parse_completion,
 )
-from tests.support.paths import SUPPORT
+from tests.support.faulty_server import chat
 
-chat = runpy.run_path(str(SUPPORT / "faulty_server.py"))["chat"]
 STOP = ("</search>", "</lookup>", "</answer>")
 
 

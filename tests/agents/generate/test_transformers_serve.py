@@ -3,14 +3,8 @@
 One server is started for all tests of this file, on loopback, with the Hub switched off.
 """
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +19,10 @@ from hopgym_agents.generate import Request, Sampling
 from hopgym_agents.generate.openai import OpenAIGenerator
 from hopgym_agents.policy import LLMPolicy
 from hopgym_agents.prompts import NATIVE
+from tests.support import transformers_serve
 
-NEEDED = ("httpx", "torch", "transformers", "fastapi", "uvicorn", "openai")
-MISSING = [package for package in NEEDED if find_spec(package) is None]
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = transformers_serve.MARKS
 
-START_SECONDS = 90.0
 TEMPLATE = """\
 {%- if tools %}{{- '<|im_start|>system\n' + (tools | tojson) + '<|im_end|>\n' }}{%- endif %}
 {%- for message in messages %}
@@ -84,20 +73,6 @@ def make_model(folder: Path) -> Any:
     return tokenizer
 
 
-def wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    import httpx
-
-    until = time.monotonic() + START_SECONDS
-    with httpx.Client(trust_env=False) as client:
-        while server.poll() is None and time.monotonic() < until:
-            try:
-                if client.get(url).is_success:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-    pytest.fail(f"transformers serve did not come up: {log.read_text()[-2000:]}")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tiny")
@@ -110,26 +85,8 @@ def tokenizer(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def url(folder: Path, tokenizer: Any) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = "from transformers.cli.transformers import main; main()"
-    command = [sys.executable, "-c", program, "serve", str(folder), "--device", "cpu"]
-    log = folder / "serve.log"
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "OMP_NUM_THREADS": "1"}
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env=os.environ | offline,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", server, log)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.kill()
-        server.wait()
+    with transformers_serve.serve(folder, folder) as url:
+        yield url
 
 
 def generator(url: str, folder: Path, **sampling: Any) -> OpenAIGenerator:
