@@ -67,8 +67,8 @@ def test_a_loss_is_put_on_drawn_tokens_alone(
 ) -> None:
     model = f"{taught['out']}/model" if trained else blank
     given = playing(method, model, tmp_path / "out")
-    # A taught model's single answer is short and sure: only wilder sampling reaches control tokens.
-    sure = method == "one_turn" and trained and temperature > 1
+    # A taught model is sure of its actions: only wilder sampling reaches control tokens.
+    sure = trained and temperature > 1
     given["play"]["temperature"] = 3.0 if sure else temperature
     rollouts = Rollouts(monkeypatch, method, given)
     # One answer has few tokens: more of them are needed to see a control token among them.
