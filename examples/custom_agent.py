@@ -1,7 +1,7 @@
-"""An agent of one's own: `hopgym eval hopgym/PeopleEasy-v0 --policy examples.custom_agent:agent`.
+"""Your own agent: `hopgym eval hopgym/PeopleEasy-v0 --policy examples.custom_agent:agent`.
 
-It is a function from what has been said so far to the next action. Run as a script, it plays and
-prints how it did.
+An agent is a function from the transcript so far to the next action. Run as a script, this file
+plays 100 episodes and prints the agent's results.
 """
 
 import re
@@ -12,7 +12,7 @@ from hopgym import evaluate, run_episodes
 
 
 def agent(transcript: str) -> str:
-    """Search for the question; then answer with the last name of what was found."""
+    """Search for the question, then answer with the last name in the results."""
     question = transcript.partition("Question: ")[2].partition("\n")[0]
     if "[1] " not in transcript:
         return f"I look for what is asked. <search>{question}</search>"

@@ -1,14 +1,14 @@
-"""Train a tiny transformer from scratch to imitate the oracle, then let it act in fresh worlds.
+"""Train a tiny transformer from scratch to imitate the oracle, then let it act in new worlds.
 
-Behaviour cloning on oracle episodes of `hopgym/People-v0` with brief pages and small word lists:
-0.65 million parameters, one thread, 100 CPU seconds (task generation among them). The model then
+Behaviour cloning on oracle episodes of `hopgym/People-v0` with brief pages and the small name pool:
+0.65 million parameters, one thread, 100 CPU seconds including task generation. The model then
 writes its own `<lookup>...</lookup>` and `<answer>...</answer>` calls, greedily, in worlds that it
-never saw. Results and what did not work: docs/results/tiny_imitation.md.
+never saw. Results, and what did not work: docs/results/tiny_imitation.md.
 
     python examples/tiny_imitation.py --seed 0
     python examples/tiny_imitation.py --hops 2 --relations mother father husband wife
 
-One line per evaluation point (on the dev split), then one JSON line (on the test split).
+Prints one line per evaluation on the dev split, then one JSON line for the test split.
 """
 
 import argparse
@@ -38,8 +38,14 @@ from hopgym.worlds.people.vocabulary import LEADS
 from hopgym.wrappers import hop_env
 
 RELATIONS = ("mother", "father", "husband", "wife", "home_town", "employer")
-BATCH, LEARNING_RATE, WARMUP_STEPS, DECAY_FROM = 16, 3e-3, 50, 0.7
-QUESTIONS_PER_WORLD, SHUFFLED, POINT_TASKS, ACTION_TOKENS = 20, 640, 100, 8
+BATCH = 16
+LEARNING_RATE = 3e-3
+WARMUP_STEPS = 50
+DECAY_FROM = 0.7
+QUESTIONS_PER_WORLD = 20
+SHUFFLE_BUFFER = 640
+POINT_TASKS = 100
+ACTION_TOKENS = 8
 ENV: dict[str, Any] = {
     "size": 100,
     "page_style": "brief",
@@ -49,14 +55,14 @@ ENV: dict[str, Any] = {
 }
 
 Row = tuple[list[int], list[bool]]
-"""Tokens of an episode, and which of them the model is to write."""
+"""Tokens of an episode, and which of them the model has to write."""
 
 
 class Tokens:
-    """Whole words to numbers and back: markup, question words, and the small word lists.
+    """A tokenizer of whole words: markup, question words, and the small name pool.
 
-    Towns and employers are made of two pieces ("Alder" + "haven"), so they are two tokens, the
-    second marked with a plus. Spaces are not tokens: words are joined by one when read back.
+    Names of towns and employers have two parts ("Alder" + "haven") and become two tokens, the
+    second marked with a plus. Spaces are not tokens: decoding joins words with one space.
     """
 
     MARKUP = ("<pad>", "<unk>", "<lookup>", "</lookup>", "<answer>", "</answer>")
@@ -65,28 +71,28 @@ class Tokens:
     PATTERN = re.compile(r"</?\w+>|'s|[\w-]+|[^\w\s]|\n+")
 
     def __init__(self, relations: Sequence[str]) -> None:
-        words = load_name_pool("small")
-        self._pieces = _in_two((*words.towns, *words.employers))
-        names = (*words.first[0], *words.first[1], *words.last)
-        asked = [word for relation in relations for word in relation.split("_")]
+        pool = load_name_pool("small")
+        self._pieces = _in_two((*pool.towns, *pool.employers))
+        names = (*pool.first[0], *pool.first[1], *pool.last)
+        nouns = [word for relation in relations for word in relation.split("_")]
         pieces = [piece for pair in self._pieces.values() for piece in pair]
-        every = (*self.MARKUP, *self.SIGNS, *self.QUESTION.split(), *asked, *names, *pieces)
-        self.words = list(dict.fromkeys(every))
-        self._ids = {word: number for number, word in enumerate(self.words)}
+        fixed = (*self.MARKUP, *self.SIGNS, *self.QUESTION.split())
+        self.vocabulary = list(dict.fromkeys((*fixed, *nouns, *names, *pieces)))
+        self._ids = {word: number for number, word in enumerate(self.vocabulary)}
         self.ends = frozenset((self._ids["</lookup>"], self._ids["</answer>"]))
 
     def encode(self, text: str) -> list[int]:
-        words: list[str] = self.PATTERN.findall(text)
-        pieces = (piece for word in words for piece in self._pieces.get(word, (word,)))
+        text_words: list[str] = self.PATTERN.findall(text)
+        pieces = (piece for word in text_words for piece in self._pieces.get(word, (word,)))
         return [self._ids.get(piece, 1) for piece in pieces]
 
     def decode(self, ids: Iterable[int]) -> str:
-        text = " ".join(self.words[number] for number in ids).replace(" +", "")
+        text = " ".join(self.vocabulary[number] for number in ids).replace(" +", "")
         return re.sub(r"(?<=>) | (?=</)", "", text)
 
 
 def _in_two(compounds: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Cut each word where both halves stand in most others."""
+    """Split each word where both halves are most frequent among the words."""
     cuts = {word: [(word[:i], word[i:]) for i in range(1, len(word))] for word in compounds}
     starts = Counter(start for pairs in cuts.values() for start, _ in pairs)
     ends = Counter(end for pairs in cuts.values() for _, end in pairs)
@@ -111,7 +117,7 @@ def tiny_model(vocabulary: int) -> Qwen3Model:
 
 
 def _logits(model: Qwen3Model, ids: Tensor, where: Any) -> Tensor:
-    """Return the logits at some places, the embeddings being tied: (places, vocabulary)."""
+    """Return the logits at some places, with tied embeddings, of shape (places, vocabulary)."""
     hidden: Tensor = model(input_ids=ids).last_hidden_state[where]
     return hidden @ model.embed_tokens.weight.T
 
@@ -120,7 +126,8 @@ class Imitator:
     """The model as a policy: greedy, up to the end of a call."""
 
     def __init__(self, model: Qwen3Model, tokens: Tokens) -> None:
-        self._model, self._tokens = model, tokens
+        self._model = model
+        self._tokens = tokens
 
     @torch.no_grad()
     def __call__(self, prefixes: Sequence[Trajectory]) -> list[str]:
@@ -136,21 +143,21 @@ class Imitator:
 
 
 def make_env(args: argparse.Namespace, **kwargs: Any) -> HopEnv:
-    chosen: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "relations": tuple(args.relations),
         "hops": (1, args.hops),
         "max_steps": args.hops + 4,
         "questions_per_world": 1,
         "names_split": "train",
     }
-    return hop_env(gymnasium.make("hopgym/People-v0", **ENV | chosen | kwargs))
+    return hop_env(gymnasium.make("hopgym/People-v0", **ENV | defaults | kwargs))
 
 
 def oracle_rows(env: HopEnv, tokens: Tokens, seed: int) -> Iterator[Row]:
-    """Yield oracle episodes of ever new worlds, shuffled among so many at a time."""
+    """Yield oracle episodes of ever new worlds, shuffled within a buffer."""
     rng = random.Random(seed)
-    for first in itertools.count(0, SHUFFLED):
-        rows = [_oracle_row(env, tokens, index) for index in range(first, first + SHUFFLED)]
+    for first in itertools.count(0, SHUFFLE_BUFFER):
+        rows = [_oracle_row(env, tokens, index) for index in range(first, first + SHUFFLE_BUFFER)]
         rng.shuffle(rows)
         yield from rows
 
@@ -158,7 +165,8 @@ def oracle_rows(env: HopEnv, tokens: Tokens, seed: int) -> Iterator[Row]:
 def _oracle_row(env: HopEnv, tokens: Tokens, index: int) -> Row:
     text, info = env.reset(options={"index": index})
     ids = tokens.encode(f"{text}\n\n")
-    written, over = [False] * len(ids), False
+    written = [False] * len(ids)
+    over = False
     while not over:
         action = json.loads(info["gold"])["oracle"]
         text, _, over, _, info = env.step(action)
@@ -174,13 +182,18 @@ def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
 
 
 def train(args: argparse.Namespace, model: Qwen3Model, tokens: Tokens) -> dict[str, Any]:
-    """Train for so many steps or CPU seconds, tasks included; return what it took."""
-    start, point, budget = time.process_time(), args.every, args.steps or args.seconds
+    """Train for a number of steps or CPU seconds, including task generation; return the cost."""
+    start = time.process_time()
+    point = args.every
+    budget = args.steps or args.seconds
     env = make_env(args, world_seed=args.seed, questions_per_world=QUESTIONS_PER_WORLD, reveal=True)
-    rows, dev = oracle_rows(env, tokens, args.seed), make_env(args, split="dev")
+    rows = oracle_rows(env, tokens, args.seed)
+    dev = make_env(args, split="dev")
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
     losses: list[float] = []
-    n_tokens, seconds, done = 0, 0.0, 0.0
+    n_tokens = 0
+    seconds = 0.0
+    done = 0.0
     while done < budget:
         if done >= point:
             success = fmean(_successes(dev, Imitator(model, tokens), min(args.eval, POINT_TASKS)))
@@ -207,7 +220,7 @@ def train(args: argparse.Namespace, model: Qwen3Model, tokens: Tokens) -> dict[s
 
 
 def _learn(model: Qwen3Model, optimizer: torch.optim.Optimizer, batch: list[Row]) -> float:
-    """Take one step on the tokens that the oracle wrote and return the loss, in nats a token."""
+    """Take one step on the tokens that the oracle wrote; return the loss in nats per token."""
     ids = _padded([ids for ids, _ in batch])
     written = _padded([flags for _, flags in batch])[:, 1:].bool()
     loss = F.cross_entropy(_logits(model, ids[:, :-1], written), ids[:, 1:][written])
@@ -219,19 +232,20 @@ def _learn(model: Qwen3Model, optimizer: torch.optim.Optimizer, batch: list[Row]
 
 
 def _successes(env: HopEnv, policy: Policy, tasks: int) -> list[bool]:
-    """Return for each task, in order, whether the policy answers it right."""
+    """Return for each task, in order, whether the policy answers it correctly."""
     done = {t.index: t.is_success for t in run_episodes(env, policy, range(tasks), slots=50)}
     return [done[index] for index in range(tasks)]
 
 
 def report(args: argparse.Namespace, policy: Policy) -> dict[str, Any]:
-    """Return the success in fresh worlds, one task each, and the floors on the same tasks."""
-    env, n = make_env(args, split="test"), args.eval
+    """Return the success in new worlds, one task each, and the floors on the same tasks."""
+    env = make_env(args, split="test")
+    n = args.eval
     heldout = make_env(args, split="test", names_split="heldout")
     right = _successes(env, policy, n)
     groups: dict[str, list[bool]] = {}
     for index, success in enumerate(right):
-        for group in (f"{len(env.source[index].question.hops)} hop", _asked(env, index)):
+        for group in (f"{len(env.source[index].question.hops)} hop", _last_relation(env, index)):
             groups.setdefault(group, []).append(success)
     of_page, of_kind = zip(*_page_floors(env, n), strict=True)
     return {
@@ -248,25 +262,27 @@ def report(args: argparse.Namespace, policy: Policy) -> dict[str, Any]:
     }
 
 
-def _asked(env: HopEnv, index: int) -> str:
+def _last_relation(env: HopEnv, index: int) -> str:
     """Return the last relation of a question."""
     return str(env.source[index].question.metadata["query"].split("'")[1])
 
 
 def _page_floors(env: HopEnv, tasks: int) -> Iterator[tuple[float, float]]:
-    """Yield the chance of a random value of the last page, and of one of the kind asked for.
+    """Yield the chance of guessing a random value of the last page, and one of the right kind.
 
-    The first floor still needs the right page; the second also tells people, towns and employers.
+    The first floor still needs the right page; the second also distinguishes people, towns and
+    employers.
     """
     for episode in run_episodes(env, OraclePolicy(env.source), range(tasks)):
         listed = re.findall(r"(?:^|\. )([a-z ]+):", episode.steps[-2].observation, re.MULTILINE)
         kinds = [LEADS[name.replace(" ", "_")][1] for name in listed]
-        yield 1 / len(kinds), 1 / kinds.count(LEADS[_asked(env, episode.index)][1])
+        yield 1 / len(kinds), 1 / kinds.count(LEADS[_last_relation(env, episode.index)][1])
 
 
 def wilson(right: int, tasks: int, z: float = 1.96) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson 1927)."""
-    share, spread = right / tasks, z * z / tasks
+    share = right / tasks
+    spread = z * z / tasks
     half = z * math.sqrt(share * (1 - share) / tasks + spread / tasks / 4)
     middle = share + spread / 2
     return round((middle - half) / (1 + spread), 3), round((middle + half) / (1 + spread), 3)
@@ -286,10 +302,10 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     tokens = Tokens(args.relations)
-    model = tiny_model(len(tokens.words))
+    model = tiny_model(len(tokens.vocabulary))
     result: dict[str, Any] = {"seed": args.seed, "hops": args.hops, "relations": args.relations}
     result["parameters"] = sum(weights.numel() for weights in model.parameters())
-    result["vocabulary"] = len(tokens.words)
+    result["vocabulary"] = len(tokens.vocabulary)
     if not args.dry_run:
         result |= train(args, model, tokens) | report(args, Imitator(model, tokens))
     print(json.dumps(result))

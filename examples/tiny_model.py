@@ -1,7 +1,7 @@
-"""A tiny random model in a folder, with a tokenizer and a chat template; nothing is downloaded.
+"""Writes a tiny random model with a tokenizer and a chat template, without any download.
 
-``python examples/tiny_model.py FOLDER`` writes it: a language model that loads, samples and is
-served as any other, knows nothing, and so shows how everything works around one.
+``python examples/tiny_model.py FOLDER`` writes a language model that loads, samples and is served
+like any other. It knows nothing, and is meant for trying out everything around a model.
 """
 
 import sys
@@ -16,7 +16,7 @@ TEXTS = (
     '<tool_call>\n{"name": "search", "arguments": {"query": "Elmstead"}}\n</tool_call>',
     "No results. You have 12 steps left. Results 1 to 5 of 23, page 1. Nothing was found.",
 )
-"""What the tokenizer learns its merges from; all other text falls back to bytes."""
+"""Texts that the tokenizer learns its merges from; all other text falls back to bytes."""
 
 CHAT_TEMPLATE = """\
 {%- if tools -%}
@@ -55,17 +55,17 @@ CHAT_TEMPLATE = """\
 <|im_start|>assistant
 {% endif -%}
 """
-"""ChatML in the manner of Qwen's templates, with tools and their results."""
+"""ChatML like Qwen's templates, with tools and their results."""
 
 
 def make_tiny_model(folder: Path | str, *, seed: int = 0, hidden: int = 32, layers: int = 2) -> str:
     """Write a random model of Qwen3's architecture with its tokenizer; return the folder.
 
     Args:
-        folder: Made where it is missing.
-        seed: Of the weights, which are wide enough that what is read decides what is said.
-        hidden: Size of the states, a multiple of 16.
-        layers: Number of them.
+        folder: The folder, created if it does not exist.
+        seed: Seed of the weights, whose spread makes the output depend on the prompt.
+        hidden: Size of the hidden states, a multiple of 16.
+        layers: Number of layers.
     """
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -108,15 +108,15 @@ def _tokenizer():  # type: ignore[no-untyped-def]
     )
     tokens.train_from_iterator(TEXTS, trainer)
     tokens.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
-    # Not special, as in Qwen3: they are text of their own and stay when special tokens go.
-    whole = ("<think>", "</think>", "<tool_call>", "</tool_call>")
-    tokens.add_tokens([AddedToken(text, special=False, normalized=False) for text in whole])
-    made = PreTrainedTokenizerFast(
+    # Not special, as in Qwen3: decoding without special tokens keeps them.
+    markup = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+    tokens.add_tokens([AddedToken(text, special=False, normalized=False) for text in markup])
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=tokens, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    made.chat_template = CHAT_TEMPLATE
-    made.model_max_length = 8_192
-    return made
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.model_max_length = 8_192
+    return tokenizer
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""GRPO with TRL's own trainer on hopgym/PeopleEasy-v0: whole tool episodes, paid for their answer.
+"""GRPO with TRL's own trainer on hopgym/PeopleEasy-v0: tool episodes, rewarded for their answers.
 
     python examples/trl_grpo.py MODEL --steps 200 --out trained
 
-MODEL is a folder or an id of the Hub; its chat template must know tools, as Qwen3's does. A model
-from ``hopgym tiny MODEL`` runs through on a CPU, but earns nothing until it has been taught to
-write calls. One JSON line a step: the reward, and how many tools were called in an episode.
-``--dry-run`` makes everything ready and prints the first prompt instead.
+MODEL is a folder or an id of the Hub; its chat template must support tools, like Qwen3's. A model
+from ``hopgym tiny MODEL`` runs on a CPU, but earns no reward until it was trained to write calls.
+The script prints one JSON line per step with the reward and the number of tool calls per episode.
+``--dry-run`` prepares everything and prints the first prompt instead.
 """
 
 import argparse
@@ -21,16 +21,16 @@ from trl import GRPOConfig, GRPOTrainer
 from hopgym_agents.trl_env import environment_factory, task_rows
 
 ENV_ID = "hopgym/PeopleEasy-v0"
-SHOWN = ("reward", "reward_std", "tools/call_frequency", "completions/mean_length", "loss")
+LOGGED = ("reward", "reward_std", "tools/call_frequency", "completions/mean_length", "loss")
 
 
 class Report(TrainerCallback):
-    """Prints what each step came to."""
+    """Prints the metrics of each step."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "reward" in (logs or {}):
-            kept = {name: round(float(logs[name]), 4) for name in SHOWN if name in logs}
-            print(json.dumps({"step": state.global_step} | kept), flush=True)
+            metrics = {name: round(float(logs[name]), 4) for name in LOGGED if name in logs}
+            print(json.dumps({"step": state.global_step} | metrics), flush=True)
 
 
 def config(args: argparse.Namespace) -> GRPOConfig:
@@ -55,7 +55,7 @@ def config(args: argparse.Namespace) -> GRPOConfig:
     )
 
 
-def main(words: list[str] | None = None) -> GRPOTrainer:
+def main(argv: list[str] | None = None) -> GRPOTrainer:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", help="folder or id of the Hub")
     parser.add_argument("--out", default="grpo", help="folder of the trained model")
@@ -68,7 +68,7 @@ def main(words: list[str] | None = None) -> GRPOTrainer:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--env", type=json.loads, default={}, help="environment arguments, as JSON")
     parser.add_argument("--dry-run", action="store_true", help="print a prompt, train nothing")
-    args = parser.parse_args(words)
+    args = parser.parse_args(argv)
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     factory = environment_factory(ENV_ID, **args.env)
     rows = task_rows(ENV_ID, args.env, range(args.tasks))
@@ -82,8 +82,8 @@ def main(words: list[str] | None = None) -> GRPOTrainer:
     trainer.remove_callback(PrinterCallback)
     if args.dry_run:
         first = [{"role": "user", "content": factory().reset(**rows[0])}]
-        asked = {"tools": trainer.tools, "add_generation_prompt": True, "tokenize": False}
-        print(trainer.processing_class.apply_chat_template(first, **asked))
+        options = {"tools": trainer.tools, "add_generation_prompt": True, "tokenize": False}
+        print(trainer.processing_class.apply_chat_template(first, **options))
         return trainer
     trainer.train()
     trainer.save_model(args.out)

@@ -175,10 +175,10 @@ def _merged(
     for keys, times in runs:
         low, high = np.searchsorted(keys, (start << _PAGE_BITS, end << _PAGE_BITS))
         part = keys[low:high]
-        words = (part >> _PAGE_BITS) - start
-        per_word = np.bincount(words, minlength=end - start)
+        word_numbers = (part >> _PAGE_BITS) - start
+        per_word = np.bincount(word_numbers, minlength=end - start)
         # The first free place of its word, plus its rank among the entries of that word.
-        places = np.arange(len(part)) + (free - (np.cumsum(per_word) - per_word))[words]
+        places = np.arange(len(part)) + (free - (np.cumsum(per_word) - per_word))[word_numbers]
         pages[places] = part & _PAGE_MASK
         counts[places] = times[low:high]
         free += per_word

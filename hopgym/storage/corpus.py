@@ -129,6 +129,7 @@ class _StoredScores:
             import bm25s
 
             bm25 = bm25s.BM25(method="lucene")
-            bm25.scores, bm25.nonoccurrence_array = self._matrix, None
+            bm25.scores = self._matrix
+            bm25.nonoccurrence_array = None
             self._bm25 = bm25
         return best_first(self._bm25.get_scores_from_ids(known), limit)

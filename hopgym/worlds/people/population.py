@@ -24,14 +24,14 @@ _MARRIES = 0.75
 _FAMILY = (18, 42)
 """Range of the target number of members of a family."""
 _FRIENDSHIPS = 1.5
-"""Friendships per person; each person has twice as many friends on average."""
+"""Friendships per person; the average number of friends is twice this."""
 _WITHOUT_EMPLOYER = 0.12
 _WITHOUT_HOME_TOWN = 0.12
 _WITHOUT_FOUNDER = 0.12
 
 _MIN_VALUES = 20
 _VALUES_PER_PERSON = 1.5
-# Even the smallest world has so many towns and employers that guessing one rarely succeeds.
+# Minimums that keep towns and employers hard to guess even in the smallest world.
 _MIN_TOWNS = 14
 _PEOPLE_PER_TOWN = 12
 _MIN_EMPLOYERS = 12

@@ -126,7 +126,7 @@ class QuestionGenerator:
                 self._count += 1
                 return question
             tree = self._without(spec, tree)
-        # Fails for good: the question of an index must not depend on how often it was requested.
+        # Fails from now on: a question must not depend on how often it was requested.
         self._exhausted = True
         raise WorldError(self._shortage())
 
