@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hopgym.errors import require
+from hopgym.errors import ArgumentError, require
 from hopgym.registry.lookup import resolve_id
 from hopgym_agents.studies.spec import (
     GRID,
@@ -26,11 +26,10 @@ from hopgym_agents.studies.spec import (
 )
 from hopgym_agents.training.config import merge_options, merge_tables
 from hopgym_agents.training.environments import acting_options
+from hopgym_agents.training.method import method_named
 
 FLOOR = "guess"
 """The policy that plays every suite: its score takes no reading."""
-_METHOD_KWARGS: Mapping[str, Mapping[str, Any]] = {"one_turn": {"mode": "one_turn"}}
-"""Environment arguments that a method's grid is evaluated with."""
 _HASHED_BYTES = 1 << 30
 """Larger files are identified by size and modification time."""
 _MODEL_FILES = ("*.safetensors", "*.bin", "*.json", "*.jinja")
@@ -239,7 +238,7 @@ class _PlanBuilder:
     def _add_choice(self, arm: Arm, seed: int) -> None:
         """Add a run and an evaluation for each combination of values, and the choice."""
         grid = self._study.grid
-        suite = Suite(GRID, kwargs={**_METHOD_KWARGS.get(arm.method, {}), **grid.kwargs}, n=grid.n)
+        suite = Suite(GRID, kwargs={**_env_kwargs(arm.method), **grid.kwargs}, n=grid.n)
         combinations = [
             dict(zip(arm.grid, values, strict=True)) for values in product(*arm.grid.values())
         ]
@@ -285,6 +284,14 @@ class _PlanBuilder:
 
 def _choice_name(arm: Arm) -> str:
     return f"choice for {arm.name}"
+
+
+def _env_kwargs(method: str) -> Mapping[str, Any]:
+    """Return the environment arguments of a method, which its candidates are evaluated with."""
+    try:
+        return method_named(method).env_kwargs
+    except ArgumentError:
+        return {}  # `checking.check_jobs` reports unknown methods, with the name of the job.
 
 
 def content_digest(path: Path) -> str:

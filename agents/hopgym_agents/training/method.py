@@ -61,6 +61,8 @@ class Method(ABC):
     """Whether the method plays an environment itself."""
     trl_defaults: ClassVar[Mapping[str, Any]] = {}
     """Values that replace TRL's defaults."""
+    env_kwargs: ClassVar[Mapping[str, Any]] = {}
+    """Environment arguments that the method requires."""
 
     def __init__(self, run: TrainingRun) -> None:
         self.run = run
@@ -78,8 +80,13 @@ class Method(ABC):
                 require(unused, name, f"left out for {cls.name}, which plays itself", value)
         elif cls.run_use is RunUse.REQUIRED:
             require(bool(config.run), "run", "given (--run FILE): what to learn from", config.run)
+        kwargs = {**cls.env_kwargs, **config.play.kwargs}
+        for name, value in cls.env_kwargs.items():
+            fits = kwargs[name] == value
+            require(fits, f"play.kwargs.{name}", f"{value} or left out", kwargs[name])
         return replace(
             config,
+            play=replace(config.play, kwargs=kwargs),
             reward=config.reward or {cls.reward: 1.0},
             filter=config.filter or cls.filter,
         )

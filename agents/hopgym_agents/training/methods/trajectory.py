@@ -6,9 +6,8 @@ the mode ``one_turn`` the prompt holds the pages and the episode is a single ans
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from hopgym.errors import require
 from hopgym.trajectory import Trajectory
@@ -19,9 +18,6 @@ from hopgym_agents.training.method import seed_at, sum_over_processes
 from hopgym_agents.training.rewards import ActionGroup
 from hopgym_agents.training.rows import episode_row
 from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
-
-if TYPE_CHECKING:
-    from hopgym_agents.training.config import TrainConfig
 
 
 class TrajectoryRL(GRPOMethod):
@@ -73,14 +69,7 @@ class OneTurn(TrajectoryRL):
 
     name = "one_turn"
     summary = "compares single answers, with the pages in the prompt"
-
-    @classmethod
-    def resolve(cls, config: "TrainConfig") -> "TrainConfig":
-        """Return the configuration with the mode ``one_turn``."""
-        mode = config.play.kwargs.get("mode", "one_turn")
-        require(mode == "one_turn", "play.kwargs.mode", "one_turn or left out", mode)
-        play = replace(config.play, kwargs={**config.play.kwargs, "mode": "one_turn"})
-        return super().resolve(replace(config, play=play))
+    env_kwargs: ClassVar[Mapping[str, Any]] = {"mode": "one_turn"}
 
 
 def _policy_actions(episode: Trajectory) -> tuple[int, ...]:
