@@ -1,4 +1,4 @@
-"""``hopgym data``: which benchmarks there are, whether a file can be used, files from the Hub."""
+"""``hopgym data``: lists benchmarks, checks their files, and fetches them from the Hub."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from hopgym.arguments import write_arguments
-from hopgym.benchmarks.catalogue import find_dataset
+from hopgym.benchmarks import hub
+from hopgym.benchmarks.catalogue import DATASETS, find_dataset
+from hopgym.benchmarks.detection import check_file
 from hopgym.benchmarks.lookup import source_class
 from hopgym.cli.display import console, new_table, print_json, progress, say, say_wrote
 from hopgym.cli.options import single_positional
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 _SHOWN_IDS = 5
 _SHOWN_PROBLEMS = 20
-_SHORT = 7
+_REVISION_LENGTH = 7
 _ADVANCE_EVERY = 500
 
 data = typer.Typer(
@@ -38,24 +41,26 @@ data = typer.Typer(
 def list_data(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """List the benchmarks: files, licences, and where their data are."""
-    from hopgym.benchmarks.catalogue import DATASETS
-
+    """List the benchmarks: files, licences, and where the data are."""
     if as_json:
-        print_json([_described(dataset) for dataset in DATASETS])
+        print_json([_describe(dataset) for dataset in DATASETS])
         return
     table = new_table("", "benchmark", "needs, and where it is")
     table.columns[0].no_wrap = True
-    table.columns[1].justify, table.columns[1].overflow = "left", "fold"
+    table.columns[1].justify = "left"
+    table.columns[1].overflow = "fold"
     for dataset in DATASETS:
         name = f"[bold]{dataset.name}[/]\n{dataset.env_id or 'scored only'}\n{dataset.licence}"
         table.add_row(name, "\n".join(_needs(dataset)), end_section=True)
     console().print(table)
-    say("fetch from the Hub: hopgym data fetch NAME --out FILE    "
-        "check a file: hopgym data check FILE", style="quiet")  # fmt: skip
+    say(
+        "fetch from the Hub: hopgym data fetch NAME --out FILE    "
+        "check a file: hopgym data check FILE",
+        style="quiet",
+    )
 
 
-def _described(dataset: "Dataset") -> dict[str, Any]:
+def _describe(dataset: "Dataset") -> dict[str, Any]:
     return {
         "name": dataset.name,
         "title": dataset.title,
@@ -77,14 +82,14 @@ def _described(dataset: "Dataset") -> dict[str, Any]:
 
 
 def _needs(dataset: "Dataset") -> Iterator[str]:
-    """Yield in lines which files are needed, where they are, and what one has to know."""
+    """Yield lines: which files are needed, where they are, and a note."""
     for split, names in dataset.files.items():
         yield f"{split}: {' or '.join(names)}"
     if not dataset.files:
         yield "a file of its records"
     yield dataset.origin if dataset.hub else f"by hand from {dataset.origin}"
     for repo, revision in dict.fromkeys((f.repo, f.revision) for f in dataset.hub.values()):
-        yield f"on the Hub: {repo} at {revision[:_SHORT]}"
+        yield f"on the Hub: {repo} at {revision[:_REVISION_LENGTH]}"
     if dataset.note:
         yield dataset.note
 
@@ -94,23 +99,22 @@ def check(
     ctx: typer.Context,
     path: Annotated[str, typer.Argument(metavar="PATH", help="A file of records.")],
     benchmark: Annotated[
-        str | None, typer.Option(help="What it is of; by default this is found out.")
+        str | None, typer.Option(help="Name of the benchmark; detected by default.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """Check a benchmark's file: what is in it, and all that is wrong with it.
+    """Check a benchmark's file: print a summary of it, and all its problems.
 
-    A file of your own (jsonl) and a folder of PhantomWiki can be checked as well. The benchmark's
-    own arguments may follow, as in hopgym score. Exit code 1 where there are problems.
+    A file of your own (jsonl) and a folder of PhantomWiki can be checked as
+    well. Arguments of the benchmark may follow, as in hopgym score. The exit
+    code is 1 if there are problems.
     """
-    from hopgym.benchmarks.detection import check_file
-
-    word, own = single_positional(path, ctx.args, "the path of a file")
-    findings = check_file(word, benchmark, own, progress)
+    file, arguments = single_positional(path, ctx.args, "the path of a file")
+    findings = check_file(file, benchmark, arguments, progress)
     if as_json:
-        print_json(_plain(word, findings))
+        print_json(_plain(file, findings))
     else:
-        _print(word, findings)
+        _print(file, findings)
     raise typer.Exit(1 if findings.problems else 0)
 
 
@@ -132,9 +136,9 @@ def _plain(path: str, findings: "FileReport") -> dict[str, Any]:
 
 
 def _print(path: str, findings: "FileReport") -> None:
-    out = console(markup=False)  # A path or a kind may hold brackets.
-    how = ", ".join(f"{name} {value}" for name, value in findings.arguments.items())
-    read_as = f"{findings.benchmark}, {how}" if how else findings.benchmark
+    out = console(markup=False)  # A path or a kind may contain brackets.
+    arguments = ", ".join(f"{name} {value}" for name, value in findings.arguments.items())
+    read_as = f"{findings.benchmark}, {arguments}" if arguments else findings.benchmark
     out.print(f"{path}: read as {read_as}", style="bold", soft_wrap=True)
     out.print(_table(findings))
     for remark in findings.remarks:
@@ -163,8 +167,8 @@ def _table(findings: "FileReport") -> "Table":
         unjudged = findings.records - findings.judged
         ids = ", ".join(findings.unjudged[:_SHOWN_IDS])
         more = ", ..." if unjudged > _SHOWN_IDS else ""
-        why = f" (their evidence is not known, or not in the record): {ids}{more}"
-        table.add_row("not judged", f"{unjudged:,}{why if unjudged else ''}")
+        reason = f" (their evidence is not known, or not in the record): {ids}{more}"
+        table.add_row("not judged", f"{unjudged:,}{reason if unjudged else ''}")
         table.add_row("by kind", ", ".join(kinds))
         table.add_row("by hops", ", ".join(hops))
         if findings.repeated:
@@ -176,9 +180,9 @@ def _table(findings: "FileReport") -> "Table":
 def fetch(
     benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="As in hopgym data list.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The JSONL file to write.")],
-    split: Annotated[str | None, typer.Option(help="By default the one that is scored.")] = None,
+    split: Annotated[str | None, typer.Option(help="By default the split that is scored.")] = None,
     variant: Annotated[
-        str | None, typer.Option(help="The form, such as fullwiki or full; by default the first.")
+        str | None, typer.Option(help="Variant, such as fullwiki or full; by default the first.")
     ] = None,
 ) -> None:
     """Fetch a benchmark's pinned revision from the Hub as a JSONL file."""
@@ -193,23 +197,23 @@ def fetch(
     source = source_class(dataset)
     files = {"records": out}
     count = _fetch(dataset, form, split, out)
-    own = {source.variant_argument: variant} if source.variant_argument else {}
+    arguments = {source.variant_argument: variant} if source.variant_argument else {}
     if source.second_file_config:
         name = source.second_file_argument
         files[name] = out.with_name(f"{out.stem}.{name}.jsonl")
         further = replace(form, config=source.second_file_config.format(variant))
         _fetch(dataset, further, split, files[name])
-        own[name] = str(files[name])
+        arguments[name] = str(files[name])
     say(f"Wrote {count:,} records of {dataset.title} ({split}), {dataset.licence}.")
-    say_wrote(files, dict(_commands(dataset, out, own)))
+    say_wrote(files, dict(_commands(dataset, out, arguments)))
 
 
 def _form(dataset: "Dataset", variant: str | None) -> "tuple[str, HubForm]":
-    """Return a variant of a benchmark, by default the first, and where it is on the Hub.
+    """Return a variant of a benchmark, by default the first, and its place on the Hub.
 
     Raises:
-        DataError: When the benchmark is not there.
-        ArgumentError: When there is no such variant.
+        DataError: When the benchmark is not on the Hub.
+        ArgumentError: When it has no such variant.
     """
     if not dataset.hub:
         raise DataError(f"{dataset.title} is not on the Hub: {dataset.by_hand}")
@@ -220,17 +224,14 @@ def _form(dataset: "Dataset", variant: str | None) -> "tuple[str, HubForm]":
             f"--variant must be {expected} for {dataset.name}, got {variant!r}"
             f"{did_you_mean(variant, names)}"
         )
-    chosen = names[0] if variant is None else variant
-    return chosen, dataset.hub[chosen]
+    name = names[0] if variant is None else variant
+    return name, dataset.hub[name]
 
 
 def _fetch(dataset: "Dataset", form: "HubForm", split: str, out: Path) -> int:
-    """Write the rows of a split, one a line; return their number."""
-    import msgspec
-
-    from hopgym.benchmarks import hub
-
-    count, encode = 0, msgspec.json.Encoder(enc_hook=str).encode
+    """Write the rows of a split as JSON lines; return their number."""
+    count = 0
+    encode = msgspec.json.Encoder(enc_hook=str).encode
     with whole_file(out, "--out") as file:
         try:
             rows = hub.load_rows(form, split)
@@ -247,8 +248,8 @@ def _fetch(dataset: "Dataset", form: "HubForm", split: str, out: Path) -> int:
     return count
 
 
-def _commands(dataset: "Dataset", out: Path, own: Mapping[str, str]) -> list[tuple[str, str]]:
-    words = write_arguments(own)
-    check = ["hopgym", "data", "check", str(out), "--benchmark", dataset.name, *words]
-    play = ["hopgym", "eval", dataset.env_id, "--path", str(out), *words, "--policy", "oracle"]
+def _commands(dataset: "Dataset", out: Path, arguments: Mapping[str, str]) -> list[tuple[str, str]]:
+    args = write_arguments(arguments)
+    check = ["hopgym", "data", "check", str(out), "--benchmark", dataset.name, *args]
+    play = ["hopgym", "eval", dataset.env_id, "--path", str(out), *args, "--policy", "oracle"]
     return [("check it", shlex.join(check)), ("play it", shlex.join(play))]

@@ -1,8 +1,4 @@
-"""``hopgym score``: any system's prediction file, scored as the benchmark's own script scores it.
-
-In: the official gold file and a prediction file in the official layout. Out: the official metrics,
-over all records and if wanted record by record.
-"""
+"""``hopgym score``: scores the prediction file of any system like the benchmark's own script."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from hopgym.benchmarks.catalogue import find_dataset
 from hopgym.benchmarks.lookup import check_reader_arguments, load_scorer, source_class
+from hopgym.benchmarks.records import read_content
 from hopgym.cli.display import console, new_table, print_json, say, say_wrote
 from hopgym.cli.options import single_positional, takes_arguments
 from hopgym.errors import DataError
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
     from hopgym.benchmarks.catalogue import Dataset
 
 _COLUMNS = ("em", "exact", "exact_match", "f1", "prec", "recall")
-"""Ends of names of metrics that stand side by side."""
-_PARTS = {"": "answer", "sp": "supporting facts", "evi": "evidence", "sub": "sub-questions"}
+"""Suffixes of metrics that are printed side by side."""
+_GROUPS = {"": "answer", "sp": "supporting facts", "evi": "evidence", "sub": "sub-questions"}
 _COUNT = "total"
 _PERCENT = 100.0
 _SHOWN_DECIMALS = 4
@@ -34,32 +32,32 @@ _SHOWN_DECIMALS = 4
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a prediction file comes to."""
+    """Scores of a prediction file."""
 
     metrics: Mapping[str, float]
-    """Unrounded shares in [0, 1]; counts as they are."""
+    """Unrounded shares in [0, 1], and counts."""
     printed: Mapping[str, float]
-    """As the official script prints them."""
+    """The metrics as the official script prints them."""
     rows: Mapping[str, Mapping[str, float]]
-    """By record id, in [0, 1]."""
+    """Metrics by record id, in [0, 1]."""
     records: int
     missing: int
     """Records without a predicted answer."""
     extra: Sequence[str]
-    """Ids of predictions of no record."""
+    """Ids of predictions that belong to no record."""
     percent: bool
     scoring: str
-    """What they follow, in words."""
+    """Name of the scoring rules."""
     decimals: int | None = None
-    """Places that the official script rounds to; None where it prints all."""
+    """Decimal places of the official script; None if it does not round."""
     left_out: bool = False
-    """Whether records without a prediction are left out, where others score 0."""
+    """Whether records without a prediction are left out; otherwise they score 0."""
     remarks: tuple[str, ...] = ()
-    """What there is to know of the figures."""
+    """Notes on the metrics."""
 
     @property
     def unit(self) -> str:
-        """``percent`` or ``fraction``: the unit of ``printed``."""
+        """Unit of ``printed``: ``percent`` or ``fraction``."""
         return "percent" if self.percent else "fraction"
 
 
@@ -76,13 +74,14 @@ def score(
 ) -> None:
     """Score a prediction file as the benchmark's own script does.
 
-    The benchmark's own arguments may follow: --aliases id_aliases.json (twowiki), --variant full
-    (musique), --questions all (cofca), --version 1.1 (squad); --limit scores the first records.
+    Arguments of the benchmark may follow: --aliases id_aliases.json (twowiki),
+    --variant full (musique), --questions all (cofca), --version 1.1 (squad);
+    --limit N scores the first N records.
     """
-    name, own = single_positional(benchmark, ctx.args, "a benchmark")
+    name, arguments = single_positional(benchmark, ctx.args, "a benchmark")
     dataset = find_dataset(name)
-    check_reader_arguments(dataset, own)
-    scores = scored(dataset, gold, predictions, own)
+    check_reader_arguments(dataset, arguments)
+    scores = score_file(dataset, gold, predictions, arguments)
     if records is not None:
         with whole_file(records, "--records", (gold, predictions)) as file:
             for task_id, row in scores.rows.items():
@@ -97,24 +96,24 @@ def score(
         say_wrote({"metrics by record": records}, {})
 
 
-def scored(dataset: "Dataset", gold: Path, predictions: Path, own: Mapping[str, Any]) -> Scores:
-    """Return what a prediction file comes to.
+def score_file(
+    dataset: "Dataset", gold: Path, predictions: Path, arguments: Mapping[str, Any]
+) -> Scores:
+    """Return the scores of a prediction file.
 
     Args:
         dataset: The benchmark.
-        gold: Its official file.
-        predictions: In its official layout.
-        own: The benchmark's own arguments.
+        gold: The official file of its records.
+        predictions: The prediction file, in the official layout.
+        arguments: Arguments of the benchmark.
 
     Raises:
-        ArgumentError: On an argument of a wrong value.
-        DataError: When a file is none of this benchmark, or no prediction is of a record.
+        ArgumentError: On an argument with a wrong value.
+        DataError: When a file does not belong to this benchmark, or no prediction to a record.
     """
-    from hopgym.benchmarks.records import read_content
-
     if not dataset.env_id:
-        return _by_function(dataset, gold, predictions, own)
-    source = source_class(dataset)(gold, **own)
+        return _score_with_function(dataset, gold, predictions, arguments)
+    source = source_class(dataset)(gold, **arguments)
     entries = source.read_entries(read_content(str(predictions)))
     ids = {source.id_at(index) for index in range(len(source))}
     extra = [task_id for task_id in entries if task_id not in ids]
@@ -135,46 +134,42 @@ def scored(dataset: "Dataset", gold: Path, predictions: Path, own: Mapping[str, 
         source.percent,
         source.scoring,
         source.decimals,
-        remarks=(*source.remarks, *_lacking(source, entries)),
+        remarks=(*source.remarks, *_missing_support(source, entries)),
     )
 
 
-def _lacking(source: Any, entries: Mapping[str, Any]) -> list[str]:
-    """Return what a prediction file says nothing of although it is scored."""
+def _missing_support(source: Any, entries: Mapping[str, Any]) -> list[str]:
+    """Return a remark if supporting facts are scored, but the file has none."""
     scored = any(source.support_metrics.values())
-    if not scored or any(each.facts or each.paragraphs for each in entries.values()):
+    if not scored or any(item.facts or item.paragraphs for item in entries.values()):
         return []
     return ["the file names no support at all; what depends on it scores 0"]
 
 
-def _by_function(
-    dataset: "Dataset", gold: Path, predictions: Path, own: Mapping[str, Any]
+def _score_with_function(
+    dataset: "Dataset", gold: Path, predictions: Path, arguments: Mapping[str, Any]
 ) -> Scores:
     """Return the scores of a benchmark without an environment."""
-    import msgspec
-
-    from hopgym.benchmarks.records import read_content
-
-    given = read_content(str(predictions))
-    # On the command line 2.0 reads as a number.
-    arguments = {name: str(value) for name, value in own.items()}
-    found = load_scorer(dataset)(read_content(str(gold)), given, **arguments)
+    content = read_content(str(predictions))
+    # The command line reads 2.0 as a number.
+    options = {name: str(value) for name, value in arguments.items()}
+    result = load_scorer(dataset)(read_content(str(gold)), content, **options)
     percent = dataset.name == "squad"
     unit = _PERCENT if percent else 1.0
     metrics = {
         name: value if name.endswith(_COUNT) else value / unit
-        for name, value in found.metrics.items()
+        for name, value in result.metrics.items()
     }
     left_out = any(name.endswith(_COUNT) for name in metrics)
     return Scores(
         metrics,
-        found.metrics,
-        found.rows,
-        len(found.rows) + (found.missing if left_out else 0),
-        found.missing,
-        [name for name in msgspec.json.decode(given.data) if name not in found.rows],
+        result.metrics,
+        result.rows,
+        len(result.rows) + (result.missing if left_out else 0),
+        result.missing,
+        [name for name in msgspec.json.decode(content.data) if name not in result.rows],
         percent,
-        f"evaluate-v{arguments.get('version', '2.0')}.py" if percent else "evaluate-v1.1.py",
+        f"evaluate-v{options.get('version', '2.0')}.py" if percent else "evaluate-v1.1.py",
         left_out=left_out,
     )
 
@@ -193,9 +188,11 @@ def _plain(scores: Scores) -> dict[str, Any]:
 
 def _warn(scores: Scores, gold: Path) -> None:
     if scores.missing:
-        what = "are left out, as in the official sums" if scores.left_out else "score 0"
-        say(f"{scores.missing:,} of {scores.records:,} records have no prediction; they {what}",
-            style="warning")  # fmt: skip
+        effect = "are left out, as in the official sums" if scores.left_out else "score 0"
+        say(
+            f"{scores.missing:,} of {scores.records:,} records have no prediction; they {effect}",
+            style="warning",
+        )
     for remark in scores.remarks:
         say(remark, style="warning")
     if scores.extra:
@@ -207,49 +204,49 @@ def _warn(scores: Scores, gold: Path) -> None:
 
 
 def _print(dataset: "Dataset", scores: Scores) -> None:
-    out = console(markup=False)  # An id or a source may hold brackets.
+    out = console(markup=False)  # An id or a source may contain brackets.
     unit = "percent" if scores.percent else "fractions"
     script = f", by {scores.scoring}" if scores.scoring else ""
     title = f"{dataset.title}: {scores.records:,} records, in {unit}{script}"
     out.print(title, style="bold", soft_wrap=True)
-    shaped, others = _shaped(scores.printed)
-    if shaped:
-        out.print(_grid(shaped, scores.decimals))
-    if others:
+    grouped, rest = _group(scores.printed)
+    if grouped:
+        out.print(_grid(grouped, scores.decimals))
+    if rest:
         table = new_table("", "", "value")
-        for name, value in others.items():
-            table.add_row(name, _figure(value, scores.decimals))
+        for name, value in rest.items():
+            table.add_row(name, _format(value, scores.decimals))
         out.print(table)
     if scores.decimals is None:
         say("the script itself rounds nothing: --json prints all digits", style="quiet")
 
 
-def _shaped(
+def _group(
     printed: Mapping[str, float],
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """Return the metrics that end as `_COLUMNS` do, by what stands before, and the others."""
-    shaped: dict[str, dict[str, float]] = {}
-    others: dict[str, float] = {}
+    """Return the metrics with a suffix of `_COLUMNS`, by prefix and suffix, and the rest."""
+    grouped: dict[str, dict[str, float]] = {}
+    rest: dict[str, float] = {}
     for name, value in printed.items():
-        ends = [end for end in _COLUMNS if name == end or name.endswith(f"_{end}")]
-        if ends:
-            part = name.removesuffix(ends[-1]).rstrip("_")
-            shaped.setdefault(part, {})[ends[-1]] = value
+        suffixes = [end for end in _COLUMNS if name == end or name.endswith(f"_{end}")]
+        if suffixes:
+            prefix = name.removesuffix(suffixes[-1]).rstrip("_")
+            grouped.setdefault(prefix, {})[suffixes[-1]] = value
         else:
-            others[name] = value
-    return shaped, others
+            rest[name] = value
+    return grouped, rest
 
 
-def _grid(shaped: Mapping[str, Mapping[str, float]], decimals: int | None) -> "Table":
-    ends = [end for end in _COLUMNS if any(end in row for row in shaped.values())]
-    table = new_table("", "", *ends)
-    for part, row in shaped.items():
-        figures = [_figure(row[end], decimals) if end in row else "" for end in ends]
-        table.add_row(_PARTS.get(part, part.replace("_", " ")), *figures)
+def _grid(grouped: Mapping[str, Mapping[str, float]], decimals: int | None) -> "Table":
+    suffixes = [end for end in _COLUMNS if any(end in row for row in grouped.values())]
+    table = new_table("", "", *suffixes)
+    for prefix, row in grouped.items():
+        cells = [_format(row[end], decimals) if end in row else "" for end in suffixes]
+        table.add_row(_GROUPS.get(prefix, prefix.replace("_", " ")), *cells)
     return table
 
 
-def _figure(value: float, decimals: int | None) -> str:
+def _format(value: float, decimals: int | None) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.{_SHOWN_DECIMALS if decimals is None else decimals}f}"
