@@ -1,24 +1,59 @@
 """``hopgym judge``: a model judges the steps of a run and is compared with the exact verdicts."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
-from hopgym.cli.display import console, print_json, progress, say, say_wrote, this_command
-from hopgym.cli.options import options_of, takes_options
-from hopgym.runs.reader import EPISODES, trajectory_file
-from hopgym_agents.cli.audit_table import (
-    confusion_table,
-    describe_evidence,
-    rates_table,
-    unparsed_lines,
+from hopgym.cli.display import (
+    console,
+    new_table,
+    print_json,
+    progress,
+    say,
+    say_wrote,
+    this_command,
 )
+from hopgym.cli.options import options_of, takes_options
+from hopgym.evaluation import Estimate
+from hopgym.runs.reader import EPISODES, trajectory_file
+from hopgym_agents.judging.audit import Audit
 from hopgym_agents.judging.run import JudgeResult, judge_run
 from hopgym_agents.options import EPISODE_OPTIONS, LLMOptions, create_generator
 from hopgym_agents.prompts import get_style
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _DEFAULTS = {"temperature": 0.0}
+_ABSENT = "–"
+_RATE_WIDTH = 10
+_RATES = {
+    "judged_good": "judged GOOD",
+    "false_positive_rate": "false positives",
+    "false_negative_rate": "false negatives",
+    "accuracy": "accuracy",
+    "kappa": "kappa",
+}
+_EVIDENCE_NOTES = {
+    "exact": "The verdicts are exact.",
+    "annotated": "The verdicts are as good as the benchmark's annotation.",
+    "heuristic": "The verdicts are heuristic.",
+    "unknown": "The verdicts are those of the run; its tasks could not be rebuilt, so it is "
+    "unknown how far they can be trusted.",
+}
+_RATES_NOTE = (
+    "False positives: called GOOD, of the steps that are BAD. False negatives: called BAD, of the "
+    "steps that are GOOD. 95% bootstrap intervals over tasks, Wilson's for rates that are 0 or 1 "
+    "in every task; unparsed steps are left out."
+)
+_ALL_UNPARSED = (
+    "No text of the judge could be parsed: there is nothing to compare with the verdicts."
+)
+_TEXT_LENGTH = 160
+_NOT_AUDITED = "These steps have no verdicts to compare the judge with."
 
 OPTIONS = options_of(LLMOptions, "llm", "The judge", defaults=_DEFAULTS, hidden=EPISODE_OPTIONS)
 """The options of the model that judges."""
@@ -95,3 +130,66 @@ def _say_errors(result: JudgeResult) -> None:
     say(f"{text}. The first error is {result.first_error}", style="warning" if done else "error")
     if not done:
         raise typer.Exit(1)
+
+
+def confusion_table(audit: Audit) -> "Table":
+    """Return the numbers of steps by exact verdict and by rating."""
+    table = new_table("Exact verdicts by the judge's", "", "judged GOOD", "judged BAD", "unparsed")
+    for exact, row in audit.confusion.items():
+        table.add_row(exact, *(f"{count:,}" for count in row.values()))
+    return table
+
+
+def rates_table(audits: Mapping[str, Audit]) -> "Table":
+    """Return the rates of all steps and of each tool, with each interval below its mean."""
+    table = new_table("By tool", "", "steps", "unparsed", *_RATES.values())
+    for column in table.columns[3:-1]:
+        column.max_width = _RATE_WIDTH
+    for part, audit in audits.items():
+        rates = (_cell(getattr(audit, name), name) for name in _RATES)
+        table.add_row(part, f"{audit.steps:,}", f"{audit.unparsed:,}", *rates)
+    return table
+
+
+def describe_evidence(evidence_source: str, audit: Audit) -> str:
+    """Return a note that explains the tables.
+
+    Args:
+        evidence_source: How far the verdicts can be trusted.
+        audit: Audit of all steps.
+    """
+    if audit.unparsed == audit.steps:
+        return _ALL_UNPARSED
+    if not audit.audited:
+        return _NOT_AUDITED
+    return f"{_RATES_NOTE} {_EVIDENCE_NOTES.get(evidence_source, '')}".strip()
+
+
+def unparsed_lines(audit: Audit, texts: Sequence[str]) -> Iterator[str]:
+    """Yield lines on the texts of the judge that could not be parsed, if there are any.
+
+    Args:
+        audit: Audit of all steps.
+        texts: Some of the texts.
+    """
+    if audit.unparsed:
+        noun = "text" if audit.unparsed == 1 else "texts"
+        yield f"{audit.unparsed:,} {noun} could not be read as GOOD or BAD, such as"
+    for text in texts:
+        # The rating should be at the end.
+        end = text if len(text) <= _TEXT_LENGTH else f"…{text[-_TEXT_LENGTH:]}"
+        yield f"  {end!r}"
+
+
+def _cell(estimate: Estimate | None, name: str) -> Text:
+    if estimate is None:
+        return Text(_ABSENT)
+    values = (estimate.mean, estimate.low, estimate.high)
+    if name == "kappa":  # It may be negative: a dash would look like a minus sign.
+        mean, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in values)
+        interval = f"{low} to {high}"
+    else:
+        mean = f"{100 * estimate.mean:.1f}%"
+        low, high = (f"{100 * value:.1f}".replace("100.0", "100") for value in values[1:])
+        interval = f"{low}–{high}"
+    return Text.assemble(mean, "\n", (interval if estimate.has_interval else "unknown", "dim"))

@@ -22,25 +22,25 @@ def tiny(
     hidden: Annotated[int, typer.Option(help="Size of the states, a multiple of 32.")] = 128,
     layers: Annotated[int, typer.Option(help="Number of layers.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
-    env: Annotated[str, typer.Option(help="Environment whose words it is to know.")] = DEMO_ID,
+    env: Annotated[str, typer.Option(help="Environment whose vocabulary it has.")] = DEMO_ID,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """Make a tiny language model from scratch, for brief pages and few words.
+    """Make a tiny language model with random weights, for short pages.
 
-    Random weights of Qwen3's architecture and a tokenizer of their own, to be
-    trained on a CPU. Arguments of the environment follow as --name value.
+    It has Qwen3's architecture and its own tokenizer, and can be trained on a
+    CPU. Arguments of the environment may follow as --name value.
     """
-    plain, arguments = read_arguments(ctx.args)
-    require(not plain, "words", "arguments of the environment as --name value", plain)
+    positional, arguments = read_arguments(ctx.args)
+    require(not positional, "words", "arguments of the environment as --name value", positional)
     env_id = resolve_id(env)
     kwargs = {**DEMO, **arguments} if env_id == DEMO_ID else arguments
-    made = make_tiny(
+    model = make_tiny(
         path, hidden=hidden, layers=layers, seed=seed, env_id=env_id, env_kwargs=kwargs
     )
     if as_json:
-        print_json(asdict(made))
+        print_json(asdict(model))
     else:
-        say(f"{made.parameters:,} random parameters, {made.tokens:,} tokens")
+        say(f"{model.parameters:,} random parameters, {model.tokens:,} tokens")
     options = {"llm.generator": "local", "llm.model": str(path)}
-    words = write_arguments({"policy": "llm", **options, **kwargs})
-    say_wrote({"model": path}, {"play with it": shlex.join(["hopgym", "eval", env_id, *words])})
+    args = write_arguments({"policy": "llm", **options, **kwargs})
+    say_wrote({"model": path}, {"play with it": shlex.join(["hopgym", "eval", env_id, *args])})

@@ -76,7 +76,7 @@ def test_ctrl_c_leaves_what_is_done(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Stopped with 1 of 3 jobs done." in err
-    assert "go on with" in err
+    assert "resume" in err
     assert "oracle" in out
 
 
