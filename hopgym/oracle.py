@@ -13,7 +13,7 @@ from hopgym.actions import Action
 from hopgym.documents import fold
 from hopgym.tasks import Evidence, Question, Task
 from hopgym.tools import Toolbox
-from hopgym.verdicts import Knowledge, Shown
+from hopgym.verdicts import Knowledge, ShownContent
 
 _MOST_PARTS = 100
 _MOST_TRIES = 5
@@ -75,7 +75,7 @@ def count_steps(task: Task, toolbox: Toolbox) -> int:
     while (action := next_call(toolbox, task, knowledge, made).action).tool != "answer":
         result = toolbox.call(action)
         titles = knowledge.find_titles(result.seen)
-        knowledge.observe(Shown(result.sentences, titles), (action.tool, action.argument))
+        knowledge.observe(ShownContent(result.sentences, titles), (action.tool, action.argument))
         made.append(action)
     return len(made) + 1
 

@@ -15,7 +15,7 @@ from hopgym.wrappers import hop_env
 _OF_EPISODE = ("question", "prompt", "dialect", "tools")
 _OF_END = ("stop_reason", "oracle_steps", "is_success")
 _OF_STEP = (
-    "text", "action", "observation", "shown", "verdict", "process_reward", "outcome_reward",
+    "text", "action", "observation", "shown_content", "verdict", "process_reward", "outcome_reward",
     "potential", "from_prefix",
 )  # fmt: skip
 _POLICY_REASONS = ERROR_REASONS | {StopReason.CONTEXT}

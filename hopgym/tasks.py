@@ -111,7 +111,7 @@ class Prediction:
 
     answer: str | None
     """None where no answer was given."""
-    shown: tuple[tuple[str, int], ...] | None = None
+    shown_sentences: tuple[tuple[str, int], ...] | None = None
     """(document id, 0-based sentence index) pairs of the task's corpus that were shown in full;
     None where that is unknown or nothing could be shown."""
     support: str = ""

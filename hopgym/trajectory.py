@@ -11,7 +11,7 @@ from typing import Any
 
 from hopgym.actions import Action
 from hopgym.tasks import Task
-from hopgym.verdicts import Knowledge, Shown, Verdict
+from hopgym.verdicts import Knowledge, ShownContent, Verdict
 
 ECHO_CHARS = 8_192
 """Longest action text that a transcript repeats, in characters."""
@@ -79,7 +79,8 @@ class Step:
     action: Action | None
     """The call; None when the text was malformed."""
     observation: str
-    shown: Shown
+    shown_content: ShownContent
+    """What the observation shows of the corpus."""
     verdict: Verdict
     process_reward: float
     """In [0, 1]; the sum over an episode is at most 1, up to rounding."""
@@ -161,7 +162,7 @@ def knowledge_after(task: Task, steps: Iterable[Step]) -> Knowledge:
     """Return what is known of a task's evidence after some steps, given ones among them."""
     knowledge = Knowledge(task)
     for step, action in calls_of(steps):
-        knowledge.observe(step.shown, (action.tool, action.argument))
+        knowledge.observe(step.shown_content, (action.tool, action.argument))
     return knowledge
 
 

@@ -46,7 +46,7 @@ _HELD, _LED = 1.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownContent:
     """What one step showed of the corpus."""
 
     sentences: tuple[tuple[str, int], ...] = ()
@@ -113,7 +113,7 @@ class Knowledge:
         found = [t for t in self._unseen_titles if t in text and stands_whole(t, text)]
         return tuple(sorted(found)) if found else ()
 
-    def observe(self, shown: Shown, call: tuple[str, str] | None = None) -> Verdict:
+    def observe(self, shown: ShownContent, call: tuple[str, str] | None = None) -> Verdict:
         """Take in what a step showed; return GOOD, LEAD or IRRELEVANT by what that changed.
 
         Args:

@@ -20,7 +20,7 @@ from hopgym.rollout import episode_rng
 from hopgym.tasks import Task, TaskSource
 from hopgym.tools import Toolbox, ToolSettings, normalized_call
 from hopgym.trajectory import Completion, Trajectory, calls_of, knowledge_after
-from hopgym.verdicts import Shown, Verdict
+from hopgym.verdicts import ShownContent, Verdict
 
 _CITATION = re.compile(r"\[[^\[\]\n]*\]")
 _HIT = re.compile(r"^\[\d+\] (.*\S)", re.MULTILINE)
@@ -126,7 +126,7 @@ def _useless_call(tool: str) -> Callable[[_Situation], str]:
             # The result without noise decides whether a call helps; noise can only hide more.
             result = toolbox.call(action)
             knowledge = known.copy()
-            observed = Shown(result.sentences, knowledge.find_titles(result.seen))
+            observed = ShownContent(result.sentences, knowledge.find_titles(result.seen))
             if knowledge.observe(observed, (tool, argument)) is Verdict.IRRELEVANT:
                 return write_call(prefix, action)
         return ""

@@ -257,7 +257,7 @@ class BenchmarkSource(FileSource[BenchmarkRecordsT]):
         """
         if support_source == "read":
             corpus = self[index].corpus
-            shown = [(corpus.title_of(page), i) for page, i in prediction.shown or ()]
+            shown = [(corpus.title_of(page), i) for page, i in prediction.shown_sentences or ()]
             return PredictionEntry(prediction.answer, tuple(dict.fromkeys(shown)))
         items = read_support(prediction.support)
         facts = tuple((title, i) for title, i in items.facts if i is not None)
@@ -330,7 +330,7 @@ class BenchmarkSource(FileSource[BenchmarkRecordsT]):
         return {name: round(value * unit, self.decimals) for name, value in metrics.items()}
 
     def _support_sources(self, attempts: Collection[Prediction]) -> Iterator[SupportSource]:
-        if self.comparable and any(attempt.shown is not None for attempt in attempts):
+        if self.comparable and any(attempt.shown_sentences is not None for attempt in attempts):
             yield "read"
         if any(attempt.support for attempt in attempts):
             yield "named"

@@ -500,7 +500,7 @@ class MuSiQueSource(BenchmarkSource[_MuSiQueRecords]):
         """Return the positions in the record of the pages read completely; None for other pages."""
         corpus = self[index].corpus
         shown: dict[str, set[int]] = {}
-        for page, sentence in prediction.shown or ():
+        for page, sentence in prediction.shown_sentences or ():
             shown.setdefault(page, set()).add(sentence)
         complete = [
             page

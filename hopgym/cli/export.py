@@ -117,7 +117,9 @@ def _support_kind(
     """
     scored = any(source.support_metrics.values())
     has_named = any(item.support for item in predictions.values())
-    has_read = source.comparable and any(item.shown is not None for item in predictions.values())
+    has_read = source.comparable and any(
+        item.shown_sentences is not None for item in predictions.values()
+    )
     if scored and (requested == "named" or (requested is None and has_named)):
         return "named"
     if scored and has_read:

@@ -20,10 +20,10 @@ from hopgym.tasks import Task, TaskSource
 from hopgym.tools import Toolbox, argument_names, normalized_call
 from hopgym.tools.results import Result
 from hopgym.trajectory import Step, StopReason, calls_of
-from hopgym.verdicts import Knowledge, Shown, Verdict, answer_verdict
+from hopgym.verdicts import Knowledge, ShownContent, Verdict, answer_verdict
 
 _NO_SCORE = Score(0.0, 0.0)
-_NOTHING = Shown()
+_NOTHING = ShownContent()
 
 
 class Taken(NamedTuple):
@@ -32,7 +32,7 @@ class Taken(NamedTuple):
     text: str
     action: Action | None
     observation: str
-    shown: Shown
+    shown: ShownContent
     verdict: Verdict
     process_reward: float
     outcome_reward: float
@@ -73,7 +73,7 @@ class Episode:
         self._noisy = bool(toolbox.settings.search_noise or toolbox.settings.tool_failure)
         self._malformed_streak = 0
         self._calls: set[tuple[str, str, int]] = set()
-        self._showed: dict[tuple[str, str, int], tuple[Result, Shown]] = {}
+        self._showed: dict[tuple[str, str, int], tuple[Result, ShownContent]] = {}
         self._reader = _reader(settings.dialect, self.tools)
 
     def copy(self) -> "Episode":
@@ -197,7 +197,7 @@ class Episode:
             return Verdict.UNJUDGED
         return answer_verdict(self.score.em == 1.0, self.knowledge.proven)
 
-    def _judge(self, action: Action, result: Result) -> tuple[Verdict, Shown]:
+    def _judge(self, action: Action, result: Result) -> tuple[Verdict, ShownContent]:
         self._malformed_streak = 0
         if result.failed:
             return Verdict.FAILED, _NOTHING
@@ -206,7 +206,7 @@ class Episode:
         if before is not None and before[0] is result:
             # The very same result again can change nothing.
             return Verdict.REPEAT, before[1]
-        shown = Shown(result.sentences, self.knowledge.find_titles(result.seen))
+        shown = ShownContent(result.sentences, self.knowledge.find_titles(result.seen))
         self._showed[written] = result, shown
         change = self.knowledge.observe(shown, (action.tool, action.argument))
         call = normalized_call(action, self.toolbox)

@@ -177,9 +177,9 @@ def _observed_text(episode: ScoredEpisode) -> str:
     corpus = episode.task.corpus
     steps = episode.trajectory.steps
     by_document: dict[str, dict[int, None]] = {}
-    for document_id, index in (pair for step in steps for pair in step.shown.sentences):
+    for document_id, index in (pair for step in steps for pair in step.shown_content.sentences):
         by_document.setdefault(document_id, {})[index] = None
-    lines = [title for step in steps for title in step.shown.titles]
+    lines = [title for step in steps for title in step.shown_content.titles]
     for document_id, indices in by_document.items():
         document = corpus.document(document_id)
         lines += [document.title, *(document.sentences[i] for i in indices)]

@@ -93,7 +93,7 @@ def prediction_of(trajectory: Trajectory) -> Prediction:
     """Return the prediction of a trajectory for an official scorer."""
     steps = trajectory.steps
     last = steps[-1].action if steps else None
-    observed = dict.fromkeys(pair for step in steps for pair in step.shown.sentences)
+    observed = dict.fromkeys(pair for step in steps for pair in step.shown_content.sentences)
     return Prediction(
         trajectory.answer,
         None if trajectory.tools == ("answer",) else tuple(observed),

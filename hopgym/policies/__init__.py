@@ -1,7 +1,6 @@
-"""Policies that need no model: floors, the oracle, and a fake for tests.
+"""Policies that need no model: baselines, the oracle, and scripted texts.
 
-In: trajectories so far. Out: one action each, as text. All are stateless: whatever they know of
-an episode they read from its prefix, so that equal prefixes give equal actions.
+All of them are stateless: they only read the prefix, so that equal prefixes give equal actions.
 """
 
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_call

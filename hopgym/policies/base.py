@@ -1,4 +1,4 @@
-"""What the policies share: acting on each prefix by itself, and writing a call down."""
+"""The base class of the built-in policies, and functions that write calls."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from hopgym.tools import argument_names
 from hopgym.trajectory import Completion, Trajectory
 
 UNKNOWN = "unknown"
-"""The answer of a policy that has none."""
+"""The answer of a policy that does not know one."""
 
 
 class PrefixPolicy(ABC):
-    """A policy that acts on each prefix by itself; batches change nothing."""
+    """A policy that acts on each prefix independently of the others in the batch."""
 
     __slots__ = ()
 
@@ -22,7 +22,7 @@ class PrefixPolicy(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """Class and settings in words: what tells the run of one policy from that of another."""
+        """Class and settings as text, which differ between runs of different policies."""
         return repr(self)
 
     @abstractmethod
@@ -36,7 +36,7 @@ def write_call(prefix: Trajectory, action: Action) -> str:
 
 
 def write_answer(prefix: Trajectory, answer: str) -> str:
-    """Return the text that gives an answer in the dialect of a trajectory."""
+    """Return the text of an answer in the dialect of a trajectory."""
     return write_call(prefix, Action("answer", answer))
 
 

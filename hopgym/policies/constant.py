@@ -1,4 +1,4 @@
-"""Policies that read nothing: the same answer always, and prepared texts."""
+"""Policies that read nothing: a constant answer, and scripted texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from hopgym.trajectory import Trajectory
 
 @dataclass(frozen=True, slots=True)
 class ConstantPolicy(PrefixPolicy):
-    """Gives the same answer to every question at once."""
+    """Answers every question with the same text, without a search."""
 
     answer: str = UNKNOWN
 
@@ -21,15 +21,15 @@ class ConstantPolicy(PrefixPolicy):
 
 @dataclass(frozen=True, slots=True)
 class ScriptedPolicy(PrefixPolicy):
-    """Plays prepared texts as they stand, one a step; then it answers ``unknown``.
+    """Plays given texts unchanged, one per step; then it answers ``unknown``.
 
     Raises:
         ArgumentError: When a script is one string instead of a sequence of them.
     """
 
     script: Mapping[str, Sequence[str]] | Sequence[str]
-    """The texts by step number from 0, for every task or, in a mapping, by task id; steps that
-    came with the reset's prefix count."""
+    """The texts by step number, from 0, for every task or, in a mapping, by task id. Steps of the
+    reset's prefix count."""
 
     def __post_init__(self) -> None:
         scripts = self.script.values() if isinstance(self.script, Mapping) else [self.script]

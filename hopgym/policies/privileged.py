@@ -1,6 +1,6 @@
-"""Policies that close over the source: its oracle, its guess, and the reader of every page.
+"""Policies that use the source of the tasks: its oracle, its guess, and a reader of all pages.
 
-They look at what an agent is never shown, so what they score is a ceiling or a floor.
+They see what an agent is never shown, so that their scores are upper or lower bounds.
 """
 
 import re
@@ -21,7 +21,7 @@ _NEXT_PART = re.compile(r"\[part \d+ of \d+; the next is #(\d+)\]")
 
 @dataclass(frozen=True, slots=True)
 class GuessPolicy(PrefixPolicy):
-    """Answers at once with what the source guesses without reading."""
+    """Answers with the source's guess, without a search."""
 
     source: TaskSource = field(repr=False)
 
@@ -32,15 +32,15 @@ class GuessPolicy(PrefixPolicy):
 
 @dataclass(frozen=True, slots=True)
 class OraclePolicy(PrefixPolicy):
-    """Earns the cheapest proof, then gives the gold answer; from any prefix.
+    """Collects the cheapest proof, then gives the gold answer; works from any prefix.
 
-    A step that uses a title not shown comes as a `Completion` with the finish reason
-    ``privileged``. Where there is nothing to read or to prove, it answers at once.
+    For a step that uses a title not shown so far it returns a `Completion` that is ``privileged``.
+    If there is nothing to read or to prove, it answers at once.
     """
 
     source: TaskSource = field(repr=False)
     tool_settings: ToolSettings | None = None
-    """The environment's own; None reads them from the trajectory's ``env_kwargs``."""
+    """Those of the environment; None reads them from the trajectory's ``env_kwargs``."""
 
     def act(self, prefix: Trajectory) -> str | Completion:
         """Return the oracle's next call."""
@@ -59,19 +59,20 @@ class OraclePolicy(PrefixPolicy):
 
 @dataclass(frozen=True, slots=True)
 class ExhaustivePolicy(PrefixPolicy):
-    """Looks every page of the corpus up in order, then answers with the source's guess.
+    """Looks up every page of the corpus in order, then answers with the source's guess.
 
-    The last step of the budget is kept for the answer. As titles are taken from the corpus, the
-    lookups come as `Completion` with the finish reason ``privileged``.
+    The last step of the budget is for the answer. As it takes titles from the corpus, its lookups
+    are `Completion`s that are ``privileged``.
     """
 
     source: TaskSource = field(repr=False)
     max_steps: int | None = None
-    """The environment's step budget; None reads it from the trajectory's ``env_kwargs`` or else
-    takes the source's, or the package's default. An observation that says so ends it earlier."""
+    """The environment's step budget. None reads it from the trajectory's ``env_kwargs``, and else
+    uses the default of the source or the package. An observation that announces the last step
+    takes precedence."""
 
     def act(self, prefix: Trajectory) -> str | Completion:
-        """Return the lookup of the first page or part not read so far, or the answer."""
+        """Return the lookup of the first page or part that is still unread, or the answer."""
         task = self.source[prefix.index]
         reads = "lookup" in prefix.tools and len(prefix.steps) + 1 < self._budget(prefix)
         action = _unread(task.corpus, prefix) if reads and not budget_ends(prefix) else None
@@ -100,7 +101,7 @@ def _unread(corpus: Corpus, prefix: Trajectory) -> Action | None:
 
 
 def _unread_part(title: str, read: Mapping[tuple[str, int], str]) -> int:
-    """Return the first part of a page not read so far, from 1; 0 when all were."""
+    """Return the first unread part of a page, from 1; 0 if all were read."""
     part = 1
     while observation := read.get((title, part)):
         further = _NEXT_PART.findall(observation)

@@ -1,7 +1,7 @@
-"""The policies that can be named on the command line.
+"""Finds policies by name: built-in ones, those of other packages, and your own.
 
-In: a name, options and an environment. Out: a policy for it. Further names come in from other
-packages; ``module:object`` names an agent of one's own (`hopgym.policies.user_policy`).
+Other packages register policies in an entry-point group; ``module:object`` names your own agent
+(see `hopgym.policies.user_policy`).
 """
 
 from collections.abc import Callable, Mapping
@@ -9,14 +9,17 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean
-from hopgym.policies.user_policy import own_policy, refuse_options
+from hopgym.policies.constant import ConstantPolicy
+from hopgym.policies.privileged import ExhaustivePolicy, GuessPolicy, OraclePolicy
+from hopgym.policies.scripted import FirstPagePolicy, GreedySearchPolicy, RandomPolicy
+from hopgym.policies.user_policy import error_text, refuse_options, user_policy
+from hopgym.policy import Policy
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
-    from hopgym.rollout import Policy
 
 FLOORS = ("guess", "unknown")
-"""The policies that every table of results shows beside its own: they read nothing."""
+"""Policies that read nothing; every table of results shows them for comparison."""
 
 PLUG_INS = "hopgym.policies"
 """Entry-point group of further policies, each a function of (environment, options)."""
@@ -28,85 +31,43 @@ HELP = (
 )
 
 
-def _oracle(env: "HopEnv") -> "Policy":
-    from hopgym.policies import OraclePolicy
-
-    return OraclePolicy(env.source, env.tool_settings)
-
-
-def _greedy(env: "HopEnv") -> "Policy":
-    from hopgym.policies import GreedySearchPolicy
-
-    return GreedySearchPolicy()
-
-
-def _guess(env: "HopEnv") -> "Policy":
-    from hopgym.policies import GuessPolicy
-
-    return GuessPolicy(env.source)
-
-
-def _exhaustive(env: "HopEnv") -> "Policy":
-    from hopgym.policies import ExhaustivePolicy
-
-    return ExhaustivePolicy(env.source, env.settings.max_steps)
-
-
-def _random(env: "HopEnv") -> "Policy":
-    from hopgym.policies import RandomPolicy
-
-    return RandomPolicy()
-
-
-def _first(env: "HopEnv") -> "Policy":
-    from hopgym.policies import FirstPagePolicy
-
-    return FirstPagePolicy()
-
-
-def _unknown(env: "HopEnv") -> "Policy":
-    from hopgym.policies import ConstantPolicy
-
-    return ConstantPolicy()
-
-
-POLICIES: Mapping[str, Callable[["HopEnv"], "Policy"]] = {
-    "oracle": _oracle,
-    "greedy": _greedy,
-    "guess": _guess,
-    "exhaustive": _exhaustive,
-    "first": _first,
-    "random": _random,
-    "unknown": _unknown,
+POLICIES: Mapping[str, Callable[["HopEnv"], Policy]] = {
+    "oracle": lambda env: OraclePolicy(env.source, env.tool_settings),
+    "greedy": lambda env: GreedySearchPolicy(),
+    "guess": lambda env: GuessPolicy(env.source),
+    "exhaustive": lambda env: ExhaustivePolicy(env.source, env.settings.max_steps),
+    "first": lambda env: FirstPagePolicy(),
+    "random": lambda env: RandomPolicy(),
+    "unknown": lambda env: ConstantPolicy(),
 }
-"""Name to what makes the policy for an environment, best first."""
+"""The built-in policies: functions of an environment by name, the best policy first."""
 
 
-def policy_named(name: str, env: "HopEnv", options: Mapping[str, Any] | None = None) -> "Policy":
-    """Return the policy of a name for an environment.
+def policy_named(name: str, env: "HopEnv", options: Mapping[str, Any] | None = None) -> Policy:
+    """Return the policy of a given name for an environment.
 
     Args:
         name: A key of `POLICIES`, the name of a plug-in, or ``module:object``.
-        env: What it is to play in.
-        options: What it is made with, by name.
+        env: The environment that it will play in.
+        options: Options of the policy by name.
 
     Raises:
-        ArgumentError: When there is none of that name, it takes no such options, or it cannot be
+        ArgumentError: When the name is unknown, the options do not fit, or the policy cannot be
             loaded.
     """
     options = dict(options or {})
     if ":" in name:
-        return own_policy(name, options)
+        return user_policy(name, options)
     if name in POLICIES:
         refuse_options(name, options)
         return POLICIES[name](env)
     return _from_plug_in(_plug_in(name), env, options)
 
 
-def policy_function(name: str) -> Callable[..., "Policy"]:
-    """Return the function that makes a built-in policy or one of a plug-in.
+def policy_function(name: str) -> Callable[..., Policy]:
+    """Return the function that creates a built-in policy, or one of a plug-in.
 
-    A plug-in's function may name the dataclass of its options in an attribute ``options``.
+    A plug-in's function may have an attribute ``options``: the dataclass of its options.
 
     Raises:
         ArgumentError: When no policy has this name.
@@ -128,15 +89,14 @@ def _plug_in(name: str) -> EntryPoint:
     return points[name]
 
 
-def _from_plug_in(point: EntryPoint, env: "HopEnv", options: dict[str, Any]) -> "Policy":
+def _from_plug_in(point: EntryPoint, env: "HopEnv", options: dict[str, Any]) -> Policy:
     try:
         policy: Policy = point.load()(env, options)
     except HopgymError:
         raise
-    except Exception as error:  # Whatever another package does; often one that it needs is missing.
-        told = " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception as error:  # Anything can fail in another package; often an import.
         raise ArgumentError(
             f"policy must be one that can be made, got {point.name!r} of {point.value}, "
-            f"which raised {told}"
+            f"which raised {error_text(error)}"
         ) from error
     return policy

@@ -1,7 +1,7 @@
-"""Policies that know nothing but the text of a prefix: random calls, and greedy reading.
+"""Policies that only use the text of a prefix: random calls, greedy reading, and the first hit.
 
-Nothing here assumes how questions or pages are worded; on text that they cannot use, both still
-act, and the worst that happens is the answer ``unknown``.
+They assume nothing about the phrasing of questions or pages. On text that they cannot use, they
+answer ``unknown``.
 """
 
 import re
@@ -18,7 +18,7 @@ from hopgym.trajectory import Trajectory
 from hopgym.verdicts import Verdict
 
 _ANSWER_CHANCE = 0.1
-_MOST_WORDS = 64
+_MAX_WORDS = 64
 _STOP_WORDS = frozenset({
     "a", "all", "an", "and", "any", "are", "as", "at", "be", "been", "by", "did", "do", "does",
     "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "in", "is", "it", "its",
@@ -34,13 +34,13 @@ _BEFORE_VALUE = re.compile(r"\b(?:is|are|was|were|as|in|an?|the)\s+")
 
 
 def words_in(text: str) -> list[str]:
-    """Return the words of a text that carry meaning and are not capitalised, in order."""
-    words = (match[0] for match in _WORD.finditer(text))
-    return [w for w in words if not w[0].isupper() and w.lower() not in _STOP_WORDS]
+    """Return the content words of a text that are not capitalized, in order."""
+    candidates = (match[0] for match in _WORD.finditer(text))
+    return [w for w in candidates if not w[0].isupper() and w.lower() not in _STOP_WORDS]
 
 
 def names_in(text: str) -> list[str]:
-    """Return the runs of capitalised words of a text, in order; ``The`` and its like are none."""
+    """Return the runs of capitalized words of a text, in order, without stop words."""
     names: list[str] = []
     end = -1
     for match in _WORD.finditer(text):
@@ -58,13 +58,13 @@ def names_in(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class RandomPolicy(PrefixPolicy):
-    """Calls a random tool with words or names seen so far; answers one time in ten."""
+    """Calls a random tool with words or names seen so far, or answers with probability 0.1."""
 
     seed: int = 0
-    """0 or more; what is drawn depends on (seed, index, sample, step number) alone."""
+    """0 or more; a call only depends on seed, index, sample and step number."""
 
     def seeded(self, seed: int) -> "RandomPolicy":
-        """Return the policy with another seed."""
+        """Return a copy of the policy with another seed."""
         return replace(self, seed=seed)
 
     def act(self, prefix: Trajectory) -> str:
@@ -82,10 +82,11 @@ def _random_argument(tool: str, seen: str, rng: np.random.Generator) -> str:
     if tool == "calculate":
         numbers = re.findall(r"\d+", seen) or ["1"]
         return f"{_one_of(numbers, rng)} {_one_of('+-*/', rng)} {_one_of(numbers, rng)}"
-    words, names = words_in(seen), names_in(seen)
+    common = words_in(seen)
+    names = names_in(seen)
     if tool == "search":
-        return _one_of(words + names or [UNKNOWN], rng)
-    return _one_of(names or words or [UNKNOWN], rng)
+        return _one_of(common + names or [UNKNOWN], rng)
+    return _one_of(names or common or [UNKNOWN], rng)
 
 
 def _one_of(items: Sequence[str], rng: np.random.Generator) -> str:
@@ -94,18 +95,18 @@ def _one_of(items: Sequence[str], rng: np.random.Generator) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GreedySearchPolicy(PrefixPolicy):
-    """Searches the question's words, then follows them from page to page, the last word first.
+    """Searches for the question's words, then follows them from page to page, last word first.
 
-    On the page of the top hit it takes the first sentence that holds a word of the question, goes
-    to the page of the first name in it that is new, and so on with the words before that one. It
-    answers with what it found last.
+    On the page of the top hit it takes the first sentence with a word of the question, looks up the
+    first new name in it, and continues with the words before that one. It answers with the last
+    value that it found.
     """
 
     def act(self, prefix: Trajectory) -> str:
         """Return the search, the next lookup, or the answer."""
         if not {"search", "lookup"} <= set(prefix.tools):
             return write_answer(prefix, UNKNOWN)
-        query = " ".join([*names_in(prefix.question), *words_in(prefix.question)][:_MOST_WORDS])
+        query = " ".join([*names_in(prefix.question), *words_in(prefix.question)][:_MAX_WORDS])
         hits = _observations(prefix, "search")
         if not hits and query:
             return write_call(prefix, Action("search", query))
@@ -113,22 +114,22 @@ class GreedySearchPolicy(PrefixPolicy):
         top = _TOP_HIT.search(hits[0]) if hits else None
         if not pages and top and top[1].strip():
             return write_call(prefix, Action("lookup", top[1].strip()))
-        found, further = _read(pages, prefix.question)
-        if further and not budget_ends(prefix):
-            return write_call(prefix, Action("lookup", further))
-        return write_answer(prefix, "; ".join(found) or UNKNOWN)
+        values, next_title = _read(pages, prefix.question)
+        if next_title and not budget_ends(prefix):
+            return write_call(prefix, Action("lookup", next_title))
+        return write_answer(prefix, "; ".join(values) or UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class FirstPagePolicy(PrefixPolicy):
-    """Answers with the title of the first page that a search of the question's words shows.
+    """Answers with the title of the first page found by a search for the question's words.
 
-    Without tools it takes the first page of the prompt, if there is one.
+    Without tools it uses the first page of the prompt, if there is one.
     """
 
     def act(self, prefix: Trajectory) -> str:
         """Return the search, or the answer."""
-        query = " ".join([*names_in(prefix.question), *words_in(prefix.question)][:_MOST_WORDS])
+        query = " ".join([*names_in(prefix.question), *words_in(prefix.question)][:_MAX_WORDS])
         hits = _observations(prefix, "search")
         if "search" in prefix.tools and not hits and query and not budget_ends(prefix):
             return write_call(prefix, Action("search", query))
@@ -148,37 +149,37 @@ def _observations(prefix: Trajectory, tool: str) -> list[str]:
 
 
 def _read(pages: Sequence[str], question: str) -> tuple[list[str], str]:
-    """Return what the pages say to the question's words, and the title to read next, if any."""
-    words = words_in(question)[: -_MOST_WORDS - 1 : -1]
-    found: list[str] = []
-    further = ""
+    """Return the values of the question's words on the pages, and the title to read next or ''."""
+    remaining = words_in(question)[: -_MAX_WORDS - 1 : -1]
+    latest: list[str] = []
+    next_title = ""
     for page in pages:
-        values, words = _follow(page, words, question)
+        values, remaining = _follow(page, remaining, question)
         if not values:
-            return found, ""
-        found = values
-        further = values[0] if words and values[0][0].isupper() else ""
-    return found, further
+            return latest, ""
+        latest = values
+        next_title = values[0] if remaining and values[0][0].isupper() else ""
+    return latest, next_title
 
 
-def _follow(page: str, words: list[str], question: str) -> tuple[list[str], list[str]]:
-    """Return what the page says to the first of the words that it knows, and the words behind."""
+def _follow(page: str, keywords: list[str], question: str) -> tuple[list[str], list[str]]:
+    """Return the values of the first keyword that a page knows, and the keywords after it."""
     title, _, body = page.partition("\n")
     sentences = _SENTENCE_END.split(_MARK.sub("", body))
     stems = [{_stem(match[0]) for match in _WORD.finditer(s)} for s in sentences]
-    for i, word in enumerate(words):
+    for i, keyword in enumerate(keywords):
         for sentence, known in zip(sentences, stems, strict=True):
-            if _stem(word) not in known:
+            if _stem(keyword) not in known:
                 continue
             names = [n for n in names_in(sentence) if n not in title and n not in question]
             ending = _ending(sentence)
             if values := names or ([ending] if ending not in question else []):
-                return values, words[i + 1 :]
+                return values, keywords[i + 1 :]
     return [], []
 
 
 def _ending(sentence: str) -> str:
-    """Return what stands behind the last ``is``, ``as``, ``the`` and the like, or nothing."""
+    """Return the text after the last ``is``, ``as``, ``the`` and the like, or an empty one."""
     starts = [match.end() for match in _BEFORE_VALUE.finditer(sentence)]
     return sentence[starts[-1] :].strip(string.punctuation + string.whitespace) if starts else ""
 

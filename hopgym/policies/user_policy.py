@@ -1,6 +1,6 @@
-"""Agents of one's own, named as ``module:object``: a function or a class, as a policy.
+"""Your own agents as policies, named as ``module:object``: a function or a class.
 
-In: a name and options. Out: a policy. The module is looked for in the working directory too.
+The module may also be a file in the working directory.
 """
 
 import hashlib
@@ -11,113 +11,116 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hopgym.errors import ArgumentError, HopgymError
+from hopgym.policy import Policy, as_policy
 from hopgym.runs.secrets import without_secrets
-
-if TYPE_CHECKING:
-    from hopgym.rollout import Completion, Policy
-    from hopgym.trajectory import Trajectory
+from hopgym.trajectory import Completion, Trajectory
 
 
-def own_policy(name: str, options: Mapping[str, Any]) -> "Policy":
-    """Return an agent of one's own as a policy.
+def user_policy(name: str, options: Mapping[str, Any]) -> Policy:
+    """Return your own agent as a policy.
 
-    It may be a function of a transcript or of ``Sequence[Trajectory]``, an object with such an
-    ``act``, or a class of either, which is made with the options as keyword arguments.
+    The agent may be a function of a transcript or of ``Sequence[Trajectory]``, an object whose
+    ``act`` is such a function, or a class of such objects, which is called with the options.
 
     Args:
         name: ``module:object``.
-        options: For a class.
+        options: Keyword arguments for a class.
 
     Raises:
-        ArgumentError: When it cannot be imported or made, is nothing that acts, or takes no
+        ArgumentError: When the agent cannot be imported or created, cannot act, or takes no
             options.
     """
-    with redirect_stdout(sys.stderr):  # What it prints is no result.
-        module, found = _load(name)
-        if isinstance(found, type):
-            found = _made(name, found, options)
+    with redirect_stdout(sys.stderr):  # Only results belong on stdout.
+        module, agent = _load(name)
+        if isinstance(agent, type):
+            agent = _create(name, agent, options)
         else:
             refuse_options(name, options)
-    if not callable(found) and not callable(getattr(found, "act", None)):
+    if not callable(agent) and not callable(getattr(agent, "act", None)):
         raise ArgumentError(
             f"policy must name a function, or an object that can be called or has act, got {name!r}"
         )
-    # Another key makes no other agent, and no file may hold one.
-    told = json.dumps(without_secrets(options), sort_keys=True)
-    return _OwnPolicy(found, f"{name} {told} {_digest(module)}")
+    # An agent with another key is the same agent, and files must not contain keys.
+    public_options = json.dumps(without_secrets(options), sort_keys=True)
+    return UserPolicy(agent, f"{name} {public_options} {_digest(module)}")
 
 
 def refuse_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise an `ArgumentError` where options are given for a policy that takes none."""
+    """Raise an `ArgumentError` if there are options for a policy that takes none."""
     if options:
-        given = ", ".join(f"--{name}.{option}" for option in options)
-        raise ArgumentError(f"options must be left out for {name}, which takes none, got {given}")
+        names = ", ".join(f"--{name}.{option}" for option in options)
+        raise ArgumentError(f"options must be left out for {name}, which takes none, got {names}")
 
 
-class _OwnPolicy:
-    """An agent as a policy; what it carries beside its call is carried on."""
+def error_text(error: BaseException) -> str:
+    """Return type and message of an error on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+class UserPolicy:
+    """An agent as a policy, with the agent's own attributes of a policy.
+
+    Args:
+        agent: A function, or an object that can be called or has ``act``.
+        fingerprint: Fingerprint for an agent that has none.
+    """
 
     def __init__(self, agent: Any, fingerprint: str) -> None:
-        from hopgym.rollout import as_policy
-
         act = agent if callable(agent) else agent.act
-        many = getattr(agent, "batched", None) is True
-        self._policy: Policy = act if many else as_policy(act)
-        # So that no file holds the episodes of two agents, or of one before and after a change.
+        is_batched = getattr(agent, "batched", None) is True
+        self._policy: Policy = act if is_batched else as_policy(act)
+        # No file may hold episodes of two agents, or of one agent before and after a change.
         self.fingerprint: str = getattr(agent, "fingerprint", "") or fingerprint
         self.concurrency: int = getattr(agent, "concurrency", 1)
         self.batched: bool = getattr(self._policy, "batched", True)
         if hasattr(agent, "preview"):
             self.preview = agent.preview
         if hasattr(agent, "seeded"):
-            self.seeded = lambda seed: _OwnPolicy(agent.seeded(seed), fingerprint)
+            self.seeded = lambda seed: UserPolicy(agent.seeded(seed), fingerprint)
 
-    def __call__(self, prefixes: "Sequence[Trajectory]") -> "Sequence[str | Completion]":
+    def __call__(self, prefixes: Sequence[Trajectory]) -> Sequence[str | Completion]:
+        """Return the agent's reply to each prefix."""
         return self._policy(prefixes)
 
 
 def _load(name: str) -> tuple[ModuleType, Any]:
-    named, _, attribute = name.partition(":")
+    module_name, _, attribute = name.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        module = import_module(named.removesuffix(".py"))
-        found: Any = module
+        module = import_module(module_name.removesuffix(".py"))
+        value: Any = module
         for part in attribute.split("."):
-            found = getattr(found, part)
+            value = getattr(value, part)
     except (ImportError, AttributeError) as error:
         raise ArgumentError(
             f"policy must name a function as module:function, got {name!r} ({error})"
         ) from error
-    except (Exception, SystemExit) as error:  # Whatever the module does when it is imported.
+    except (Exception, SystemExit) as error:  # Importing a module can raise anything.
         raise ArgumentError(
             f"policy must name a function of a module that can be imported, got {name!r}; "
-            f"importing {named} raised {_told(error)}"
+            f"importing {module_name} raised {error_text(error)}"
         ) from error
-    return module, found
+    return module, value
 
 
-def _made(name: str, kind: type, options: Mapping[str, Any]) -> Any:
+def _create(name: str, kind: type, options: Mapping[str, Any]) -> Any:
     try:
         return kind(**options)
     except HopgymError:
         raise
     except Exception as error:
-        given = ", ".join(options) or "none"
+        names = ", ".join(options) or "none"
         raise ArgumentError(
-            f"policy must be a class that can be made with the options given ({given}), got "
-            f"{name!r}, which raised {_told(error)}"
+            f"policy must be a class that can be made with the options given ({names}), got "
+            f"{name!r}, which raised {error_text(error)}"
         ) from error
 
 
 def _digest(module: ModuleType) -> str:
-    """Return a digest of a module's file: another version of it is another agent."""
+    """Return a digest of a module's file, as another version of it is another agent."""
     file = getattr(module, "__file__", None)
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
-
-
-def _told(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -226,7 +226,7 @@ def closest_proof(task: Task, steps: Sequence[Step]) -> tuple[FactView, ...]:
     for number, step in enumerate(steps, start=1):
         if step.action is None or step.verdict is Verdict.FAILED:
             continue
-        knowledge.observe(step.shown, (step.action.tool, step.action.argument))
+        knowledge.observe(step.shown_content, (step.action.tool, step.action.argument))
         for i in range(len(knowledge.evidence)):
             if knowledge.held(i):
                 read_steps.setdefault(i, number)
@@ -266,11 +266,11 @@ class EvidenceMarker:
     def pieces(self, step: Step) -> list[Piece]:
         """Split an observation into pieces: evidence sentences, titles of evidence pages, rest."""
         text = step.observation
-        titles = step.shown.titles
+        titles = step.shown_content.titles
         pieces: list[Piece] = []
         start = end = 0
         # An observation shows its sentences in this order, which tells equal sentences apart.
-        for document, index in step.shown.sentences:
+        for document, index in step.shown_content.sentences:
             sentence = self._sentence(document, index)
             position = text.find(sentence, end) if sentence else -1
             if position < 0:

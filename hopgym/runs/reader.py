@@ -14,7 +14,7 @@ from hopgym.progress import Progress, no_progress
 from hopgym.runs.records import RecordFormat
 from hopgym.runs.trajectory_file import EPISODE_FORMAT, Header, read_header, read_trajectories
 from hopgym.trajectory import ERROR_REASONS, Step, Trajectory
-from hopgym.verdicts import Shown
+from hopgym.verdicts import ShownContent
 
 EPISODES = "episodes.jsonl"
 """Name of the trajectory file in a run folder."""
@@ -118,7 +118,7 @@ def _read_run(name: str, path: Path, advance: Callable[[int], None]) -> StoredRu
 
 def _without_texts(step: Step) -> Step:
     # Tens of thousands of episodes then fit in memory.
-    return replace(step, text="", observation="", shown=Shown(), completion=None)
+    return replace(step, text="", observation="", shown_content=ShownContent(), completion=None)
 
 
 def _short_name(file: Path) -> str:

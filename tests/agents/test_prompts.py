@@ -14,7 +14,7 @@ from hopgym.errors import ArgumentError
 from hopgym.tasks import TaskSource
 from hopgym.tools import argument_names
 from hopgym.trajectory import Completion, StopReason, Trajectory
-from hopgym.verdicts import Shown, Verdict
+from hopgym.verdicts import ShownContent, Verdict
 from hopgym_agents.prompts import (
     NATIVE,
     STYLES,
@@ -99,7 +99,7 @@ def test_nothing_hidden_from_the_agent_changes_the_rendering(
         steps = tuple(
             replace(
                 step,
-                shown=Shown(),
+                shown_content=ShownContent(),
                 verdict=Verdict(rng.choice([each.value for each in Verdict])),
                 process_reward=rng.random(),
                 outcome_reward=rng.random(),

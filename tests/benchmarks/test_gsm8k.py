@@ -24,7 +24,7 @@ from hopgym.scoring import Score
 from hopgym.tasks import Prediction
 from hopgym.tools.calculator import numbers_in
 from hopgym.trajectory import knowledge_after
-from hopgym.verdicts import Knowledge, Shown
+from hopgym.verdicts import Knowledge, ShownContent
 from tests.support.benchmark_files import BENCHMARKS, needs_files
 
 TEST = BENCHMARKS / "gsm8k" / "test.dev.jsonl"
@@ -422,7 +422,7 @@ def test_knowledge_is_a_function_of_the_calls(load: Any) -> None:
     again = knowledge_after(episode.task, episode.steps)
     assert again.potential == episode.knowledge.potential == pytest.approx(2 / 3)
     for twin in (again.copy(), pickle.loads(pickle.dumps(again))):
-        twin.observe(Shown(), ("calculate", "120/4"))
+        twin.observe(ShownContent(), ("calculate", "120/4"))
         assert twin.proven
     assert not again.proven
     assert not Knowledge(source[0]).proven
@@ -464,7 +464,7 @@ def test_printing_values_earns_nothing_on_real_records() -> None:
             continue
         for value in values:
             for form in ("{}", "{}+0", "{}*1", "({}+7)-7", "0+{}", "{}/1"):
-                knowledge.observe(Shown(), ("calculate", form.format(value)))
+                knowledge.observe(ShownContent(), ("calculate", form.format(value)))
         assert knowledge.potential == 0.0
 
 

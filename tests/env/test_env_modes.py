@@ -228,7 +228,7 @@ def test_noise_shows_other_pages_and_verdicts_follow_what_was_shown(make) -> Non
     for _ in range(6):
         observation, *_, info = env.step("<search>Cleo Dunn baker</search>")
         step = env.trajectory().steps[-1]
-        for document, index in step.shown.sentences:
+        for document, index in step.shown_content.sentences:
             assert env.corpus.document(document).sentences[index] in observation
         assert (info["process_reward"] > 0) == (info["verdict"] in ("good", "lead"))
 

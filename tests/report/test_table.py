@@ -135,7 +135,11 @@ def test_500_long_episodes_stay_small(source: Any, scripted: list[Trajectory]) -
     (one,) = (t for t in scripted if t.task_id == "q0")
     first = one.steps[0]
     long = replace(first, observation=f"{first.observation} {'Is 1 < 2 & 3 > 2? ' * 80}")
-    steps = (long, *(replace(long, shown=replace(long.shown, sentences=())),) * 14, one.steps[-1])
+    steps = (
+        long,
+        *(replace(long, shown_content=replace(long.shown_content, sentences=())),) * 14,
+        one.steps[-1],
+    )
     many = [replace(one, steps=steps, sample=i) for i in range(600)]
     page = render_report({"mine": many}, source)
     assert 1e6 < len(page) < 5.5e6

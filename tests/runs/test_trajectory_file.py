@@ -17,7 +17,7 @@ from hopgym.runs.trajectory_file import (
     read_trajectories,
 )
 from hopgym.trajectory import Completion, Step, StopReason, Trajectory
-from hopgym.verdicts import Shown, Verdict
+from hopgym.verdicts import ShownContent, Verdict
 
 HAND = [RunEnvironment("hand")]
 HEADER = Header.of({"max_steps": 16}, HAND)
@@ -28,7 +28,7 @@ def record(task_id: str = "q0", sample: int = 0, **changes) -> Trajectory:
         text="<lookup>Ada Brook</lookup>",
         action=Action("lookup", "Ada Brook", "who?"),
         observation="Ada Brook\nHer mother is Cleo Dunn.\u2028é\x00😀",
-        shown=Shown((("d0", 0), ("d0", 1)), ("Ada Brook",)),
+        shown_content=ShownContent((("d0", 0), ("d0", 1)), ("Ada Brook",)),
         verdict=Verdict.GOOD,
         process_reward=1 / 3,
         outcome_reward=0.0,

@@ -13,7 +13,7 @@ import numpy as np
 from hopgym.errors import DataError, require
 from hopgym.runs.trajectory_file import read_trajectories
 from hopgym.trajectory import Completion, Step, Trajectory
-from hopgym.verdicts import Shown
+from hopgym.verdicts import ShownContent
 from hopgym_agents.data.decomposition import ActionOutcome, SubTrajectory, decompose
 from hopgym_agents.training.budget import WorldCounter, episode_costs
 from hopgym_agents.training.episodes import filter_episodes
@@ -173,7 +173,7 @@ def with_action(sub: SubTrajectory, completion: Completion, outcome: ActionOutco
         text=completion.text,
         action=None,
         observation="",
-        shown=Shown(),
+        shown_content=ShownContent(),
         verdict=outcome.verdict,
         process_reward=outcome.process_reward,
         outcome_reward=outcome.outcome_reward,

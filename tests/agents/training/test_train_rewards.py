@@ -11,7 +11,7 @@ from hopgym.errors import HopgymError
 from hopgym.policies import OraclePolicy, RandomPolicy
 from hopgym.rollout import run_episodes
 from hopgym.trajectory import Completion, Step, StopReason, Trajectory
-from hopgym.verdicts import GOOD_VERDICTS, Shown, Verdict
+from hopgym.verdicts import GOOD_VERDICTS, ShownContent, Verdict
 from hopgym_agents.data.decomposition import decompose
 from hopgym_agents.generate import Request
 from hopgym_agents.judging.judge import step_prefixes
@@ -21,7 +21,7 @@ from tests.support.training_runs import env
 
 
 def step(text: str, verdict: Verdict, process: float = 0.0, outcome: float = 0.0) -> Step:
-    return Step(text, None, "", Shown(), verdict, process, outcome, 0.0)
+    return Step(text, None, "", ShownContent(), verdict, process, outcome, 0.0)
 
 
 @pytest.fixture
