@@ -13,16 +13,17 @@ end the turn and speak as another role, it is tokenized as ordinary text.
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NoReturn
+from threading import Lock
+from typing import Any, NoReturn, ParamSpec
 
 from hopgym.errors import ArgumentError
 from hopgym.trajectory import Trajectory
 from hopgym_agents.generate import Message, Request, Turn
 from hopgym_agents.prompts import PLAIN, Style, build_request
-from hopgym_agents.token_cache import TokenCache
 
 _ACTION = "hopgymACTION"
 _OBSERVATION = "hopgymOBSERVATION"
@@ -35,6 +36,10 @@ _CACHED_ROLES = 16
 
 # Llama's templates write the date into the opening: it must not change during an episode.
 _SETTINGS = {"date_string": "26 Jul 2024"}
+
+Tokens = tuple[int, ...]
+
+_P = ParamSpec("_P")
 
 
 class ChatEncoder:
@@ -80,7 +85,7 @@ class ChatEncoder:
         """
         return list(chain.from_iterable(self.pieces(request)))
 
-    def pieces(self, request: Request | Trajectory) -> list[tuple[int, ...]]:
+    def pieces(self, request: Request | Trajectory) -> list[Tokens]:
         """Return the tokens of `encode` in pieces: the opening, then action and reply in turn."""
         if isinstance(request, Trajectory):
             request = build_request(request, self.style)
@@ -95,7 +100,7 @@ class ChatEncoder:
             pieces.append(cached(self._reply, json.dumps(reply), tools))
         return pieces
 
-    def _opening(self, messages: str, tools: str) -> tuple[int, ...]:
+    def _opening(self, messages: str, tools: str) -> Tokens:
         conversation = [self._mask_control_tokens(message) for message in json.loads(messages)]
         schemas = json.loads(tools)
         text = self._render(conversation, schemas)
@@ -106,14 +111,14 @@ class ChatEncoder:
             self._refuse("leaves the schemas of tools out")
         return self._tokens(text)
 
-    def _action(self, turn: Turn) -> tuple[int, ...]:
+    def _action(self, turn: Turn) -> Tokens:
         """Return the sampled tokens if they decode to the action, perhaps without the last one."""
         for sampled in (turn.token_ids, turn.token_ids[:-1]):
             if sampled and self._text(sampled) == turn.text:
                 return sampled
         return self._tokens(turn.text)
 
-    def _reply(self, message: str, tools: str) -> tuple[int, ...]:
+    def _reply(self, message: str, tools: str) -> Tokens:
         conversation = [
             _DUMMY_QUESTION,
             _DUMMY_ACTION,
@@ -160,7 +165,7 @@ class ChatEncoder:
             content = content.replace(control, placeholder)
         return {**message, "content": content}
 
-    def _tokens(self, text: str) -> tuple[int, ...]:
+    def _tokens(self, text: str) -> Tokens:
         """Return the tokens of a text, with placeholders tokenized as ordinary text."""
         token_ids = list[int]()
         for part in _PLACEHOLDERS.split(text):
@@ -177,3 +182,41 @@ class ChatEncoder:
             list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
         return text
+
+
+class TokenCache:
+    """Tokenized texts, limited by the number of tokens; it can be shared by threads.
+
+    The least recently used texts are dropped first. A limit on the number of texts would not bound
+    the memory: a page may have thousands of tokens, or three.
+
+    Args:
+        capacity: Maximum number of tokens. A token takes about 45 bytes: its place, its number,
+            and the four letters or so of its text.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.tokens = 0
+        """Number of tokens in the cache."""
+        self._lock = Lock()
+        self._entries: OrderedDict[Hashable, Tokens] = OrderedDict()
+
+    def get_or_compute(
+        self, function: Callable[_P, Tokens], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Tokens:
+        """Return the result of a function for hashable arguments, computed once while cached."""
+        key = function, args, tuple(kwargs.items())
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        tokens = function(*args, **kwargs)
+        with self._lock:
+            if key not in self._entries:
+                self._entries[key] = tokens
+                self.tokens += len(tokens)
+            while self.tokens > self.capacity:
+                _, dropped = self._entries.popitem(last=False)
+                self.tokens -= len(dropped)
+        return tokens

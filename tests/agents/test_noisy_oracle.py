@@ -1,6 +1,5 @@
 """The oracle with a controlled share of errors."""
 
-import runpy
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,7 @@ from hopgym.rollout import run_episodes
 from hopgym.trajectory import Trajectory
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 from hopgym_agents.noisy_oracle import KINDS, NoisyOracle, noisy_oracle
-from tests.support.paths import SUPPORT
-
-FILES = runpy.run_path(str(SUPPORT / "contract_files.py"))["FILES"]
+from tests.support.contract_files import FILES
 
 
 def people(**env_kwargs: Any) -> HopEnv:

@@ -1,6 +1,6 @@
-"""What is remembered of tokenised texts, and how much of it."""
+"""The cache of tokenized texts."""
 
-from hopgym_agents.token_cache import TokenCache
+from hopgym_agents.chat import TokenCache
 
 
 def test_it_makes_once_and_drops_what_was_not_used_for_longest() -> None:
@@ -14,12 +14,8 @@ def test_it_makes_once_and_drops_what_was_not_used_for_longest() -> None:
     for text in ("abcd", "efgh", "abcd", "ij", "abcd"):
         assert memory.get_or_compute(tokens, text) == tuple(range(len(text)))
     assert made == ["abcd", "efgh", "ij"] and memory.tokens == 10
-    assert memory.get_or_compute(tokens, "ij", times=2) == (
-        0,
-        1,
-        0,
-        1,
-    )  # Another text for all it knows.
+    # Other arguments are another text.
+    assert memory.get_or_compute(tokens, "ij", times=2) == (0, 1, 0, 1)
     assert memory.tokens == 10
     memory.get_or_compute(tokens, "abcd")
     memory.get_or_compute(tokens, "efgh")
