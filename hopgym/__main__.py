@@ -1,5 +1,5 @@
 """Runs the command line as ``python -m hopgym``, for when the script is not on the path."""
 
-from hopgym.cli import main
+from importlib import import_module
 
-main()
+import_module("hopgym.cli").main()

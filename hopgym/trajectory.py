@@ -170,3 +170,14 @@ def _shortened(text: str) -> str:
     if len(text) <= ECHO_CHARS:
         return text
     return f"{text[:ECHO_CHARS]}… [cut: {len(text) - ECHO_CHARS} more characters]"
+
+
+def has_verdicts(trajectory: Trajectory) -> bool:
+    """Return whether the verdicts of an episode can be trusted.
+
+    They cannot where its evidence is unknown: there even repeated and malformed steps are the only
+    ones with a verdict. An episode without tools has none.
+    """
+    return trajectory.tools != ("answer",) and not any(
+        step.verdict is Verdict.UNJUDGED for step in trajectory.steps
+    )

@@ -77,6 +77,7 @@ def wait_for_lines(path: Path, count: int) -> None:
     pytest.fail(f"{path} did not come to {count} lines")
 
 
+@pytest.mark.slow
 def test_a_killed_rollout_is_taken_up(tmp_path: Path) -> None:
     broken, whole = tmp_path / "broken.jsonl", tmp_path / "whole.jsonl"
     words = ["rollout", "hopgym/People-v0", "--policy", "random", "-n", "400", *SMALL, "--out"]

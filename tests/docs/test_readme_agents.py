@@ -31,6 +31,7 @@ def view(words: list[str]) -> str:
             process.terminate()
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_every_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("transformers")

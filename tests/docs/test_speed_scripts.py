@@ -62,6 +62,7 @@ def test_judging_runs_at_a_small_size(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out.count("40 states of") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.filterwarnings(OLD_NAME)
 def test_stepwise_and_its_references_run_at_a_small_size() -> None:

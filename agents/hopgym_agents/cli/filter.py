@@ -14,7 +14,7 @@ from hopgym.cli.display import console, new_table, print_json, progress, say, sa
 from hopgym.errors import ArgumentError
 from hopgym.evaluation import Estimate
 from hopgym.runs.reader import trajectory_file
-from hopgym_agents.data.filtering import FilterSummary, filter_file, read_ratings
+from hopgym_agents.data.filter_run import FilterSummary, filter_file, read_ratings
 from hopgym_agents.prompts import get_style
 
 _ABSENT = "–"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hopgym.evaluation import Estimate
 from hopgym.evaluation.bootstrap import estimate, plain_fields, resampled
-from hopgym.trajectory import Step, Trajectory
-from hopgym.verdicts import GOOD_VERDICTS, Verdict
+from hopgym.trajectory import Step, Trajectory, has_verdicts
+from hopgym.verdicts import GOOD_VERDICTS
 from hopgym_agents.judging.judge import Rating
 
 ALL = "all"
@@ -78,11 +78,8 @@ def rated_step(episode: Trajectory, position: int, rating: Rating) -> RatedStep:
     No verdict of an episode is trusted if its evidence is unknown: the verdicts that repeated and
     malformed steps have there are all BAD.
     """
-    has_verdicts = episode.tools != ("answer",) and not any(
-        step.verdict is Verdict.UNJUDGED for step in episode.steps
-    )
     step = episode.steps[position]
-    is_good = step.verdict in GOOD_VERDICTS if has_verdicts else None
+    is_good = step.verdict in GOOD_VERDICTS if has_verdicts(episode) else None
     return RatedStep(episode.task_id, tool_of(step), is_good, rating)
 
 

@@ -21,16 +21,14 @@ from hopgym.runs.trajectory_file import (
 )
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
+from hopgym_agents.data.filter_run import filter_file, read_ratings, summarize_filters
 from hopgym_agents.data.filtering import (
     FILTERS,
     EpisodeLabel,
-    filter_file,
     label_episode,
     label_episodes,
-    read_ratings,
     sample_episodes,
     select_episodes,
-    summarize_filters,
 )
 from hopgym_agents.generate import Request
 from hopgym_agents.judging.judge import Rating
