@@ -8,8 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import hopgym.registry  # noqa: F401 (registers the ids)
-
-__version__ = "0.1.0"
+from hopgym.version import __version__
 
 _PUBLIC = {
     "hopgym.errors": ("HopgymError", "ArgumentError", "DataError", "WorldError", "RunFileError"),

@@ -14,12 +14,12 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from hopgym import __version__
 from hopgym.arguments import read_arguments
 from hopgym.cli.display import say
 from hopgym.cli.options import COMMAND_CLASS, CONTEXT_SETTINGS, OptionsCommand, option_names
 from hopgym.errors import HopgymError, did_you_mean
 from hopgym.registry import UnknownArgumentError
+from hopgym.version import __version__
 
 VERBS = {
     "list": "hopgym.cli.list:list_ids",

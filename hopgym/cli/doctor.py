@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from hopgym import __version__
 from hopgym.cli.display import console, new_table, print_json, progress
 from hopgym.cli.list import describe
 from hopgym.cli.options import make
@@ -19,6 +18,7 @@ from hopgym.errors import HopgymError
 from hopgym.policies.registry import policy_named
 from hopgym.registry import FACTORIES
 from hopgym.rollout import run_episodes
+from hopgym.version import __version__
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hopgym import __version__
 from hopgym.report.charts import AREA
 from hopgym.report.text import visible
+from hopgym.version import __version__
 
 
 def render(name: str, *, script: str = "", remote: bool = False, **values: Any) -> bytes:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hopgym import __version__
 from hopgym.errors import DataError
 from hopgym.runs.line_file import whole_file
+from hopgym.version import __version__
 
 SCHEMA = 2
 """Version of the layout of trajectory files, run folders and study folders."""

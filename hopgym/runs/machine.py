@@ -10,7 +10,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from hopgym import __version__
+from hopgym.version import __version__
 
 PACKAGES = (
     *("gymnasium", "numpy", "bm25s", "msgspec"),

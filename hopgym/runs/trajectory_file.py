@@ -17,13 +17,13 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from hopgym import __version__
 from hopgym.errors import ArgumentError, DataError, RunFileError, require
 from hopgym.runs.json_file import SCHEMA, check_schema
 from hopgym.runs.key_set import Key, KeySet
 from hopgym.runs.line_file import LineWriter, replace_lines
 from hopgym.runs.records import RecordFormat
 from hopgym.trajectory import ERROR_REASONS, Trajectory
+from hopgym.version import __version__
 
 EPISODE_FORMAT = RecordFormat("episode", Trajectory, "a trajectory")
 """Lines of trajectory files: ``{"checksum": ..., "episode": {...}}``."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hopgym import __version__
 from hopgym.runs.line_file import whole_file
 from hopgym.runs.machine import describe_environment
+from hopgym.version import __version__
 from hopgym_agents.curves import Table, write_curves
 from hopgym_agents.studies.plan import Job
 from hopgym_agents.studies.spec import Study

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hopgym import __version__
 from hopgym.errors import DataError
 from hopgym.runs.json_file import (
     check_schema,
@@ -21,6 +20,7 @@ from hopgym.runs.json_file import (
     write_checked_json,
 )
 from hopgym.runs.line_file import lock, unlock
+from hopgym.version import __version__
 from hopgym_agents.studies.jobs import JobResult
 from hopgym_agents.studies.plan import Job, JobKind, job_digest
 from hopgym_agents.studies.spec import Study

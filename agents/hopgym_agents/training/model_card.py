@@ -4,8 +4,8 @@ import json
 import shlex
 from pathlib import Path
 
-from hopgym import __version__
 from hopgym.arguments import write_arguments
+from hopgym.version import __version__
 from hopgym_agents.training.environments import dev_arguments, train_env
 from hopgym_agents.training.result import RunPlan, TrainResult, policy_options
 
