@@ -1,7 +1,6 @@
-"""HopEnv: one question at a time, in text, as a Gymnasium environment.
+"""HopEnv: questions as a Gymnasium environment whose observations and actions are text.
 
-In: a source of tasks. Out: observations, rewards, and an info that says what each step was worth.
-The rules of an episode stand in `hopgym.env.episode`; here they meet Gymnasium's contract.
+The rules of an episode are in `hopgym.env.episode`; this module implements Gymnasium's API.
 """
 
 from dataclasses import dataclass
@@ -24,26 +23,26 @@ from hopgym.tools.results import RESULT_CHARS
 from hopgym.trajectory import StopReason, Trajectory, transcript
 
 ACTION_CHARS = 8_192
-"""Longest text of the action space; longer ones are read all the same."""
+"""Maximum length of a text in the action space; longer texts are accepted too."""
 _EXTRA_CHARS = 4_000
-_KEPT_COUNTS = 10_000
+_CACHED_COUNTS = 10_000
 _RESET_OPTIONS = ("index", "task_id", "prefix")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A point of an episode to come back to, for the environment that made it."""
+    """A state of an episode that its environment can return to."""
 
     episode: Episode
     cursor: int
 
 
 class HopEnv(gymnasium.Env[str, str]):
-    """A question is asked; tools are called in text; an answer ends the episode.
+    """Asks a question, runs tool calls written as text, and ends an episode with an answer.
 
-    Usually made through ``gymnasium.make("hopgym/...")``. ``terminated`` means that an answer was
-    given, ``truncated`` that the step budget ran out or too many texts in a row were malformed.
-    Every info holds the same keys (`hopgym.env.info`).
+    It is usually created with ``gymnasium.make("hopgym/...")``. ``terminated`` means that an answer
+    was given, ``truncated`` that the step budget ran out or too many texts in a row were malformed.
+    Every info has the same keys (see `hopgym.env.info`).
 
     Args:
         source: The tasks.
@@ -52,7 +51,7 @@ class HopEnv(gymnasium.Env[str, str]):
         render_mode: None, ``ansi`` or ``human``.
 
     Raises:
-        ArgumentError: When the source holds no task.
+        ArgumentError: When the source has no task.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
@@ -85,59 +84,59 @@ class HopEnv(gymnasium.Env[str, str]):
 
     @property
     def task(self) -> Task:
-        """The current task; before the first reset, that of index 0."""
+        """The current task; before the first reset, the task at index 0."""
         return self._episode.task if self._episode else self.source[0]
 
     @property
     def corpus(self) -> Corpus:
-        """The current task's corpus; iterating gives its documents."""
+        """The corpus of the current task; iterating over it yields its documents."""
         return self.task.corpus
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        """The tools that calls may name, in the order of the instructions."""
+        """The available tools, in the order of the instructions."""
         names = self.source.tools if self.settings.mode == "tools" else ("answer",)
         return tuple(TOOLS[name] for name in names)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Begin an episode and return its prompt and info.
+        """Start an episode and return its prompt and info.
 
         Args:
-            seed: Draws the task; without one the next task by index comes, from 0 at first.
-            options: ``index`` or ``task_id`` name the task and leave the order untouched;
-                ``prefix`` holds action texts to be replayed, after which the observation is the
-                whole transcript. Replayed steps count for budget, knowledge and repeats and pay
-                nothing.
+            seed: Samples the task. Without a seed the next task by index is used, from index 0.
+            options: ``index`` or ``task_id`` selects the task without affecting that order.
+                ``prefix`` is a list of action texts to replay; the observation is then the full
+                transcript. Replayed steps count towards budget, knowledge and repeats, but earn no
+                reward.
 
         Raises:
             ArgumentError: On unknown options, a task that does not exist, or a prefix that would
-                end the episode; the episode under way is then left as it was.
+                end the episode. The current episode is not changed then.
         """
         super().reset(seed=seed)
         options = _checked_options(options)
-        drawn = self.np_random.integers(len(self.source)) if seed is not None else self._cursor
-        index = self._index_of(options, int(drawn))
+        next_index = self.np_random.integers(len(self.source)) if seed is not None else self._cursor
+        index = self._index_of(options, int(next_index))
         episode = self._new_episode(index)
         episode.replay(options.get("prefix") or ())
         self._episode = episode
         self._prompt = episode.prompt()
         named = "index" in options or "task_id" in options
-        self._cursor = int(drawn) if named else (index + 1) % len(self.source)
+        self._cursor = int(next_index) if named else (index + 1) % len(self.source)
         observation = transcript(self._prompt, episode.steps) if episode.steps else self._prompt
         if self.render_mode == "human":
             print(self._frame())
         return self._within(observation), self._info(episode)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take any text as an action; return observation, reward, terminated, truncated, info.
+        """Play an action text; return observation, reward, terminated, truncated and info.
 
-        The reward is the outcome reward, the process reward or their sum, in [0, 1] each, less
-        the step penalty.
+        Any string is accepted. The reward is the outcome reward, the process reward (each in
+        [0, 1]) or their sum, minus the step penalty.
 
         Raises:
-            ResetNeeded: Before the first reset and after the episode's end.
+            ResetNeeded: Before the first reset, and after the end of the episode.
         """
         episode = self._episode
         if episode is None or episode.stop_reason:
@@ -152,11 +151,11 @@ class HopEnv(gymnasium.Env[str, str]):
         return step.observation, reward, answered, not answered, self._info(episode)
 
     def render(self) -> str | None:
-        """Return the current frame for ``ansi``; None otherwise (``human`` prints by itself)."""
+        """Return the current frame for ``ansi``, else None; ``human`` prints on every step."""
         return self._frame() if self.render_mode == "ansi" else None
 
     def snapshot(self) -> Snapshot:
-        """Return this point of the episode, at a cost independent of the corpus.
+        """Return the state of the episode; the cost does not depend on the corpus.
 
         Raises:
             ResetNeeded: Before the first reset.
@@ -164,10 +163,10 @@ class HopEnv(gymnasium.Env[str, str]):
         return Snapshot(self._running().copy(), self._cursor)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a point of an episode of this environment; it can be restored again.
+        """Return to a state of an episode; a snapshot can be restored any number of times.
 
         Raises:
-            ArgumentError: When it is no snapshot, or one of other tasks.
+            ArgumentError: When it is not a snapshot, or one of an environment over other tasks.
         """
         require(isinstance(snapshot, Snapshot), "snapshot", "what snapshot() returned", snapshot)
         same = snapshot.episode.source.fingerprint == self.source.fingerprint
@@ -177,20 +176,27 @@ class HopEnv(gymnasium.Env[str, str]):
         self._prompt = self._episode.prompt()
 
     def stop(self, reason: StopReason) -> None:
-        """End the episode for a reason outside of it, such as a context that is full.
+        """Truncate the episode for an external reason, such as a full context.
 
-        An episode that has ended keeps its own reason; RUNNING and ANSWER are none.
+        An episode that has already ended keeps its reason.
+
+        Args:
+            reason: Any reason except RUNNING and ANSWER.
 
         Raises:
+            ArgumentError: When the reason cannot truncate an episode.
             ResetNeeded: Before the first reset.
         """
-        other = isinstance(reason, StopReason) and reason not in ("", StopReason.ANSWER)
-        require(other, "reason", "a StopReason to truncate an episode for", reason)
+        truncates = isinstance(reason, StopReason) and reason not in ("", StopReason.ANSWER)
+        require(truncates, "reason", "a StopReason to truncate an episode for", reason)
         episode = self._running()
         episode.stop_reason = episode.stop_reason or reason
 
     def trajectory(self, *, sample: int = 0) -> Trajectory:
-        """Return the episode so far as a record.
+        """Return a record of the episode so far.
+
+        Args:
+            sample: Number of the attempt at the task, from 0.
 
         Raises:
             ResetNeeded: Before the first reset.
@@ -215,15 +221,15 @@ class HopEnv(gymnasium.Env[str, str]):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the episode's corpus: its texts replay to the same point."""
+        """Return the state without the corpus; the episode is stored as texts to replay."""
         state = self.__dict__ | {"_episode": None, "_toolbox": None}
         if episode := self._episode:
-            texts = [(taken.text, taken.from_prefix) for taken in episode.taken]
+            texts = [(record.text, record.from_prefix) for record in episode.records]
             state["_replay"] = (episode.index, texts, episode.stop_reason)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a state back, replaying the episode."""
+        """Restore a state by replaying the episode."""
         replay = state.pop("_replay", None)
         self.__dict__.update(state)
         if replay:
@@ -238,12 +244,12 @@ class HopEnv(gymnasium.Env[str, str]):
             return self._episode
         raise ResetNeeded("no episode has begun; call reset() first")
 
-    def _index_of(self, options: dict[str, Any], drawn: int) -> int:
+    def _index_of(self, options: dict[str, Any], default: int) -> int:
         if "task_id" in options:
             return self.source.index_of(options["task_id"])
-        index = options.get("index", drawn)
-        whole = isinstance(index, Integral) and not isinstance(index, bool)
-        if not whole or not 0 <= index < len(self.source):
+        index = options.get("index", default)
+        is_integer = isinstance(index, Integral) and not isinstance(index, bool)
+        if not is_integer or not 0 <= index < len(self.source):
             expected = f"a whole number in [0, {len(self.source)})"
             raise ArgumentError(f"options['index'] must be {expected}, got {index!r}")
         return int(index)
@@ -263,7 +269,7 @@ class HopEnv(gymnasium.Env[str, str]):
         if not episode.judged:
             return 1
         if episode.index not in self._oracle_steps:
-            if len(self._oracle_steps) >= _KEPT_COUNTS:
+            if len(self._oracle_steps) >= _CACHED_COUNTS:
                 self._oracle_steps.clear()
             self._oracle_steps[episode.index] = count_steps(episode.task, episode.toolbox)
         return self._oracle_steps[episode.index]
@@ -277,11 +283,11 @@ class HopEnv(gymnasium.Env[str, str]):
 
     def _frame(self) -> str:
         episode = self._running()
-        if not episode.taken:
+        if not episode.records:
             return self._prompt
-        step = episode.taken[-1]
-        paid = f"process {step.process_reward:.2f}, outcome {step.outcome_reward:.2f}"
-        head = f"step {len(episode.taken)}: {step.verdict} ({paid})"
+        step = episode.records[-1]
+        rewards = f"process {step.process_reward:.2f}, outcome {step.outcome_reward:.2f}"
+        head = f"step {len(episode.records)}: {step.verdict} ({rewards})"
         return f"{step.text}\n\n{step.observation}\n\n{head}"
 
 

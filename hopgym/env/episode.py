@@ -1,7 +1,4 @@
-"""Episode: the rules of one episode, without any of Gymnasium's.
-
-In: a task and texts, one at a time. Out: a `Step` each, judged and paid for.
-"""
+"""The rules of one episode: what each text of the agent does, its verdict and its rewards."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,13 +23,13 @@ _NO_SCORE = Score(0.0, 0.0)
 _NOTHING = ShownContent()
 
 
-class Taken(NamedTuple):
-    """A step on the way to a record: the fields of a `Step` in order, far cheaper to make."""
+class StepRecord(NamedTuple):
+    """The fields of a `Step` in order, which are much cheaper to create than a `Step`."""
 
     text: str
     action: Action | None
     observation: str
-    shown: ShownContent
+    shown_content: ShownContent
     verdict: Verdict
     process_reward: float
     outcome_reward: float
@@ -41,12 +38,12 @@ class Taken(NamedTuple):
 
 
 class Episode:
-    """One attempt at one task.
+    """One attempt at a task.
 
     Args:
-        source: Where the task comes from; it scores the answer.
-        index: The task's index in its source.
-        task: The task of that index.
+        source: The source of the task, which scores the answer.
+        index: Index of the task in its source.
+        task: The task at that index.
         settings: Budget, dialect, mode and reward.
         toolbox: The tools over the task's corpus.
     """
@@ -59,13 +56,16 @@ class Episode:
         settings: EnvSettings,
         toolbox: Toolbox,
     ) -> None:
-        self.source, self.index, self.task = source, index, task
-        self.settings, self.toolbox = settings, toolbox
+        self.source = source
+        self.index = index
+        self.task = task
+        self.settings = settings
+        self.toolbox = toolbox
         self.tools = source.tools if settings.mode == "tools" else ("answer",)
         self.knowledge = Knowledge(task)
         self.judged = settings.mode == "tools" and bool(task.question.proofs)
         self.evidence_source = source.evidence_source if self.judged else "none"
-        self.taken: list[Taken] = []
+        self.records: list[StepRecord] = []
         self._steps: list[Step] = []
         self.stop_reason = StopReason.RUNNING
         self.score = _NO_SCORE
@@ -73,88 +73,91 @@ class Episode:
         self._noisy = bool(toolbox.settings.search_noise or toolbox.settings.tool_failure)
         self._malformed_streak = 0
         self._calls: set[tuple[str, str, int]] = set()
-        self._showed: dict[tuple[str, str, int], tuple[Result, ShownContent]] = {}
+        self._latest_results: dict[tuple[str, str, int], tuple[Result, ShownContent]] = {}
         self._reader = _reader(settings.dialect, self.tools)
 
     def copy(self) -> "Episode":
-        """Return an independent copy, at a cost that does not depend on the corpus."""
+        """Return an independent copy; its cost does not depend on the corpus."""
         twin = object.__new__(Episode)
         twin.__dict__.update(self.__dict__)
         twin.knowledge = self.knowledge.copy()
-        twin.taken = self.taken.copy()
+        twin.records = self.records.copy()
         twin._steps = self._steps.copy()
         twin._calls = self._calls.copy()
-        twin._showed = self._showed.copy()
+        twin._latest_results = self._latest_results.copy()
         return twin
 
     @property
     def dialect(self) -> Dialect:
-        """How calls are written."""
+        """The dialect in which calls are written."""
         return self._reader.dialect
 
     @property
     def potential(self) -> float:
-        """The potential in [0, 1]; 0.0 where the evidence is unknown."""
+        """The potential in [0, 1]; 0.0 if the evidence is unknown."""
         return self.knowledge.potential if self.judged else 0.0
 
     def prompt(self) -> str:
-        """Return the text that opens the episode."""
-        settings, task = self.settings, self.task
+        """Return the observation of the reset."""
+        settings = self.settings
+        task = self.task
         if not settings.instructions:
-            asked = f"Question: {task.question.text}"
+            request = f"Question: {task.question.text}"
         elif settings.mode == "tools":
-            asked = tools_prompt(task, self.source, self.dialect, settings)
+            request = tools_prompt(task, self.source, self.dialect, settings)
         else:
-            asked = at_once_prompt(task, self.source, self.dialect, settings)
+            request = at_once_prompt(task, self.source, self.dialect, settings)
         if settings.mode != "one_turn":
-            return asked
+            return request
         numbered = settings.ask_support and self.source.names_sentences
         pages = context_of(task, self._rng(0), settings.context_chars, numbered=numbered)
-        return f"{pages}\n\n{asked}" if pages else asked
+        return f"{pages}\n\n{request}" if pages else request
 
     @property
     def steps(self) -> list[Step]:
-        """The steps so far; made when asked for, as playing on needs none of them."""
-        self._steps += (Step(*taken) for taken in self.taken[len(self._steps) :])
+        """The steps so far, created on demand from `records`, as playing does not need them."""
+        self._steps += (Step(*record) for record in self.records[len(self._steps) :])
         return self._steps
 
-    def take(self, text: str, *, from_prefix: bool = False) -> Taken:
-        """Return what came of a text; any string makes a step.
+    def take(self, text: str, *, from_prefix: bool = False) -> StepRecord:
+        """Play a text and return the record of the step; any string is a step.
 
         Args:
-            text: What the agent wrote.
+            text: The text of the agent.
             from_prefix: Whether the step belongs to a reset's prefix.
         """
         parsed = self._reader.read(str(text))
         action = parsed.action
         before = self.knowledge.potential
         outcome = 0.0
-        shown = _NOTHING
+        content = _NOTHING
         if isinstance(action, Malformed):
-            verdict, observation = Verdict.MALFORMED, self._refuse(action)
+            verdict = Verdict.MALFORMED
+            observation = self._refuse(action)
         elif action.tool == "answer":
-            verdict, observation = self._answer(action), "Answer given."
+            verdict = self._answer(action)
+            observation = "Answer given."
             outcome = self.score.f1 if self.settings.score == "f1" else self.score.em
         else:
             result = self.toolbox.call(action, self._noise() if self._noisy else None)
-            verdict, shown = self._judge(action, result)
+            verdict, content = self._judge(action, result)
             observation = result.text
-        taken = Taken(
+        record = StepRecord(
             parsed.text,
             None if isinstance(action, Malformed) else action,
             observation + self._end_of_step(),
-            shown,
+            content,
             verdict,
             self._process_reward(before, from_prefix),
             outcome,
             self.knowledge.potential if self.judged else 0.0,
             from_prefix,
         )
-        self.taken.append(taken)
-        return taken
+        self.records.append(record)
+        return record
 
     def replay(self, prefix: Sequence[str]) -> None:
-        """Take the texts of a prefix as given steps.
+        """Play the texts of a reset's prefix.
 
         Raises:
             ArgumentError: When one of them ends the episode.
@@ -167,8 +170,8 @@ class Episode:
                     f"{len(prefix)} ends it ({self.stop_reason})"
                 )
 
-    def reward(self, step: Taken) -> float:
-        """Return what a step pays by the settings, less the step penalty."""
+    def reward(self, step: StepRecord) -> float:
+        """Return the reward of a step under the settings, minus the step penalty."""
         reward = 0.0
         if self.settings.reward != "process":
             reward += step.outcome_reward
@@ -177,11 +180,11 @@ class Episode:
         return reward - self.settings.step_penalty
 
     def oracle_call(self) -> Call:
-        """Return the oracle's next call from here; without known evidence it answers at once."""
+        """Return the oracle's next call; if the evidence is unknown, it is the answer."""
         if not self.judged:
             return Call(gold_action(self.task.question))
-        made = [action for _, action in calls_of(self.steps)]
-        return next_call(self.toolbox, self.task, self.knowledge, made)
+        calls = [action for _, action in calls_of(self.steps)]
+        return next_call(self.toolbox, self.task, self.knowledge, calls)
 
     def _refuse(self, malformed: Malformed) -> str:
         self._malformed_streak += 1
@@ -201,32 +204,32 @@ class Episode:
         self._malformed_streak = 0
         if result.failed:
             return Verdict.FAILED, _NOTHING
-        written = (action.tool, action.argument, action.page)
-        before = self._showed.get(written)
-        if before is not None and before[0] is result:
-            # The very same result again can change nothing.
-            return Verdict.REPEAT, before[1]
-        shown = ShownContent(result.sentences, self.knowledge.find_titles(result.seen))
-        self._showed[written] = result, shown
-        change = self.knowledge.observe(shown, (action.tool, action.argument))
+        key = (action.tool, action.argument, action.page)
+        latest = self._latest_results.get(key)
+        if latest is not None and latest[0] is result:
+            # The identical result cannot change what is known.
+            return Verdict.REPEAT, latest[1]
+        content = ShownContent(result.sentences, self.knowledge.find_titles(result.seen))
+        self._latest_results[key] = result, content
+        change = self.knowledge.observe(content, (action.tool, action.argument))
         call = normalized_call(action, self.toolbox)
         repeated = call in self._calls
         self._calls.add(call)
         if self.judged and change is not Verdict.IRRELEVANT:
-            return change, shown
+            return change, content
         if repeated:
-            return Verdict.REPEAT, shown
-        return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), shown
+            return Verdict.REPEAT, content
+        return (Verdict.IRRELEVANT if self.judged else Verdict.UNJUDGED), content
 
     def _process_reward(self, before: float, from_prefix: bool) -> float:
-        """Return what the step earned; replayed steps and unknown evidence earn nothing."""
+        """Return the process reward; steps of a prefix and unknown evidence earn nothing."""
         if from_prefix or not self.judged or self.knowledge.potential == before:
             return 0.0
         return self.knowledge.process_reward(before)
 
     def _end_of_step(self) -> str:
-        """Settle whether the budget has run out; return what the observation says of it."""
-        left = self.budget - len(self.taken) - 1
+        """End the episode if the budget is used up; return the note on the steps that are left."""
+        left = self.budget - len(self.records) - 1
         if left <= 0 and not self.stop_reason:
             self.stop_reason = StopReason.BUDGET
         if self.stop_reason is StopReason.BUDGET:
@@ -236,13 +239,13 @@ class Episode:
         return f"\n[{left} steps left]" if left > 1 else "\n[1 step left]"
 
     def _noise(self) -> np.random.Generator:
-        return self._rng(len(self.taken) + 1)
+        return self._rng(len(self.records) + 1)
 
     def _rng(self, t: int) -> np.random.Generator:
-        """Return the randomness of step ``t`` (0 for the prompt), from seed, task and t alone."""
+        """Return the generator of step ``t`` (0 for the prompt); it depends on seed, task and t."""
         digest = hashlib.sha256(self.task.question.id.encode("utf-8", "replace")).digest()
-        words = np.frombuffer(digest, dtype=np.uint32).tolist()
-        seed = np.random.SeedSequence([self.toolbox.settings.noise_seed, t, *words])
+        entropy = np.frombuffer(digest, dtype=np.uint32).tolist()
+        seed = np.random.SeedSequence([self.toolbox.settings.noise_seed, t, *entropy])
         return np.random.default_rng(seed)
 
 

@@ -1,7 +1,4 @@
-"""The info of a step: what an environment tells beside observation and reward.
-
-In: an episode. Out: a new dict of fixed keys and plain values at every call.
-"""
+"""The info of a step: a dict with the same keys and plain values at every step."""
 
 import json
 from typing import Any
@@ -11,16 +8,16 @@ from hopgym.tools import argument_names
 
 
 def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
-    """Return the info of the episode's last step, or of its reset.
+    """Return the info of the last step, or of the reset before the first step.
 
     Args:
-        episode: As it stands.
-        oracle_steps: The oracle's number of steps; -1 before the end or where it is unknown.
+        episode: The current episode.
+        oracle_steps: The oracle's number of steps; -1 before the end, or if it is unknown.
     """
-    step = episode.taken[-1] if episode.taken else None
+    step = episode.records[-1] if episode.records else None
     action = step.action if step else None
-    ended = bool(episode.stop_reason)
-    count = len(episode.taken)
+    is_over = bool(episode.stop_reason)
+    count = len(episode.records)
     return {
         "task_id": episode.task.question.id,
         "step": count,
@@ -32,11 +29,11 @@ def info_of(episode: Episode, oracle_steps: int) -> dict[str, Any]:
         "outcome_reward": step.outcome_reward if step else 0.0,
         "potential": step.potential if step else episode.potential,
         "oracle_steps": oracle_steps,
-        "is_success": ended and episode.score.em == 1.0,
+        "is_success": is_over and episode.score.em == 1.0,
         "reason": str(episode.stop_reason),
         "evidence_source": episode.evidence_source,
         "corpus": episode.task.corpus.description,
-        "gold": _gold(episode) if ended or episode.settings.reveal else "",
+        "gold": _gold(episode) if is_over or episode.settings.reveal else "",
     }
 
 

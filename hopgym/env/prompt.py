@@ -1,8 +1,4 @@
-"""The prompt: the text of a reset, from a task and how it is to be worked on.
-
-In: a task, the mode, the dialect. Out: the question, and unless instructions are off, what the
-tools are and how to write a call.
-"""
+"""Prompts: the question, with instructions for the mode and the dialect."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +14,7 @@ _PAGE_BREAK = "\n\n"
 
 
 def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
-    """Return question and instructions for working with tools within the step budget."""
+    """Return the question with instructions for the tools and the step budget."""
     names = argument_names(source.tools)
     lines = [
         f"- {dialect.example(name, argument)} {TOOLS[name].description}."
@@ -38,15 +34,20 @@ def tools_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: Env
 def context_of(
     task: Task, rng: np.random.Generator, context_chars: int, *, numbered: bool = False
 ) -> str:
-    """Return the pages that a question to be answered at once comes with.
+    """Return the pages for a prompt whose question is answered at once, in random order.
 
-    The gold pages come first into the budget of ``context_chars`` characters, then the question's
-    own other pages, or where it has none pages drawn at random from the corpus, until the next one
-    would not fit; all are shuffled (the protocol of Kabra et al. 2026, arXiv 2603.02091,
-    section 4: gold and distractor pages in one prompt). Sentences stand with their numbers from 0
-    where these are wanted.
+    Gold pages are added first, then the question's other pages, or random pages of the corpus if
+    it has none, until the next page would not fit. This is the protocol of Kabra et al. 2026,
+    arXiv 2603.02091, section 4: gold and distractor pages in one prompt.
+
+    Args:
+        task: The question and its corpus.
+        rng: Randomness for distractors and order.
+        context_chars: Maximum length of the pages together, in characters.
+        numbered: Whether each sentence is preceded by its number on the page, from 0.
     """
-    room, chosen = context_chars, list[str]()
+    room = context_chars
+    chosen: list[str] = []
     for document, gold in _candidates(task, rng):
         page = _page_text(document, numbered)
         if len(page) > room:
@@ -60,7 +61,7 @@ def context_of(
 
 
 def at_once_prompt(task: Task, source: TaskSource, dialect: Dialect, settings: EnvSettings) -> str:
-    """Return question and instructions for answering at once."""
+    """Return the question with instructions to answer at once."""
     call = dialect.example("answer", TOOLS["answer"].argument)
     how = f"Answer at once, as {call}"
     return f"Question: {task.question.text}\n\n{how}\n{_answer_format(source, dialect, settings)}"
@@ -81,7 +82,7 @@ def _answer_format(source: TaskSource, dialect: Dialect, settings: EnvSettings) 
 
 
 def _candidates(task: Task, rng: np.random.Generator) -> Iterator[tuple[Document, bool]]:
-    """Yield pages for a prompt in the order in which they are taken, and whether one is gold."""
+    """Yield pages for a prompt in the order in which they are added, and whether each is gold."""
     corpus = task.corpus
     gold = [corpus.pages.position(document) for document in gold_documents(task.question)]
     if task.context is not None:
@@ -102,6 +103,7 @@ def _random_order(corpus: Corpus, rng: np.random.Generator) -> Sequence[int]:
 
 
 def _page_text(document: Document, numbered: bool) -> str:
-    sentences = (each.strip() for each in document.sentences)
-    shown = (f"[{i}] {text}" if numbered else text for i, text in enumerate(sentences))
-    return "\n".join([document.title, " ".join(shown)])
+    sentences = [sentence.strip() for sentence in document.sentences]
+    if numbered:
+        sentences = [f"[{number}] {sentence}" for number, sentence in enumerate(sentences)]
+    return "\n".join([document.title, " ".join(sentences)])

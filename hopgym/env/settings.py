@@ -1,4 +1,4 @@
-"""How an environment is played: the arguments that every id takes, beside those of its tools."""
+"""Settings of an environment: the arguments that every id accepts besides those of the tools."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -16,32 +16,33 @@ class EnvSettings:
     """Budget, dialect, mode and reward of an environment."""
 
     max_steps: int = 16
-    """Step budget of an episode, at least 1; ``one_turn`` and ``closed_book`` have 1."""
+    """Step budget of an episode, at least 1; it is 1 in ``one_turn`` and ``closed_book``."""
     max_malformed: int = 3
-    """Malformed texts in a row that truncate an episode, at least 1."""
+    """Number of consecutive malformed texts that truncates an episode, at least 1."""
     dialect: str = "tags"
     """How calls are written: ``tags`` or ``json``."""
     mode: str = "tools"
     """``tools``; ``one_turn``: pages in the prompt, answer at once; ``closed_book``: no pages."""
     reward: str = "outcome"
-    """What a step pays: ``outcome``, ``process``, or ``both`` added."""
+    """The reward of a step: ``outcome``, ``process``, or ``both`` added."""
     score: str = "f1"
     """The outcome reward: ``f1`` or ``em``, both in [0, 1]."""
     step_penalty: float = 0.0
-    """Taken off the reward of every step, at least 0."""
+    """Subtracted from the reward of every step, at least 0."""
     instructions: bool = True
-    """Whether prompts say how to write calls and observations how many steps are left."""
+    """Whether prompts explain how to write calls, and observations count the steps left."""
     reveal: bool = False
     """Whether ``info["gold"]`` is filled at every step, with the oracle's next action."""
     ask_support: bool = False
-    """Whether prompts ask an answer to name the sentences that support it."""
+    """Whether prompts ask for the sentences that support the answer."""
     context_chars: int = 32_000
-    """Most characters of pages in a ``one_turn`` prompt, at least 0."""
+    """Maximum number of characters of pages in a ``one_turn`` prompt, at least 0."""
 
     def __post_init__(self) -> None:
         dialect_named(self.dialect)
         for name in ("max_steps", "max_malformed", "context_chars"):
-            value, least = getattr(self, name), 0 if name == "context_chars" else 1
+            value = getattr(self, name)
+            least = 0 if name == "context_chars" else 1
             ok = isinstance(value, int) and not isinstance(value, bool) and value >= least
             require(ok, name, f"a whole number from {least}", value)
         for name, known in (("mode", MODES), ("reward", REWARDS), ("score", SCORES)):
@@ -53,16 +54,15 @@ class EnvSettings:
         ok = is_number and 0 <= penalty < float("inf")
         require(ok, "step_penalty", "a finite number from 0", penalty)
         for name in ("instructions", "reveal", "ask_support"):
-            require(
-                isinstance(getattr(self, name), bool), name, "True or False", getattr(self, name)
-            )
+            value = getattr(self, name)
+            require(isinstance(value, bool), name, "True or False", value)
 
     @property
     def budget(self) -> int:
-        """Steps that an episode may take in this mode."""
+        """Number of steps of an episode in this mode."""
         return self.max_steps if self.mode == "tools" else 1
 
 
 def field_names(settings: type) -> tuple[str, ...]:
-    """Return the names of a settings dataclass's fields, in order."""
+    """Return the names of the fields of a settings dataclass, in order."""
     return tuple(field.name for field in fields(settings))

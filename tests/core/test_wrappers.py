@@ -198,7 +198,7 @@ def test_the_environment_of_a_record_is_made(hand_id: str) -> None:
         ("process_reward", 0.25),
         ("outcome_reward", 1.0),
         ("potential", 0.75),
-        ("shown", None),
+        ("shown_content", None),
     ],
 )
 def test_a_changed_step_is_named(env: HopEnv, field: str, value: object) -> None:
