@@ -235,7 +235,7 @@ def test_what_cannot_be_read_is_shown(
     told = " ".join(printed.stdout.split())
     assert f"{steps} texts could not be read as GOOD or BAD, such as" in told
     assert told.count("I'd say GOOD or BAD") == 3 and told.count("Well,") < 100
-    assert "No text of the judge could be read" in told and "no verdicts" not in told
+    assert "No text of the judge could be parsed" in told and "no verdicts" not in told
     plain = json.loads(judge(*words, "--json").stdout)
     assert plain["audits"]["all"]["unparsed"] == steps and plain["unparsed_texts"] == [said] * 3
 
