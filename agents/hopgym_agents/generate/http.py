@@ -103,7 +103,8 @@ class RetryingClient:
         trust_env: Whether to use proxies and certificates from environment variables.
         concurrency: Maximum number of requests in flight, over all threads. A request that waits
             for its next try is not in flight.
-        timeout: Seconds for one try, from connecting to the last byte of the reply.
+        timeout: Seconds for one try, from connecting to the last byte of the reply. A slow reply is
+            aborted up to a tenth of that later, at most one second.
         retries: Number of further tries after the first.
         backoff: Upper bound of the first pause in seconds. Each pause is uniform between 0 and a
             bound that doubles with every try, up to `LONGEST_PAUSE`.
@@ -229,7 +230,8 @@ class RetryingClient:
     def _start_watchdog(self) -> None:
         # One thread for all requests: a timer for each would cost as much as the request.
         with self._watchdog_lock:
-            if self._watchdog is None:
+            # A forked process has the object, but not the thread.
+            if self._watchdog is None or not self._watchdog.is_alive():
                 self._watchdog = threading.Thread(
                     target=_abort_overdue,
                     args=(self._connections, min(1.0, self._timeout / 10), self._finished),
