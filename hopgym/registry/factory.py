@@ -127,6 +127,7 @@ class EnvironmentFactory:
             require(bool(source.support_asked), "ask_support", expected, True)
             if source.names_sentences:
                 tool_settings = ToolSettings(**{"sentence_numbers": True, **for_tools})
+        # Some sources need a larger step budget than the default of the package.
         if source.max_steps and "max_steps" not in for_env:
             env_settings = EnvSettings(**for_env, max_steps=source.max_steps)
         return HopEnv(source, env_settings, tool_settings, render_mode)

@@ -153,6 +153,7 @@ def find_damage(index: Path) -> str:
     for name, record in records.items():
         if states[name].st_size != record.size:
             return f"{index / name} has {states[name].st_size:,} bytes, expected {record.size:,}"
+    # Reading takes time, so files are only verified again after they were written to.
     marks = tuple((s.st_size, s.st_mtime_ns, s.st_ino) for s in states.values())
     if _verified.get(index) == marks:
         return ""
@@ -209,6 +210,7 @@ def new_index(index: Path) -> Iterator[Path]:
                 index.rename(part.with_suffix(f".old{_PART}"))
             part.rename(index)
         except OSError:
+            # Another process may have moved its index into place first.
             if find_damage(index):
                 raise
     except OSError as error:

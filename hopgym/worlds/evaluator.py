@@ -152,6 +152,7 @@ class Evaluator:
     def _either_parent(self, children: str, entity: int) -> Proofs:
         """Return proofs through one parent each; empty if the parents' children differ."""
         parents = self.follow("parent", entity)
+        # With half-siblings, one parent's page does not list all of them.
         child_sets = {frozenset(self.follow(children, parent)) for parent in parents}
         if len(child_sets) != 1:
             return ()

@@ -250,9 +250,9 @@ class PairDrafter:
         counted = self._counted
         if "birth_date" in self._attributes and (not counted or self._random.random() < 0.5):
             birth = self._world.universe.people.birth
-            return (
-                (self._random.choice(_AGES), "birth_date") if birth[one] != birth[other] else None
-            )
+            if birth[one] == birth[other]:
+                return None
+            return self._random.choice(_AGES), "birth_date"
         if not counted:
             return None
         by = self._random.choice(counted)

@@ -130,6 +130,7 @@ class _FamilyBuilder:
         random = self._random
         mother, father = self._marry(person)
         birth = people.birth[mother] + int((18 + 12 * random.random()) * _YEAR)
+        # The first couple of a family has at least one child, or the family would end with it.
         founders = people.mother[person] == NOBODY
         for _ in range(max(random.choice(_CHILDREN), int(founders))):
             if len(self._last_names) >= end:
@@ -190,6 +191,7 @@ def _befriend(friends: list[list[int]], start: int, end: int, rng: np.random.Gen
     sampled = rng.integers(start, end, size=(int(_FRIENDSHIPS * count), 2))
     sampled.sort(axis=1)
     pairs = sampled[sampled[:, 0] != sampled[:, 1]]
+    # A dict instead of a set: it drops repeated pairs and keeps the order reproducible.
     for one, other in dict.fromkeys(map(tuple, pairs.tolist())):
         friends[one].append(other)
         friends[other].append(one)

@@ -182,6 +182,7 @@ class QuestionGenerator:
         for path in draft.paths:
             if path in self._used_paths or path in self._used_prefixes:
                 return False
+            # A question further along a used path would contain the answer to another question.
             if any(path[:length] in self._used_paths for length in range(1, len(path))):
                 return False
         return True

@@ -191,6 +191,7 @@ class PeopleSource(TaskSource):
     def _generate(self, number: int) -> _WorldTasks:
         settings = self.world_settings
         seed = (_VERSION, settings.world_seed, SPLITS.index(settings.split), number)
+        # Separate generators: other question settings must not change the people or the pages.
         for_people, for_pages, for_questions = (
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)
         )

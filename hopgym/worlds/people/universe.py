@@ -25,6 +25,7 @@ class Universe:
         self._towns = len(people.names)
         self._employers = self._towns + len(people.towns)
         self._count = self._employers + len(people.employers)
+        # Functions instead of lists, so that inverse relations are only built if they are used.
         self._related: dict[str, Callable[[int], Sequence[int]]] = {
             "mother": lambda e: _as_tuple(people.mother[e]),
             "father": lambda e: _as_tuple(people.father[e]),

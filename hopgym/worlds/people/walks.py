@@ -92,6 +92,7 @@ class WalkSampler:
             single: Whether each hop must lead to one entity.
         """
         max_ends = 1 if single else self._max_ends
+        # Depth-first search: each level holds the untried extensions of the walk above it.
         candidates = [iter((self._entry(hops),))]
         for _ in range(_TRIES_PER_HOP * (hops + 1)):
             walk = next(candidates[-1], None)
@@ -115,6 +116,7 @@ class WalkSampler:
 
     def _walk_back(self, end: int, hops: int, *, by_attribute: bool) -> Walk | None:
         """Search the steps backwards from the end, then walk them forwards."""
+        # Starting from the end finds the few walks to it, which forward walks would rarely hit.
         steps: list[tuple[int, str]] = []
         candidates = [self._steps_back(end)] if hops else []
         for _ in range(_TRIES_PER_HOP * hops):
