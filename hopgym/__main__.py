@@ -2,4 +2,5 @@
 
 from importlib import import_module
 
+# By name, as no module imports the command line.
 import_module("hopgym.cli").main()

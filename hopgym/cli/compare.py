@@ -54,17 +54,17 @@ def compare_runs(
     """
     stored_runs = read_runs(runs, progress)
     require(len(stored_runs) > 1, "RUN", "two or more different runs", ", ".join(map(str, runs)))
-    first, *others = stored_runs
-    for other in others:
+    first, *other_runs = stored_runs
+    for other in other_runs:
         _check_source(first, other)
     shared = frozenset.intersection(*(run.task_ids for run in stored_runs))
     if not common:
-        for other in others:
+        for other in other_runs:
             _check_tasks(first, other)
     elif not shared:
         names = ", ".join(run.name for run in stored_runs)
         raise DataError(f"runs must have tasks in common, got {names}, which all share none")
-    for other in others:
+    for other in other_runs:
         _check_finished(first, other, shared)
     source = source_of(first.path, first.record)
     episodes = [
@@ -75,7 +75,7 @@ def compare_runs(
     if as_json:
         print_json(_plain(stored_runs, comparisons))
         return
-    for other, comparison in zip(others, comparisons, strict=True):
+    for other, comparison in zip(other_runs, comparisons, strict=True):
         _print(first, other, comparison, len(shared))
 
 
@@ -153,7 +153,7 @@ def _setting(value: object) -> str:
 
 def _plain(stored_runs: Sequence[StoredRun], comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Return runs and comparisons as plain JSON."""
-    first, *others = stored_runs
+    first, *other_runs = stored_runs
     runs = {
         run.name: {
             "path": str(run.path),
@@ -166,7 +166,7 @@ def _plain(stored_runs: Sequence[StoredRun], comparisons: Sequence[Comparison]) 
     plain = [
         {"other": other.name, "settings": _settings(first, other), "even": comparison.even}
         | asdict(comparison, dict_factory=plain_fields)
-        for other, comparison in zip(others, comparisons, strict=True)
+        for other, comparison in zip(other_runs, comparisons, strict=True)
     ]
     return {
         "source": first.header.source,

@@ -316,8 +316,7 @@ def message_rows(episode: Trajectory) -> Iterator[Row]:
 
     An episode with a step that used a title before it was shown yields no row.
     """
-    completions = [step.completion for step in episode.steps]
-    if any(each and each.privileged for each in completions):
+    if any(step.completion and step.completion.privileged for step in episode.steps):
         return
     messages = [{"role": "user", "content": episode.prompt}]
     for step in episode.steps:

@@ -244,8 +244,10 @@ def takes_options(options: Sequence[Option]) -> Callable[[V], V]:
         parameters = dict(inspect.signature(verb, eval_str=True).parameters)
         del parameters["options"]
         generated = [_parameter(option) for option in options if not option.hidden]
-        shown = [*parameters.values(), *generated]
-        by_keyword = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in shown]
+        by_keyword = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in (*parameters.values(), *generated)
+        ]
         setattr(call, "__signature__", inspect.Signature(by_keyword))  # noqa: B010
         call.__annotations__ = {item.name: item.annotation for item in by_keyword}
         setattr(call, COMMAND_CLASS, type("Command", (OptionsCommand,), {"generated": options}))
