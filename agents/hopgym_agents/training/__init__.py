@@ -1,6 +1,6 @@
-"""Training: from runs of episodes to a better model, within a budget, whatever kills it between.
+"""Training: methods that turn episodes into a better model, within a budget.
 
-In: a `hopgym_agents.training.config.TrainConfig`. Out: a folder with the trained model and its
-card, and what every step of the way cost. Each method is a module with a function of its own;
-configuration, budget, checkpoints, checks and card are the same for all of them.
+`hopgym_agents.training.loop` runs any method: it checks the configuration, loads the model, and owns
+run folder, budget, checkpoints and evaluations. A method is one file in
+`hopgym_agents.training.methods`.
 """

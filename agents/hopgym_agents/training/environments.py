@@ -50,7 +50,7 @@ class PlaySettings:
     chat_settings: dict[str, Any] = field(default_factory=dict)
     """Arguments of the chat template, such as {"enable_thinking": false}; play with the same."""
     judge: dict[str, Any] = field(default_factory=dict)
-    """Options of the model behind the reward judge, as for hopgym judge."""
+    """Options of the model that the reward judge asks, as for hopgym judge."""
 
 
 def acting_options(options: Mapping[str, Any]) -> dict[str, Any]:
