@@ -123,7 +123,7 @@ def test_folders_without_a_model(tmp_path: Path) -> None:
     ("template", "pad", "said"),
     [
         (None, True, "must have a chat template, got none; set its chat_template"),
-        ("{{ messages[0].content }}", True, "does not write what the role 'user' says behind"),
+        ("{{ messages[0].content }}", True, "does not write messages of the role 'user' after"),
         ("{{ raise_exception('no') }}", True, "refuses messages of the roles"),
         (
             "{% for each in messages %}{{ each.content | upper }}{% endfor %}",
