@@ -82,6 +82,7 @@ def test_every_token_is_encoded_once(local: Callable[..., Any]) -> None:
     assert 120 < (last.prompt_tokens - made[0, 0].prompt_tokens) / 7 < 320
     # All but the last token drawn, which nothing follows; without a cache, that of every turn.
     assert kept.encoded_tokens == last.prompt_tokens + last.generated_tokens - 1
+    assert kept.encoded_tokens == sum(reply.processed_tokens for reply in made.values())
     each_turn = sum(reply.prompt_tokens + reply.generated_tokens - 1 for reply in made.values())
     assert again.encoded_tokens == each_turn
     assert again.encoded_tokens > 3.5 * kept.encoded_tokens
