@@ -1,7 +1,5 @@
 """External corpora: they look up and rank as a corpus in memory does, from files."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 
 from hopgym.documents import Corpus, Document, PageList
 from hopgym.storage import arrays, build, open_corpus
+from tests.support.documents import read_back
 
 ROWS: list[dict[str, Any]] = [
     {"title": "Elm", "text": "The elm is a tree. It grows in Elmstead."},
@@ -34,28 +33,8 @@ PAGES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOPGYM_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    def write(data: list[dict[str, str]]) -> Path:
-        path = tmp_path / "pages.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in data), encoding="utf-8")
-        return path
-
-    return write
-
-
 def in_memory(stored: Corpus) -> Corpus:
     return Corpus(PageList(list(stored)), "memory")
-
-
-def read_back(corpus: Corpus) -> list[tuple[str, tuple[str, ...]]]:
-    return [(page.title, page.sentences) for page in corpus]
 
 
 def random_rows(seed: int, count: int) -> list[dict[str, str]]:

@@ -2,13 +2,11 @@
 
 import copy
 import hashlib
-import json
 import os
 import pickle
 import threading
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +15,10 @@ import pytest
 from hopgym.documents import Corpus, Document
 from hopgym.errors import ArgumentError, DataError
 from hopgym.storage import StoredCorpus, build, index_folder, open_corpus, paragraph_file
+from tests.support.documents import read_back
 
 ROWS = [{"title": f"Page {i}", "text": f"Word{i} and oak."} for i in range(7)]
 PAGES = [(f"Page {i}", (f"Word{i} and oak.",)) for i in range(7)]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOPGYM_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    def write(data: list[dict[str, str]], settled: bool = True) -> Path:
-        path = tmp_path / "pages.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in data), encoding="utf-8")
-        if settled:
-            os.utime(path, ns=(0, time.time_ns() - 10**10))
-        return path
-
-    return write
 
 
 @pytest.fixture
@@ -57,10 +38,6 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def index_of(cache: Path) -> Path:
     (index,) = (cache / "corpora").iterdir()
     return index
-
-
-def read_back(corpus: Corpus) -> list[tuple[str, tuple[str, ...]]]:
-    return [(page.title, page.sentences) for page in corpus]
 
 
 def test_copies_and_pickles(write: Any, own_cache: Path, builds: list[int]) -> None:

@@ -14,7 +14,7 @@ import hopgym.worlds.queries as q
 from hopgym.documents import tokenize
 from hopgym.tasks import Question
 from hopgym.worlds.people.name_pools import load_name_pool
-from hopgym.worlds.people.settings import KINDS, QuestionSettings, WorldSettings
+from hopgym.worlds.people.settings import KINDS
 from hopgym.worlds.people.source import PeopleSource
 from hopgym.worlds.people.world import PeopleWorld
 from hopgym.worlds.queries import Query
@@ -35,16 +35,10 @@ ASKED = 250
 every = pytest.mark.parametrize("name", SETTINGS)
 
 
-def source_of(**arguments: Any) -> PeopleSource:
-    of_worlds = {k: v for k, v in arguments.items() if k in WorldSettings.__dataclass_fields__}
-    rest = {k: v for k, v in arguments.items() if k not in of_worlds}
-    return PeopleSource(WorldSettings(**of_worlds), QuestionSettings(**rest))
-
-
 @cache
 def asked(name: str) -> tuple[tuple[PeopleWorld, tuple[Question, ...]], ...]:
     arguments = {"kinds": KINDS, "questions_per_world": ASKED} | SETTINGS[name]
-    source = source_of(worlds=2, **arguments)
+    source = PeopleSource.from_arguments(worlds=2, **arguments)
     slots = range(ASKED)
     worlds = ((n, tuple(source[n * ASKED + slot].question for slot in slots)) for n in range(2))
     return tuple((source.world(number), questions) for number, questions in worlds)
@@ -280,7 +274,7 @@ def test_several_dates_years_and_rivers_are_asked_for_in_the_plural() -> None:
 
 def test_what_has_no_answer_is_worded_like_what_has_one() -> None:
     worded: dict[str, Counter[str]] = defaultdict(Counter)
-    source = source_of(kinds=("chain", "unanswerable"), hops=(1, 2), worlds=120)
+    source = PeopleSource.from_arguments(kinds=("chain", "unanswerable"), hops=(1, 2), worlds=120)
     for question in (source[i].question for i in range(6_000)):
         query = Query.parse(question.metadata["query"])
         if isinstance(query, q.Follow):
