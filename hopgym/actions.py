@@ -1,8 +1,8 @@
-"""What an agent writes, read as an action: text in, `Action` or `Malformed` out, per dialect.
+"""Parses an agent's text as an `Action`, in the dialects ``tags`` and ``json``.
 
-Parsing is total (any string gives one of the two) and takes time linear in the text. The first
-complete call wins; `Parsed.text` is the action text up to its end, which is what trajectories
-keep. Thinking in ``<think>...</think>`` is taken off before anything is looked for.
+Every string is an `Action` or `Malformed`, and parsing takes linear time. The first complete call
+is used; `Parsed.text` is the text up to its end, which trajectories record. Thinking inside
+``<think>...</think>`` is ignored.
 """
 
 import re
@@ -13,39 +13,46 @@ from typing import Any, Protocol
 
 from hopgym.errors import ArgumentError, did_you_mean
 
-_THINK, _THINK_END = "<think>", "</think>"
-_REMEMBERED_TEXTS, _REMEMBERED_CHARS = 2_048, 1_000
-_CALL, _CALL_END = "<tool_call>", "</tool_call>"
-_SUPPORT, _SUPPORT_END = "<support>", "</support>"
+_THINK = "<think>"
+_THINK_END = "</think>"
+_CALL = "<tool_call>"
+_CALL_END = "</tool_call>"
+_SUPPORT = "<support>"
+_SUPPORT_END = "</support>"
+_CACHED_TEXTS = 2_048
+_CACHED_CHARS = 1_000
 _TRIPLE_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A call of a tool with its argument, after a thought."""
+    """A call of a tool with one argument."""
 
     tool: str
     argument: str
     thought: str = ""
+    """The text before the call."""
     page: int = 1
-    """Page of the result as json names it, from 1; the tags dialect writes it into the argument."""
+    """Page of the result, from 1; the tags dialect writes it as part of the argument."""
     support: str = ""
-    """What an answer names as its support: ``title#sentence index`` with ``|`` between them."""
+    """Supporting sentences that an answer names: ``title#sentence index``, separated by ``|``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Text that holds no complete call of a known tool, and why."""
+    """A text without a complete call of a known tool."""
 
     reason: str
+    """Why it is not a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What was read and the text up to the end of the call (the whole text when malformed)."""
+    """The result of parsing a text."""
 
     action: Action | Malformed
     text: str
+    """The text up to the end of the first complete call; all of it if there is none."""
 
 
 class Dialect(Protocol):
@@ -54,27 +61,27 @@ class Dialect(Protocol):
     name: str
 
     def parse(self, text: str, tools: Mapping[str, str]) -> Parsed:
-        """Return what a text says; ``tools`` maps each tool's name to its argument's name."""
+        """Parse a text; ``tools`` maps the name of each tool to the name of its argument."""
 
     def write(self, action: Action, tools: Mapping[str, str]) -> str:
-        """Return the text of an action; parsing it gives the action back."""
+        """Return the text of an action; parsing it returns the action."""
 
     def example(self, tool: str, argument_name: str) -> str:
-        """Return how a call of a tool is written, with the argument's name for its value."""
+        """Return an example call of a tool, with the argument's name as its value."""
 
 
 class Tags:
-    """``<search>words</search>``; whatever stands before the tag is the thought."""
+    """``<search>words</search>``; the text before the tag is the thought."""
 
     name = "tags"
 
     def parse(self, text: str, tools: Mapping[str, str]) -> Parsed:
-        """Return the first call to be closed; its argument starts at the last opening before."""
+        """Return the first call with a closing tag; it starts at the last opening tag before."""
         visible = _blank_thinking(text)
-        found = _first_tag(visible, tools)
-        if found is None:
+        tag = _first_tag(visible, tools)
+        if tag is None:
             return Parsed(Malformed(_why_no_tag(visible, tools)), text)
-        tool, start, closing, end = found
+        tool, start, closing, end = tag
         argument = visible[start + len(tool) + 2 : closing].replace("\0", "").strip()
         thought = _thought(text[:start]) if start else ""
         if tool == "answer" and _SUPPORT in argument:
@@ -83,7 +90,7 @@ class Tags:
         return Parsed(_checked(tool, argument, thought, 1), text[:end])
 
     def write(self, action: Action, tools: Mapping[str, str]) -> str:
-        """Return thought and tag; a page above 1 is written as `` #2`` behind the argument."""
+        """Return thought and tag; a page above 1 follows the argument, as in `` #2``."""
         argument = action.argument if action.page == 1 else f"{action.argument} #{action.page}"
         argument += f" {_SUPPORT}{action.support}{_SUPPORT_END}" if action.support else ""
         thought = f"{action.thought}\n" if action.thought else ""
@@ -100,7 +107,7 @@ class Json:
     name = "json"
 
     def parse(self, text: str, tools: Mapping[str, str]) -> Parsed:
-        """Return the first closed ``<tool_call>``; a ``page`` may stand beside the argument."""
+        """Return the first closed ``<tool_call>``; its arguments may include a ``page``."""
         visible = _blank_thinking(text)
         first = visible.find(_CALL)
         end = visible.find(_CALL_END, first) if first >= 0 else -1
@@ -109,11 +116,11 @@ class Json:
             return Parsed(Malformed(f"{_CALL} {problem}"), text)
         start = visible.rfind(_CALL, 0, end)
         body = visible[start + len(_CALL) : end].replace("\0", "").strip()
-        kept = text[: end + len(_CALL_END)]
-        return Parsed(_from_json(body, tools, _thought(text[:start])), kept)
+        action = _from_json(body, tools, _thought(text[:start]))
+        return Parsed(action, text[: end + len(_CALL_END)])
 
     def write(self, action: Action, tools: Mapping[str, str]) -> str:
-        """Return thought and call on lines of their own."""
+        """Return thought and call on separate lines."""
         import msgspec
 
         arguments: dict[str, str | int] = {tools[action.tool]: action.argument}
@@ -126,7 +133,7 @@ class Json:
         return f"{thought}{_CALL}\n{call}\n{_CALL_END}"
 
     def example(self, tool: str, argument_name: str) -> str:
-        """Return the call with the argument's name for its value."""
+        """Return the call with the argument's name as its value."""
         return self.write(Action(tool, argument_name), {tool: argument_name})
 
 
@@ -134,7 +141,7 @@ DIALECTS: Mapping[str, Dialect] = {"tags": Tags(), "json": Json()}
 
 
 def dialect_named(name: str) -> Dialect:
-    """Return the dialect of a name; `ArgumentError` for an unknown one."""
+    """Return the dialect with a name; raise `ArgumentError` if it is unknown."""
     if not isinstance(name, str) or name not in DIALECTS:
         known = ", ".join(DIALECTS)
         hint = did_you_mean(str(name), DIALECTS)
@@ -143,40 +150,40 @@ def dialect_named(name: str) -> Dialect:
 
 
 class Reader:
-    """Reads texts in one dialect for one set of tools; short ones are remembered.
+    """Parses texts in one dialect for one set of tools, with a cache for short texts.
 
     Args:
         dialect: How calls are written.
-        tools: Name of each tool's argument by the tool's name.
+        tools: The name of each tool's argument by the tool's name.
     """
 
     def __init__(self, dialect: Dialect, tools: Mapping[str, str]) -> None:
         self.dialect = dialect
         self.tools = tools
-        self._remembered: dict[str, Parsed] = {}
+        self._cache: dict[str, Parsed] = {}
 
     def read(self, text: str) -> Parsed:
-        """Return what a text says, lone surrogates replaced."""
-        parsed = self._remembered.get(text)
+        """Parse a text after replacing lone surrogates."""
+        parsed = self._cache.get(text)
         if parsed is not None:
             return parsed
         parsed = self.dialect.parse(replace_surrogates(text), self.tools)
-        if len(text) <= _REMEMBERED_CHARS:
-            if len(self._remembered) >= _REMEMBERED_TEXTS:
-                self._remembered.clear()
-            self._remembered[text] = parsed
+        if len(text) <= _CACHED_CHARS:
+            if len(self._cache) >= _CACHED_TEXTS:
+                self._cache.clear()
+            self._cache[text] = parsed
         return parsed
 
 
 def _blank_thinking(text: str) -> str:
-    """Return the text with its thinking overwritten by NULs, so that positions stay the same."""
+    """Return the text with its thinking replaced by NULs, so that positions do not change."""
     if _THINK not in text and _THINK_END not in text:
         return text
     pieces: list[str] = []
     position = 0
     first_end = text.find(_THINK_END)
     if first_end >= 0 and not 0 <= text.find(_THINK) < first_end:
-        # Templates that open the thinking inside the prompt leave only its end in the reply.
+        # If the chat template opens the thinking in the prompt, the reply only has its end.
         position = first_end + len(_THINK_END)
         pieces.append("\0" * position)
     while (start := text.find(_THINK, position)) >= 0:
@@ -189,10 +196,11 @@ def _blank_thinking(text: str) -> str:
 
 
 def _first_tag(text: str, tools: Mapping[str, str]) -> tuple[str, int, int, int] | None:
-    """Return tool, start, start of the closing tag and end of the first call that is complete."""
+    """Return tool, start, start of the closing tag, and end of the first complete call."""
     opened: dict[str, int] = {}
     for closing in _closing_tags(tuple(tools)).finditer(text):
-        tool, (position, end) = closing[1], closing.span()
+        tool = closing[1]
+        position, end = closing.span()
         opening = f"<{tool}>"
         if tool not in opened:
             opened[tool] = text.find(opening)
@@ -227,14 +235,16 @@ def _from_json(body: str, tools: Mapping[str, str], thought: str) -> Action | Ma
     call = _decode(body)
     if not isinstance(call, dict):
         return Malformed("the call is not a JSON object")
-    tool, arguments = call.get("name"), call.get("arguments")
+    tool = call.get("name")
+    arguments = call.get("arguments")
     if not isinstance(tool, str) or tool not in tools:
         return Malformed('"name" is not a known tool')
     if isinstance(arguments, str):
         arguments = _decode(arguments)
     if not isinstance(arguments, dict) or tools[tool] not in arguments:
         return Malformed(f'"arguments" does not hold "{tools[tool]}"')
-    argument, page = _as_text(arguments[tools[tool]]), arguments.get("page", 1)
+    argument = _as_text(arguments[tools[tool]])
+    page = arguments.get("page", 1)
     if argument is None:
         return Malformed(f'"{tools[tool]}" is not a string')
     if type(page) is not int or page < 1:
@@ -245,13 +255,13 @@ def _from_json(body: str, tools: Mapping[str, str], thought: str) -> Action | Ma
 
 
 def _without_support(argument: str) -> tuple[str, str]:
-    """Return an answer and what it names behind ``<support>``, closed or not."""
+    """Return an answer and the text after ``<support>``, which need not be closed."""
     answer, _, rest = argument.partition(_SUPPORT)
     return answer.strip(), rest.partition(_SUPPORT_END)[0].strip()
 
 
 def _as_support(value: object) -> str:
-    """Return a support as text: a string, or a list of strings, [title, index] and triples."""
+    """Return a support as text: a string, or a list of strings, [title, index] pairs or triples."""
     if isinstance(value, str):
         return value.strip()
     return " | ".join(map(_support_item, value)) if isinstance(value, list) else ""
@@ -264,7 +274,7 @@ def _support_item(item: object) -> str:
 
 
 def _decode(body: str) -> Any:
-    """Return the decoded JSON, or None for anything that is not valid JSON."""
+    """Return the decoded JSON, or None if it is not valid."""
     import msgspec
 
     try:
@@ -274,7 +284,7 @@ def _decode(body: str) -> Any:
 
 
 def _as_text(value: object) -> str | None:
-    """Return a string or number as text and a list of them joined by ``; ``; None for all else."""
+    """Return a string or number as text, and a list of strings joined by ``; ``; else None."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -285,7 +295,7 @@ def _as_text(value: object) -> str | None:
 
 
 def replace_surrogates(text: str) -> str:
-    """Return the text with every lone surrogate replaced by U+FFFD."""
+    """Return a text with each lone surrogate replaced by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,6 @@
-"""Documents and the corpus they form: lookup by title and BM25 search over pages.
+"""Documents and corpora with lookup by title and BM25 search over pages.
 
-In: a sequence of pages, given or rendered on demand. Out: document positions, never text; what
-an agent gets to read of them is decided in `hopgym.tools`.
+Both return positions of documents; `hopgym.tools` decides how much of them an agent reads.
 """
 
 import re
@@ -14,7 +13,8 @@ import numpy as np
 
 _TOKEN = re.compile(r"\d+(?:[.,/:-]\d+)+|\w+(?:[-']\w+)*")
 _SCORE_DECIMALS = 6
-_MOST_TITLE_CHARS, _CUT_TITLE_CHARS = 200, 20
+_MAX_TITLE_CHARS = 200
+_CUT_TITLE_CHARS = 20
 _JOINS_BEFORE = re.compile(r"\w-?\Z")
 _JOINS_AFTER = re.compile(r"-?\w")
 _SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
@@ -22,15 +22,18 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A page: an id unique in its corpus, a title that may repeat, and its sentences in order."""
+    """A page of a corpus."""
 
     id: str
+    """Unique in its corpus."""
     title: str
+    """Several pages may have the same title."""
     sentences: tuple[str, ...]
+    """The text in order."""
 
 
 class Pages(Protocol):
-    """Where a corpus gets its documents from; rendering may happen at each ``[]``."""
+    """The documents of a corpus; an implementation may render a page on each access."""
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -42,14 +45,14 @@ class Pages(Protocol):
         """Return the title at a 0-based position without rendering the page."""
 
     def position(self, document_id: str, /) -> int:
-        """Return the 0-based position of a document id; `KeyError` for an unknown one."""
+        """Return the 0-based position of a document id; raise `KeyError` if it is unknown."""
 
 
 class PageList:
     """`Pages` held in memory.
 
     Args:
-        documents: The documents; their ids must differ (checked by whoever loads them).
+        documents: The documents. Their ids must be unique; the caller checks this.
     """
 
     def __init__(self, documents: Sequence[Document]) -> None:
@@ -72,7 +75,7 @@ class PageList:
 
 
 def fold(text: str) -> str:
-    """Return text after NFKC, case folding and white space folding: the form titles match in."""
+    """Return a text after NFKC, case folding and white space folding; titles match in this form."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return " ".join(text.casefold().split())
@@ -89,36 +92,37 @@ def tokenize(text: str) -> list[str]:
 
 
 def cut_title(text: str) -> tuple[str, str]:
-    """Return title and text of a page that names no title.
+    """Return title and text of a page without an explicit title.
 
-    The title is the first of several lines where it has at most 200 characters, the text what
-    follows; else the title is the first 20 characters, and the text is all.
+    If the page has several lines and the first has at most 200 characters, that line is the title
+    and the rest is the text. Otherwise the title is the first 20 characters and the text is all.
     """
     first, _, rest = text.strip().partition("\n")
-    if rest and len(first.rstrip()) <= _MOST_TITLE_CHARS:
+    if rest and len(first.rstrip()) <= _MAX_TITLE_CHARS:
         return first.rstrip(), rest
     return text.strip()[:_CUT_TITLE_CHARS].rstrip(), text
 
 
 def split_sentences(text: str) -> tuple[str, ...]:
-    """Return the sentences of a text, none empty.
+    """Return the non-empty sentences of a text.
 
-    It is cut at line breaks and behind each ``.``, ``!`` or ``?`` (closing quotes and brackets
-    included) that white space follows; abbreviations are cut too.
+    The text is split at line breaks and at white space after ``.``, ``!`` or ``?`` with closing
+    quotes and brackets; also after abbreviations.
     """
-    # The closing quotes, which the pattern takes with the white space, stay with their sentence.
+    # The pattern matches closing quotes with the white space, but they belong to the sentence.
     marked = _SENTENCE_END.sub(lambda match: (match[1] or "") + "\n", text)
     return tuple(piece.strip() for piece in marked.split("\n") if piece.strip())
 
 
 def stands_whole(phrase: str, text: str) -> bool:
-    """Return whether a phrase occurs in a text as it is written, between word borders."""
+    """Return whether a phrase occurs in a text verbatim, between word boundaries."""
     start = text.find(phrase) if phrase else -1
     while start >= 0:
         end = start + len(phrase)
-        before, after = text[max(start - 2, 0) : start], text[end : end + 2]
-        joined_before = phrase[0].isalnum() and _JOINS_BEFORE.search(before)
-        joined_after = phrase[-1].isalnum() and _JOINS_AFTER.match(after)
+        joined_before = phrase[0].isalnum() and _JOINS_BEFORE.search(
+            text[max(start - 2, 0) : start]
+        )
+        joined_after = phrase[-1].isalnum() and _JOINS_AFTER.match(text[end : end + 2])
         if not joined_before and not joined_after:
             return True
         start = text.find(phrase, start + 1)
@@ -126,7 +130,7 @@ def stands_whole(phrase: str, text: str) -> bool:
 
 
 def without_marks(title: str) -> str:
-    """Return the letters and digits of a title, without accents and case, run together."""
+    """Return only the letters and digits of a title, without accents and case."""
     decomposed = unicodedata.normalize("NFKD", title).casefold()
     return "".join(c for c in decomposed if c.isalnum())
 
@@ -134,12 +138,12 @@ def without_marks(title: str) -> str:
 class Corpus:
     """Documents with lookup by title and BM25 search.
 
-    The title table is built at the first lookup and the search index at the first search. A
-    corpus never changes, so copies of an environment share it.
+    The title table is built at the first lookup and the search index at the first search. A corpus
+    is immutable, so that copies of an environment share it.
 
     Args:
-        pages: The documents, or what renders them.
-        description: What the corpus is, for ``info["corpus"]`` (``"world"``, ``"record"``, ...).
+        pages: The documents.
+        description: The kind of corpus for ``info["corpus"]`` (``"world"``, ``"record"``, ...).
     """
 
     def __init__(self, pages: Pages, description: str) -> None:
@@ -158,25 +162,25 @@ class Corpus:
         return self.pages[position]
 
     def __iter__(self) -> Iterator[Document]:
-        """Iterate over the documents in order, rendering each as it comes."""
+        """Iterate over the documents in order."""
         return (self.pages[i] for i in range(len(self.pages)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Corpus":
-        """Return the corpus itself: it never changes."""
+        """Return the corpus itself, as it is immutable."""
         return self
 
     def document(self, document_id: str) -> Document:
-        """Return the document of an id; `KeyError` for an unknown one."""
+        """Return the document with an id; raise `KeyError` if it is unknown."""
         return self.pages[self.pages.position(document_id)]
 
     def title_of(self, document_id: str) -> str:
-        """Return the title of a document id without rendering; `KeyError` for an unknown one."""
+        """Return the title of a document without rendering it; `KeyError` if the id is unknown."""
         return self.pages.title(self.pages.position(document_id))
 
     def lookup(self, title: str) -> tuple[int, ...]:
-        """Return the positions of all documents of a title, compared after `fold`."""
+        """Return the positions of all documents with a title, compared after `fold`."""
         if self._by_title is None:
-            # Filled before others see it: environments in threads share a corpus.
+            # Assigned only when complete, as environments in threads share a corpus.
             by_title: dict[str, list[int]] = {}
             for i in range(len(self.pages)):
                 by_title.setdefault(fold(self.pages.title(i)), []).append(i)
@@ -184,18 +188,18 @@ class Corpus:
         return self._by_title.get(fold(title), ())
 
     def similar_title(self, title: str) -> str | None:
-        """Return a title equal but for accents, case, spaces and punctuation, or None."""
+        """Return a title that differs only in accents, case, spaces or punctuation, or None."""
         if self._by_letters is None:
             titles = (self.pages.title(i) for i in reversed(range(len(self.pages))))
             self._by_letters = {without_marks(title): title for title in titles}
-        wanted = without_marks(title)
-        return self._by_letters.get(wanted) if wanted else None
+        letters = without_marks(title)
+        return self._by_letters.get(letters) if letters else None
 
     def search(self, query: str, limit: int) -> list[int]:
-        """Return positions of at most ``limit`` documents that share a token with the query.
+        """Return the positions of at most ``limit`` documents that share a token with the query.
 
-        Best BM25 score first (Lucene's variant over title and sentences); equal scores stand in
-        corpus order, so that the result is the same on any machine.
+        They are ordered by BM25 score (Lucene's variant over title and sentences), and equal scores
+        by position, so that the result is the same on every machine.
         """
         if self._index is None:
             self._index = _SearchIndex(self.pages)
@@ -203,7 +207,7 @@ class Corpus:
 
 
 class _SearchIndex:
-    """A BM25 index over title and sentences of every page."""
+    """A BM25 index over the titles and sentences of all pages."""
 
     def __init__(self, pages: Pages) -> None:
         import bm25s
@@ -231,15 +235,16 @@ class _SearchIndex:
 
 
 def best_first(scores: np.ndarray[Any, np.dtype[np.float32]], limit: int) -> list[int]:
-    """Return the positions of at most ``limit`` scores above 0, the best first, ties in order.
+    """Return the positions of at most ``limit`` positive scores, best first, ties by position.
 
-    Scores are compared after rounding, so that the result is the same on any machine.
+    Scores are rounded before they are compared, so that the result is the same on every machine.
     """
-    found = np.flatnonzero(scores > 0)
-    scores = scores[found].round(_SCORE_DECIMALS)
-    if limit < len(found):
-        # Everything at or above the limit-th best score, so that ties at the cut are kept.
-        kept = scores >= np.partition(scores, -limit)[-limit]
-        found, scores = found[kept], scores[kept]
-    order = np.lexsort((found, -scores))[:limit]
-    return [int(i) for i in found[order]]
+    positions = np.flatnonzero(scores > 0)
+    scores = scores[positions].round(_SCORE_DECIMALS)
+    if limit < len(positions):
+        # All scores equal to the limit-th best one stay, so that ties are broken by position.
+        candidates = scores >= np.partition(scores, -limit)[-limit]
+        positions = positions[candidates]
+        scores = scores[candidates]
+    order = np.lexsort((positions, -scores))[:limit]
+    return [int(i) for i in positions[order]]

@@ -1,12 +1,12 @@
-"""The errors that hopgym raises on purpose, each with one message argument.
+"""The exceptions that hopgym raises deliberately, each with one message argument.
 
 HopgymError
-├── ArgumentError (ValueError)   a wrong argument of an environment, a source or a reset
-├── DataError (ValueError)       a file or a record that cannot be used as it is
-├── WorldError (ValueError)      a world too small for what is asked of it
-└── RunFileError (RuntimeError)  a trajectory file in use elsewhere or written by another run
+├── ArgumentError (ValueError)   an invalid argument of an environment, a source or a reset
+├── DataError (ValueError)       a file or record that cannot be used
+├── WorldError (ValueError)      a world that is too small for the request
+└── RunFileError (RuntimeError)  a trajectory file that is in use or belongs to another run
 
-None inherits ``TypeError``: ``gymnasium.make`` catches that one and raises another in its place.
+None of them inherits from ``TypeError``, which ``gymnasium.make`` catches and replaces.
 """
 
 import difflib
@@ -14,19 +14,19 @@ from collections.abc import Iterable
 
 
 class HopgymError(Exception):
-    """Root of every error that hopgym raises on purpose; catch this one to catch all."""
+    """Base class of all exceptions that hopgym raises deliberately."""
 
 
 class ArgumentError(HopgymError, ValueError):
-    """An argument of the wrong type, out of its range, or of an unknown name."""
+    """An argument with a wrong type, an invalid value or an unknown name."""
 
 
 class DataError(HopgymError, ValueError):
-    """A missing, truncated or malformed data file; the message names the file and the place."""
+    """A missing, truncated or malformed file; the message names the file and the position."""
 
 
 class WorldError(HopgymError, ValueError):
-    """A generated world cannot give what was asked of it."""
+    """A generated world cannot satisfy the request."""
 
 
 class RunFileError(HopgymError, RuntimeError):
@@ -40,7 +40,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def require(condition: bool, argument: str, expected: str, actual: object) -> None:
-    """Raise an `ArgumentError` that names argument, expectation and value unless condition holds.
+    """Raise an `ArgumentError` with argument, expectation and value unless a condition holds.
 
     Raises:
         ArgumentError: When the condition is false.

@@ -1,7 +1,4 @@
-"""Replay: a record's actions taken again, and what comes out differently.
-
-In: a trajectory. Out: the differences, in words; none where code and data are as they were.
-"""
+"""Replays the actions of a record and reports what differs from it."""
 
 from collections.abc import Iterator
 
@@ -23,19 +20,19 @@ _CHARS = 200
 
 
 def replay(trajectory: Trajectory, env: gymnasium.Env[str, str] | None = None) -> list[str]:
-    """Return how a trajectory differs from what its actions lead to now; empty for not at all.
+    """Play a trajectory's actions again and return the differences, one sentence each.
 
-    Prompt, observations, what was shown, verdicts, rewards and potentials are compared exactly;
-    how the policy came to its texts is not.
+    Prompt, observations, shown content, verdicts, rewards and potentials are compared exactly.
+    Details of the generation are not compared.
 
     Args:
-        trajectory: A record; a prefix will do.
-        env: The environment to take the actions in, which is reset; by default one is made from
-            the record's id and arguments.
+        trajectory: A record, which may be a prefix.
+        env: The environment to play in, which is reset; by default it is created from the record's
+            id and arguments.
 
     Raises:
-        ArgumentError: When the record names no environment and none is given, or the environment
-            is no hopgym environment.
+        ArgumentError: When the record has no environment id and ``env`` is missing, or the
+            environment is not a hopgym environment.
     """
     if env is None and not trajectory.env_id:
         raise ArgumentError("env must be given for a record without an env_id, got None")
@@ -45,13 +42,13 @@ def replay(trajectory: Trajectory, env: gymnasium.Env[str, str] | None = None) -
 
 
 def _differences(record: Trajectory, env: HopEnv) -> Iterator[str]:
-    given = [step.text for step in record.steps if step.from_prefix]
+    prefix = [step.text for step in record.steps if step.from_prefix]
     try:
-        env.reset(options={"task_id": record.task_id, "prefix": given})
+        env.reset(options={"task_id": record.task_id, "prefix": prefix})
     except ArgumentError as error:
         yield f"reset: {error}"
         return
-    for step in record.steps[len(given) :]:
+    for step in record.steps[len(prefix) :]:
         if env.trajectory().stop_reason:
             break
         env.step(step.text)
@@ -71,7 +68,8 @@ def _compare(
     where: str, record: Trajectory | Step, now: Trajectory | Step, names: tuple[str, ...]
 ) -> Iterator[str]:
     for name in names:
-        before, after = getattr(record, name), getattr(now, name)
+        before = getattr(record, name)
+        after = getattr(now, name)
         if before != after:
             yield f"{where}: {name} recorded as {_short(before)}, now {_short(after)}"
 

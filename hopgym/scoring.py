@@ -1,7 +1,7 @@
-"""Answers against gold: the one normaliser, exact match, token F1, set F1 and numbers.
+"""Scores of answers against gold answers: exact match, token F1, set F1 and numbers.
 
-Pure functions from strings to numbers in [0, 1]. Benchmarks build their official scorers on
-`normalize_answer`; worlds and user files are scored by `score_answer`.
+All scores are in [0, 1]. Benchmarks build their official scorers on `normalize_answer`; worlds and
+user files use `score_answer`.
 """
 
 import re
@@ -29,38 +29,40 @@ class Score:
 
 
 def normalize_answer(text: str) -> str:
-    """Return text lower-cased, without ASCII punctuation, then articles, then extra white space.
+    """Return a text in lower case, without ASCII punctuation, articles and extra white space.
 
-    The normaliser of SQuAD's evaluation script, which HotpotQA, 2WikiMultihopQA, MuSiQue and
-    BeerQA share (HotpotQA: ``hotpot_evaluate_v1.py``, ``normalize_answer``).
+    This is the normalizer of SQuAD's evaluation script, which HotpotQA, 2WikiMultihopQA, MuSiQue
+    and BeerQA share (HotpotQA: ``hotpot_evaluate_v1.py``, ``normalize_answer``).
     """
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def exact_match(prediction: str, gold: str) -> float:
-    """Return 1.0 when both are equal after `normalize_answer`, else 0.0."""
+    """Return 1.0 if both are equal after `normalize_answer`, else 0.0."""
     return float(normalize_answer(prediction) == normalize_answer(gold))
 
 
 def token_f1(prediction: str, gold: str) -> float:
-    """Return the F1 in [0, 1] of the two multisets of normalised tokens; 0.0 without overlap."""
-    predicted, wanted = normalize_answer(prediction).split(), normalize_answer(gold).split()
-    same = sum((Counter(predicted) & Counter(wanted)).values())
-    return f1_of(same, len(predicted), len(wanted))
+    """Return the F1 in [0, 1] of the two multisets of normalized tokens; 0.0 without overlap."""
+    predicted = normalize_answer(prediction).split()
+    expected = normalize_answer(gold).split()
+    same = sum((Counter(predicted) & Counter(expected)).values())
+    return f1_of(same, len(predicted), len(expected))
 
 
-def f1_of(same: int, predicted: int, wanted: int) -> float:
-    """Return the F1 of ``same`` hits among ``predicted`` given and ``wanted`` gold items."""
+def f1_of(same: int, predicted: int, expected: int) -> float:
+    """Return the F1 of ``same`` common items among ``predicted`` and ``expected`` items."""
     if not same:
         return 0.0
-    precision, recall = same / predicted, same / wanted
+    precision = same / predicted
+    recall = same / expected
     return 2 * precision * recall / (precision + recall)
 
 
 def split_answers(prediction: str, golds: Sequence[str]) -> list[str]:
-    """Return the answers of a list written with ``;`` or newlines, or commas where no gold has one.
+    """Return the answers of a list separated by ``;`` or newlines, in order, without empty items.
 
-    Empty items are dropped; order and duplicates are kept.
+    Commas separate answers too, unless a gold answer has one.
     """
     commas_allowed = not any("," in gold for gold in golds)
     separators = r"[;\n,]" if commas_allowed else r"[;\n]"
@@ -68,15 +70,15 @@ def split_answers(prediction: str, golds: Sequence[str]) -> list[str]:
 
 
 def set_score(prediction: str, golds: Sequence[str]) -> Score:
-    """Return set exact match and set F1 over whole normalised answers, duplicates dropped."""
+    """Return exact match and F1 of the two sets of normalized answers."""
     predicted = {normalize_answer(item) for item in split_answers(prediction, golds)}
-    wanted = {normalize_answer(gold) for gold in golds}
-    same = len(predicted & wanted)
-    return Score(float(predicted == wanted), f1_of(same, len(predicted), len(wanted)))
+    expected = {normalize_answer(gold) for gold in golds}
+    same = len(predicted & expected)
+    return Score(float(predicted == expected), f1_of(same, len(predicted), len(expected)))
 
 
 def parse_number(text: str) -> float | None:
-    """Return the number that the whole text writes (``1,234``, ``-3``, ``2.50``), or None."""
+    """Return the value of a text that is a number (``1,234``, ``-3``, ``2.50``), else None."""
     stripped = text.strip().rstrip(".").lstrip("$").strip()
     if not stripped or not _NUMBER.fullmatch(stripped) or not any(map(str.isdigit, stripped)):
         return None
@@ -84,22 +86,23 @@ def parse_number(text: str) -> float | None:
 
 
 def _number_match(prediction: str, gold: str) -> float:
-    predicted, wanted = parse_number(prediction), parse_number(gold)
-    if predicted is None or wanted is None:
+    predicted = parse_number(prediction)
+    expected = parse_number(gold)
+    if predicted is None or expected is None:
         return exact_match(prediction, gold)
-    return float(predicted == wanted)
+    return float(predicted == expected)
 
 
 def score_answer(
     prediction: str, golds: Sequence[str], kind: AnswerKind, *, partial: bool = True
 ) -> Score:
-    """Return the score of an answer against its golds by the question's answer kind.
+    """Return the score of an answer against the gold answers of a question.
 
     Args:
         prediction: The answer as the agent wrote it.
-        golds: For ``set`` all wanted answers; otherwise aliases, of which the best match counts.
-        kind: How golds are compared.
-        partial: Whether ``text`` earns token F1; without it F1 equals exact match, so that a
+        golds: All expected answers for ``set``; otherwise aliases, of which the best match counts.
+        kind: How answers are compared.
+        partial: Whether ``text`` answers earn token F1. Otherwise F1 equals exact match, so that a
             shared surname earns nothing.
     """
     if kind == "set":

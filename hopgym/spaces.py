@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import create_shared_memory
 
@@ -15,7 +16,7 @@ _UNICODE_SIZE = 0x110000
 
 
 class _CodePoints(Sequence[str]):
-    """All of Unicode in code point order, without holding it."""
+    """All of Unicode in code point order, computed on access."""
 
     def __len__(self) -> int:
         return _UNICODE_SIZE
@@ -30,14 +31,14 @@ class _CodePoints(Sequence[str]):
 
 
 class UnicodeText(spaces.Text):
-    """The space of all strings of at most ``max_length`` characters, the empty one included.
+    """The space of all strings of at most ``max_length`` characters, including the empty string.
 
-    `gymnasium.spaces.Text` keeps an explicit character set: with its default one it refuses a
-    space, and with all of Unicode it takes two seconds to build. Here a character's index is its
-    code point and membership is a length check. ``sample`` draws up to 64 ASCII characters.
+    `gymnasium.spaces.Text` has an explicit character set: the default one lacks the space, and one
+    with all of Unicode takes two seconds to build. Here a character's index is its code point, and
+    membership is a length check. ``sample`` returns up to 64 ASCII characters.
 
     Args:
-        max_length: Longest string of the space, in characters (code points); at least 1.
+        max_length: Maximum length in characters (code points), at least 1.
 
     Raises:
         ArgumentError: When ``max_length`` is below 1.
@@ -59,28 +60,26 @@ class UnicodeText(spaces.Text):
         """
         require(mask is None and probability is None, "mask", "None for UnicodeText", mask)
         length = int(self.np_random.integers(min(self.max_length, _SAMPLE_LENGTH) + 1))
-        drawn = self.np_random.integers(len(_SAMPLE_CHARACTERS), size=length)
-        return "".join(_SAMPLE_CHARACTERS[i] for i in drawn)
+        indices = self.np_random.integers(len(_SAMPLE_CHARACTERS), size=length)
+        return "".join(_SAMPLE_CHARACTERS[i] for i in indices)
 
     @property
     def character_set(self) -> Any:
-        """All of Unicode, as a collection that is never built."""
+        """All of Unicode, as a lazy collection."""
         return _CodePoints()
 
     @property
     def character_list(self) -> Any:
-        """All of Unicode in code point order, as a sequence that is never built."""
+        """All of Unicode in code point order, as a lazy sequence."""
         return _CodePoints()
 
     def character_index(self, char: str) -> Any:
         """Return the code point of a character as a NumPy integer."""
-        import numpy as np
-
         return np.int32(ord(char))
 
     @property
     def characters(self) -> str:
-        """The characters that ``sample`` draws from, as one string."""
+        """The characters that ``sample`` uses, as one string."""
         return _SAMPLE_CHARACTERS
 
     def __eq__(self, other: object) -> bool:
@@ -98,8 +97,8 @@ class UnicodeText(spaces.Text):
 
 @create_shared_memory.register(UnicodeText)
 def _refuse_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> Any:
-    # AsyncVectorEnv reads Text from shared memory once, at construction, and would return that
-    # first (empty) text at every step; refusing is the only safe answer.
+    # AsyncVectorEnv reads Text from shared memory only once, at construction, and would return that
+    # first (empty) text on every step; refusing is the only safe option.
     raise gymnasium.error.CustomSpaceError(
         "text observations cannot live in shared memory; pass "
         "vector_kwargs={'shared_memory': False} to gymnasium.make_vec, or use the sync mode"

@@ -14,7 +14,7 @@ from hopgym.scoring import AnswerKind, Score, score_answer
 MAX_PROOFS = 8
 MAX_QUESTION_CHARS = 32_000
 PATH_ARGUMENTS = ("path", "corpus", "aliases", "documents")
-"""Arguments of sources that name files."""
+"""Arguments of sources that are file paths."""
 CORPUS_CHOICES = ("record", "split")
 """Values of the argument ``corpus`` that are not paths."""
 
@@ -26,47 +26,47 @@ class Hop:
     """One relation followed on the gold path."""
 
     text: str
-    """What is asked at this hop, in words."""
+    """The question of this hop in words."""
     answers: tuple[str, ...]
-    """The intermediate answers that this hop reaches; empty where there is none."""
+    """The intermediate answers of this hop; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A fact on the gold path and where it is shown."""
+    """A fact on the gold path, and the sentences or call that show it."""
 
     fact: str
     """The fact in words."""
     shown_by: tuple[tuple[str, int | None], ...]
-    """(document id, 0-based sentence index) pairs of which any one shows the fact; index None
-    stands for every sentence of that page. Empty where only ``call`` shows it."""
+    """(document id, 0-based sentence index) pairs, each of which shows the fact. With the index
+    None, all sentences of that page together show it. Empty if only ``call`` shows the fact."""
     call: tuple[str, str] | None = None
-    """The (tool, argument) that shows the fact when no title of its documents is known."""
+    """The (tool, argument) that shows the fact if no title of its documents is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, its answers, and what proves them."""
+    """A question with its answers and the evidence for them."""
 
     id: str
     text: str
     answers: tuple[str, ...]
-    """All wanted answers for ``answer_kind="set"``, otherwise aliases of the one answer."""
+    """All expected answers for ``answer_kind="set"``, otherwise aliases of the answer."""
     answer_kind: AnswerKind
     hops: tuple[Hop, ...] = ()
     kind: str = ""
-    """The construction of the question (``chain``, ``comparison``, a benchmark's own type)."""
+    """The kind of question: ``chain``, ``comparison``, or a type of the benchmark."""
     proofs: tuple[tuple[Evidence, ...], ...] = ()
-    """1 to 8 alternatives, each a set of evidence that suffices; empty where unknown."""
+    """1 to 8 alternative sets of sufficient evidence; empty if the evidence is unknown."""
     source: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON values."""
     support: str = ""
-    """The annotated support as an answer names it: ``title#sentence index``, ``|`` between them."""
+    """The annotated support as an answer names it: ``title#sentence index``, separated by ``|``."""
 
     @property
     def hop_count(self) -> int:
-        """Number of hops, known where what they ask is not; 0 where it is unknown."""
+        """Number of hops, which may be known without the hops themselves; 0 if unknown."""
         return len(self.hops) or int(self.metadata.get("hops", 0))
 
     def __post_init__(self) -> None:
@@ -78,94 +78,91 @@ class Question:
 
 
 class CallRule(Protocol):
-    """Which evidence calls hold, where that does not hang on the words of one of them.
+    """Decides which evidence calls show, if that depends on more than the text of one call.
 
-    A rule never changes: each call leads to another one. It can be hashed and pickled.
+    Rules are immutable, hashable and picklable; each call returns a new rule.
     """
 
     @property
     def held(self) -> Collection[Evidence]:
-        """All evidence held by the calls so far."""
+        """All evidence shown by the calls so far."""
 
     def after(self, call: tuple[str, str], /) -> "CallRule":
-        """Return the rule after one more (tool, argument), which holds at least what this does."""
+        """Return the rule after one more (tool, argument); evidence is never lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A question with the corpus that it is asked over."""
+    """A question with its corpus."""
 
     question: Question
     corpus: Corpus
     context: tuple[Document, ...] | None = None
-    """The question's own pages for a ``one_turn`` prompt, those of the proof first; None where
-    they are drawn from the corpus."""
+    """Pages of the question for a ``one_turn`` prompt, those of the proof first; None samples them
+    from the corpus."""
     rule: CallRule | None = None
-    """What holds the evidence that no page shows, before the first call; None where each such
-    evidence is held by its own call, word for word."""
+    """The rule before the first call, for evidence that no page shows; None if each such evidence
+    is shown by its ``call`` only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What an attempt at a task came to, as official scorers see it."""
+    """The result of an attempt at a task, as official scorers need it."""
 
     answer: str | None
-    """None where no answer was given."""
+    """None if there was no answer."""
     shown_sentences: tuple[tuple[str, int], ...] | None = None
     """(document id, 0-based sentence index) pairs of the task's corpus that were shown in full;
-    None where that is unknown or nothing could be shown."""
+    None if that is unknown or nothing could be shown."""
     support: str = ""
-    """What the answer named as its support, as written; empty where it named nothing."""
+    """The support that the answer named, as written; empty if it named none."""
 
 
 class TaskSource(ABC):
-    """An indexable collection of tasks; ``source[i]`` depends on (its arguments, i) alone.
+    """An indexable collection of tasks; ``source[i]`` only depends on the arguments and i.
 
-    A new source gives ``name``, ``__len__``, ``__getitem__`` and ``index_of``; all else has a
-    default. Sources are read-only and may be shared by environments.
+    A subclass defines ``name``, ``__len__``, ``__getitem__``, ``index_of`` and ``fingerprint``;
+    everything else has a default. Sources are read-only and can be shared by environments.
     """
 
     name: ClassVar[str]
     tools: ClassVar[tuple[str, ...]] = ("search", "lookup", "answer")
-    """Names of the tools that the tasks ask for."""
+    """Names of the tools for the tasks."""
     evidence_source: ClassVar[EvidenceSource] = "annotated"
-    """How far verdicts can be trusted: exact, annotated, heuristic, none."""
+    """How reliable verdicts are: exact, annotated, heuristic, none."""
     partial_credit: ClassVar[bool] = True
     """Whether a text answer earns token F1."""
     has_script: ClassVar[bool] = False
-    """Whether `official` follows a script of its own instead of averaging `score`."""
+    """Whether `official` follows a benchmark's script instead of averaging `score`."""
     support_asked: ClassVar[str] = ""
-    """How a prompt asks an answer to name its support; empty where none is scored."""
+    """Request for the support in a prompt; empty if support is not scored."""
     support_example: ClassVar[str] = "title#0 | title#2"
     names_sentences: ClassVar[bool] = False
-    """Whether a support names sentences, so that they are numbered where it is asked for."""
+    """Whether support refers to sentences, so that prompts that ask for it number them."""
     percent: ClassVar[bool] = False
-    """Whether `printed` gives percent."""
+    """Whether `printed` returns percentages."""
     notes: str = ""
-    """What the prompt tells about the pages and the answers, as full sentences."""
+    """Notes on pages and answers for the prompt, as full sentences."""
     answer_notes: str = ""
-    """What it tells of them where there are no pages (``closed_book``)."""
+    """Notes for prompts without pages (``closed_book``)."""
     max_steps: int | None = None
-    """The step budget that suits this source, where it is not the package's default."""
+    """Default step budget of this source; None uses the package's default."""
 
     @classmethod
     def argument_names(cls) -> tuple[str, ...]:
-        """Return the names of the arguments that `from_arguments` takes.
-
-        By default those of the constructor.
-        """
+        """Return the names of the arguments of `from_arguments`; by default the constructor's."""
         return tuple(inspect.signature(cls).parameters)
 
     @classmethod
     def from_arguments(cls, **arguments: Any) -> "TaskSource":
-        """Return the source with these arguments, which are plain JSON values."""
+        """Return the source with the given arguments, which are plain JSON values."""
         return cls(**arguments)
 
     @classmethod
     def arguments_within(cls, max_steps: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments of tasks that the oracle can solve within a step budget.
+        """Return arguments for tasks that the oracle can solve within a step budget.
 
-        By default the arguments are returned as they are.
+        By default the arguments are returned unchanged.
 
         Args:
             max_steps: The budget of an episode, at least 1.
@@ -179,11 +176,11 @@ class TaskSource(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int, /) -> Task:
-        """Return the task at an index in [0, len); `IndexError` outside of it."""
+        """Return the task at an index in [0, len); raise `IndexError` outside it."""
 
     @abstractmethod
     def index_of(self, task_id: str) -> int:
-        """Return the index of a task id; `ArgumentError` for an unknown one."""
+        """Return the index of a task id; raise `ArgumentError` if it is unknown."""
 
     @property
     @abstractmethod
@@ -191,7 +188,7 @@ class TaskSource(ABC):
         """Hex digest of everything that decides the tasks: arguments and file contents."""
 
     def score(self, task: Task, answer: str) -> Score:
-        """Return exact match and F1 of an answer to a task, as the source defines them."""
+        """Return exact match and F1 of an answer, as the source defines them."""
         question = task.question
         return score_answer(
             answer, question.answers, question.answer_kind, partial=self.partial_credit
@@ -205,22 +202,23 @@ class TaskSource(ABC):
         """Return the source's official metrics over predictions by task id, shares in [0, 1].
 
         Args:
-            predictions: An answer alone, or what an attempt came to.
-            gold: Ids of the tasks that the metrics are over; one without a prediction or an
-                answer scores 0. None takes those predicted (a file of a benchmark: all of it, as
-                its script does).
+            predictions: Answers or `Prediction`s.
+            gold: Ids of the tasks to average over; tasks without a prediction or an answer score 0.
+                None averages over the predicted tasks, and on a benchmark over all tasks of the
+                file, as its script does.
 
         Raises:
-            ArgumentError: When there are no predictions or a task id is unknown.
+            ArgumentError: When there are no predictions, or a task id is unknown.
         """
-        given = read_predictions(predictions)
-        scores = [self._scored(i, given.get(i)) for i in (given if gold is None else gold)]
+        by_id = read_predictions(predictions)
+        task_ids = by_id if gold is None else gold
+        scores = [self._score_prediction(task_id, by_id.get(task_id)) for task_id in task_ids]
         return {
             "em": sum(s.em for s in scores) / len(scores),
             "f1": sum(s.f1 for s in scores) / len(scores),
         }
 
-    def _scored(self, task_id: str, prediction: Prediction | None) -> Score:
+    def _score_prediction(self, task_id: str, prediction: Prediction | None) -> Score:
         task = self[self.index_of(task_id)]
         if prediction is None or prediction.answer is None:
             return Score(0.0, 0.0)
@@ -228,25 +226,25 @@ class TaskSource(ABC):
 
     @property
     def scoring(self) -> str:
-        """What the official metrics follow, in words."""
+        """Description of how the official metrics are computed."""
         return "the mean score of answers"
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a user of the figures has to know of the data, as full sentences."""
+        """Caveats of the data for readers of the results, as full sentences."""
         return ()
 
     @property
     def unjudged(self) -> int:
-        """Number of tasks whose steps cannot be judged, as their evidence is not known."""
+        """Number of tasks with unknown evidence, whose steps cannot be judged."""
         return 0
 
     def printed(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Return official metrics in the unit and with the decimals of the script."""
+        """Return official metrics in the unit and with the precision of the script."""
         return dict(metrics)
 
     def guess(self, task: Task) -> str:
-        """Return the best answer to be had without reading: by default ``unknown``."""
+        """Return the best answer that is possible without reading; by default ``unknown``."""
         return "unknown"
 
     def world_of(self, task_id: str) -> str:
@@ -281,36 +279,31 @@ class TaskSource(ABC):
         return dict(arguments)
 
     def check_index(self, index: int) -> int:
-        """Return an index in [0, len); `IndexError` outside of it."""
+        """Return an index in [0, len) unchanged; raise `IndexError` outside it."""
         if not 0 <= index < len(self):
             raise IndexError(f"task index must be in [0, {len(self)}), got {index}")
         return index
 
 
 def read_predictions(predictions: Mapping[str, str | Prediction]) -> dict[str, Prediction]:
-    """Return predictions by task id, answers alone made into a `Prediction`.
+    """Return predictions by task id, with plain answers converted to `Prediction`.
 
     Raises:
-        ArgumentError: When there are none, or one is neither a text nor a `Prediction`.
+        ArgumentError: When there are none, or one is neither a string nor a `Prediction`.
     """
     if not predictions:
         raise ArgumentError("predictions must hold at least one answer, got none")
-    read = {
-        task_id: Prediction(given) if isinstance(given, str) else given
-        for task_id, given in predictions.items()
-    }
-    for task_id, given in read.items():
-        require(
-            isinstance(given, Prediction),
-            f"predictions[{task_id!r}]",
-            "a text or Prediction",
-            given,
-        )
-    return read
+    by_id: dict[str, Prediction] = {}
+    for task_id, value in predictions.items():
+        prediction = Prediction(value) if isinstance(value, str) else value
+        is_prediction = isinstance(prediction, Prediction)
+        require(is_prediction, f"predictions[{task_id!r}]", "a text or Prediction", value)
+        by_id[task_id] = prediction
+    return by_id
 
 
 def gold_documents(question: Question) -> tuple[str, ...]:
-    """Return the ids of the documents that the proofs name, each once, in proof order."""
+    """Return the ids of the documents in the proofs, each once, in the order of the proofs."""
     proofs: Sequence[tuple[Evidence, ...]] = question.proofs
     named = (document for proof in proofs for fact in proof for document, _ in fact.shown_by)
     return tuple(dict.fromkeys(named))

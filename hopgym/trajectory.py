@@ -1,7 +1,7 @@
-"""Trajectories: what an episode was, step by step, as frozen records.
+"""Trajectories: immutable records of episodes.
 
-A prefix of a trajectory is a trajectory. Policies act on prefixes, judges and learners read
-them, and `hopgym.runs.trajectory_file` keeps them as one JSON object a line.
+A prefix of a trajectory is a trajectory too. Policies act on prefixes, and
+`hopgym.runs.trajectory_file` stores trajectories as JSON lines.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from hopgym.tasks import Task
 from hopgym.verdicts import Knowledge, ShownContent, Verdict
 
 ECHO_CHARS = 8_192
-"""Longest action text that a transcript repeats, in characters."""
+"""Maximum length of an action text in a transcript, in characters."""
 
 
 class StopReason(StrEnum):
@@ -23,21 +23,21 @@ class StopReason(StrEnum):
     RUNNING = ""
     """It has not ended."""
     ANSWER = "answer"
-    """An answer was given: the episode terminated."""
+    """Terminated: an answer was given."""
     BUDGET = "budget"
-    """The step budget ran out: the episode was truncated."""
+    """Truncated: the step budget ran out."""
     MALFORMED = "malformed"
-    """Too many malformed texts in a row: the episode was truncated."""
+    """Truncated: too many malformed texts in a row."""
     CONTEXT = "context"
-    """The prefix no longer fitted the policy's context: the episode was truncated."""
+    """Truncated: the prefix no longer fit the policy's context."""
     AGENT_ERROR = "agent_error"
-    """The policy raised; the episode is done again when the run is resumed."""
+    """The policy raised an error; a resumed run plays the episode again."""
     API_ERROR = "api_error"
-    """The policy's server failed; the episode is done again when the run is resumed."""
+    """The policy's server failed; a resumed run plays the episode again."""
 
 
 ERROR_REASONS = frozenset({StopReason.AGENT_ERROR, StopReason.API_ERROR})
-"""Reasons of records that a resumed run drops and does again."""
+"""Stop reasons of episodes that a resumed run plays again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action and what came of it."""
+    """One action of the agent and its result."""
 
     text: str
-    """What the agent wrote, up to the end of its call."""
+    """The agent's text up to the end of its call."""
     action: Action | None
-    """The call; None when the text was malformed."""
+    """The call; None if the text was malformed."""
     observation: str
     shown_content: ShownContent
     """What the observation shows of the corpus."""
@@ -85,9 +85,9 @@ class Step:
     process_reward: float
     """In [0, 1]; the sum over an episode is at most 1, up to rounding."""
     outcome_reward: float
-    """In [0, 1]; above 0 only for an answer."""
+    """In [0, 1]; positive only for an answer."""
     potential: float
-    """In [0, 1], after the step."""
+    """Potential after the step, in [0, 1]."""
     from_prefix: bool = False
     """Whether the step was replayed from the reset's prefix; such steps earn no reward."""
     completion: Completion | None = None
@@ -97,43 +97,43 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """An episode so far, or a finished one."""
+    """A running or finished episode."""
 
     env_id: str
     env_kwargs: Mapping[str, Any]
     task_id: str
     index: int
-    """Of the task in its source."""
+    """Index of the task in its source."""
     sample: int
     """Number of this attempt at the task, from 0."""
     question: str
     prompt: str
-    """The reset observation without any prefix."""
+    """The observation of the reset, without a prefix."""
     dialect: str
     tools: tuple[str, ...]
     steps: tuple[Step, ...] = ()
     stop_reason: StopReason = StopReason.RUNNING
     error: str = ""
-    """What went wrong, for the error reasons, and who said that the context is full."""
+    """The error message for the error reasons; for CONTEXT the server's message, if any."""
     world: str = ""
     """Name of the task's world; tasks of one world share their pages."""
     oracle_steps: int = -1
-    """The oracle's number of steps; -1 until the episode has ended."""
+    """The oracle's number of steps; -1 before the end, or if it is unknown."""
     is_success: bool = False
 
     @property
     def key(self) -> tuple[str, int]:
-        """What makes a record unique in a run: (task id, sample)."""
+        """(task id, sample), which is unique in a run."""
         return self.task_id, self.sample
 
     @property
     def answer(self) -> str | None:
-        """The answer given, or None."""
+        """The answer, or None if there is none."""
         last = self.steps[-1].action if self.steps else None
         return last.argument if last is not None and last.tool == "answer" else None
 
     def prefix(self, length: int) -> "Trajectory":
-        """Return the trajectory as it stood after its first ``length`` steps."""
+        """Return the running trajectory after the first ``length`` steps."""
         return replace(
             self,
             steps=self.steps[:length],
@@ -145,7 +145,7 @@ class Trajectory:
 
 
 def transcript(prompt: str, steps: tuple[Step, ...] | list[Step]) -> str:
-    """Return prompt, actions and observations as one text, in the order they came."""
+    """Return prompt, action texts and observations in order, joined into one text."""
     parts = [prompt]
     for step in steps:
         parts += (_shortened(step.text), step.observation)
@@ -153,13 +153,16 @@ def transcript(prompt: str, steps: tuple[Step, ...] | list[Step]) -> str:
 
 
 def calls_of(steps: Iterable[Step]) -> list[tuple[Step, Action]]:
-    """Return the steps that were calls and did not fail, each with its call."""
-    worked = (step for step in steps if step.verdict is not Verdict.FAILED)
-    return [(step, step.action) for step in worked if step.action is not None]
+    """Return the steps with calls that did not fail, each with its call."""
+    return [
+        (step, step.action)
+        for step in steps
+        if step.action is not None and step.verdict is not Verdict.FAILED
+    ]
 
 
 def knowledge_after(task: Task, steps: Iterable[Step]) -> Knowledge:
-    """Return what is known of a task's evidence after some steps, given ones among them."""
+    """Return the known evidence of a task after some steps, including those of a prefix."""
     knowledge = Knowledge(task)
     for step, action in calls_of(steps):
         knowledge.observe(step.shown_content, (action.tool, action.argument))

@@ -1,6 +1,6 @@
-"""Wrappers: an observation that holds the whole episode, and a recorder of trajectories.
+"""Gymnasium wrappers: transcripts as observations, and a recorder of trajectories.
 
-Both work on the `HopEnv` at the bottom, through any wrappers in between.
+Both use the unwrapped `HopEnv`, so that other wrappers may be in between.
 """
 
 import os
@@ -20,33 +20,31 @@ _Turn = tuple[str, SupportsFloat, bool, bool, dict[str, Any]]
 
 
 class TranscriptObservation(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, str]):
-    """Observes the whole transcript so far instead of the last observation.
-
-    The transcript is read off the episode at every turn; nothing is left of earlier episodes.
+    """Returns the full transcript of the episode as the observation.
 
     Args:
         env: A hopgym environment.
 
     Raises:
-        ArgumentError: When it is another one.
+        ArgumentError: When it is another environment.
     """
 
     def __init__(self, env: _TextEnv) -> None:
         RecordConstructorArgs.__init__(self)
         gymnasium.Wrapper.__init__(self, env)
         self._base = hop_env(env)
-        # This space has room for a reset after a long prefix, which observes a transcript too.
+        # It is large enough, as the observation after a prefix is a transcript too.
         self.observation_space = self._base.observation_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Begin an episode; return its prompt, with what a prefix led to, and info."""
+        """Start an episode; return its transcript and info."""
         _, info = self.env.reset(seed=seed, options=options)
         return self._transcript(), info
 
     def step(self, action: str) -> _Turn:
-        """Take any text as an action; return the transcript up to its result, and the rest."""
+        """Play an action; return the transcript up to its result, and the rest of the turn."""
         _, reward, terminated, truncated, info = self.env.step(action)
         return self._transcript(), reward, terminated, truncated, info
 
@@ -57,17 +55,17 @@ class TranscriptObservation(RecordConstructorArgs, gymnasium.Wrapper[str, str, s
 
 
 class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, str]):
-    """Writes every episode that ends to a trajectory file; unfinished ones are left out.
+    """Writes every finished episode to a trajectory file.
 
-    The file is opened at the first reset. An episode's ``sample`` is the number of attempts at its
-    task that the file holds before it.
+    The file is opened at the first reset. The ``sample`` of an episode is the number of earlier
+    attempts at its task in the file.
 
     Args:
         env: A hopgym environment.
-        path: The file, appended to; each environment needs one of its own.
+        path: The file to append to; each environment needs a separate file.
 
     Raises:
-        ArgumentError: When ``env`` is no hopgym environment.
+        ArgumentError: When ``env`` is not a hopgym environment.
         RunFileError: At a reset, when the file is in use or belongs to another run.
     """
 
@@ -82,7 +80,7 @@ class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, s
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Begin an episode; return what the environment returns."""
+        """Start an episode; return what the environment returns."""
         if self._writer is None:
             self._writer = TrajectoryWriter(self._path, run_header(self._base))
             for index, sample in self._writer.finished:
@@ -90,7 +88,7 @@ class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, s
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: str) -> _Turn:
-        """Take any text as an action; return what the environment returns."""
+        """Play an action; return what the environment returns."""
         turn = self.env.step(action)
         trajectory = self._base.trajectory()
         if trajectory.stop_reason and self._writer:
@@ -108,7 +106,7 @@ class RecordTrajectory(RecordConstructorArgs, gymnasium.Wrapper[str, str, str, s
 
 
 def hop_env(env: gymnasium.Env[Any, Any]) -> HopEnv:
-    """Return the `HopEnv` inside of an environment; `ArgumentError` where there is none."""
+    """Return the `HopEnv` inside an environment; raise `ArgumentError` if there is none."""
     if not isinstance(env.unwrapped, HopEnv):
         raise ArgumentError(f"env must be a hopgym environment, got {env}")
     return env.unwrapped
@@ -118,8 +116,8 @@ def run_header(env: HopEnv, **config: Any) -> Header:
     """Return the header for the episodes of an environment.
 
     Args:
-        env: Its id, settings and tasks are what tells the file from others.
-        config: What else decides the episodes, as JSON values.
+        env: The environment; its id, settings and tasks are part of the header.
+        config: Everything else that decides the episodes, as JSON values.
     """
     config["env"] = env.spec.id if env.spec else ""
     config["settings"] = env.settings
