@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from hopgym.arguments import read_arguments, read_value, write_arguments
 from hopgym.cli import app as program
-from hopgym.cli.app import VERBS, app
+from hopgym.cli.app import VERBS
 from hopgym.errors import ArgumentError
 from hopgym.registry.lookup import resolve_id
+from tests.support.command_line import hopgym as run
 from tests.support.paths import ROOT
-
-
-def run(*words: str, typed: str | None = None) -> Result:
-    return CliRunner().invoke(app, list(words), input=typed)
 
 
 def test_help_names_every_verb() -> None:

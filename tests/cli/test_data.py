@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from hopgym.benchmarks.catalogue import DATASETS
-from hopgym.cli.app import app
 from tests.support.benchmark_files import BENCHMARKS, needs_files
+from tests.support.command_line import hopgym as run
 
 HOTPOT: dict[str, Any] = {
     "_id": "ada",
@@ -100,10 +100,6 @@ FILES = {
         {"id": "q1", "question": "What is Ada Brook?", "answer": "baker"},
     ),
 }
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def told(result: Result) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from hopgym.benchmarks import hub
 from hopgym.benchmarks.catalogue import BAMBOOGLE, COFCA, DATASETS, HOTPOTQA, SYNTHWORLDS
 from hopgym.benchmarks.lookup import source_class
-from hopgym.cli.app import app
 from hopgym.errors import DataError
+from tests.support.command_line import hopgym as run
 
 HOTPOT: dict[str, Any] = {
     "_id": "ada",
@@ -26,10 +26,6 @@ HOTPOT: dict[str, Any] = {
     "type": "bridge",
     "level": "hard",
 }
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def told(result: Result) -> str:

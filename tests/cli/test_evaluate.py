@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from hopgym import read_trajectories
-from hopgym.cli.app import app
 from hopgym.errors import RunFileError
 from hopgym.runs.folder import DECISIVE, open_folder
 from hopgym.runs.line_file import lock, unlock
 from hopgym.runs.secrets import command_without_secrets
+from tests.support.command_line import hopgym as run
 from tests.support.paths import ROOT
 
 SMALL = ("--size", "10", "--questions_per_world", "20")
@@ -47,10 +47,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my_agents.py").write_text(AGENTS)
     sys.modules.pop("my_agents", None)
     return tmp_path
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 def ran(*words: str) -> Result:

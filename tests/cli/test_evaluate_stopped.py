@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from hopgym.cli.app import app
+from tests.support.command_line import hopgym as run
 from tests.support.paths import ROOT
 
 SMALL = ("--size", "10", "--questions_per_world", "20")
@@ -40,10 +39,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "hanging_agent.py").write_text(AGENT)
     sys.modules.pop("hanging_agent", None)
     return tmp_path
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 def latest() -> Path:

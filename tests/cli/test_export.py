@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from hopgym.cli.app import app
 from hopgym.evaluation import Evaluation, evaluate
 from hopgym.runs.trajectory_file import read_header, read_trajectories
+from tests.support.command_line import hopgym as run
 from tests.support.records import changed_record
 
 ADA: dict[str, Any] = {
@@ -27,10 +27,6 @@ ADA: dict[str, Any] = {
 }
 GIL = ADA | {"_id": "gil", "question": "Was Gil Hart or Ada Brook a baker?", "answer": "Ada Brook"}
 TOM = ADA | {"_id": "tom", "question": "Is Elmstead older than Tom Reed?", "answer": "yes"}
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def told(result: Result) -> str:

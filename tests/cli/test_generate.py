@@ -13,16 +13,13 @@ from typer.testing import CliRunner, Result
 from hopgym.cli import doctor
 from hopgym.cli.app import app
 from hopgym.registry import FACTORIES
+from tests.support.command_line import hopgym as run
 
 MINE = """\
 {"title": "Ada Brook", "text": "Ada Brook was born in 1950. Her mother is Cleo Dunn."}
 {"title": "Cleo Dunn", "text": "Cleo Dunn works as a baker."}
 {"id": "q1", "question": "What is the job of the mother of Ada Brook?", "answer": "baker"}
 """
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

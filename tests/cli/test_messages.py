@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from hopgym.cli import bench as benchmark
-from hopgym.cli.app import app
+from tests.support.command_line import hopgym as run
 
 SMALL = ("--size", "10", "--questions_per_world", "20", "-n", "6")
 FLAKY = (
@@ -18,10 +17,6 @@ FLAKY = (
     "    if len(calls) <= 3:\n        raise ValueError('cold')\n"
     "    return '<answer>unknown</answer>'\n"
 )
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 @pytest.fixture

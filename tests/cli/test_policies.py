@@ -8,16 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from hopgym import read_trajectories
 from hopgym.arguments import policy_options
 from hopgym.cli import dryrun
-from hopgym.cli.app import app
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
 from hopgym.policies import registry as policies
 from hopgym.policies.registry import policy_named
+from tests.support.command_line import hopgym as run
 
 SMALL = ("--size", "10", "--questions_per_world", "20")
 AGENTS = """
@@ -68,10 +67,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "own_agents.py").write_text(AGENTS)
     sys.modules.pop("own_agents", None)
     return tmp_path
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 def answers(*words: str) -> list[str | None]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from hopgym import read_trajectories
-from hopgym.cli.app import app
+from tests.support.command_line import hopgym as run
 from tests.support.paths import ROOT
 from tests.support.records import changed_record
 
@@ -26,10 +26,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs go to the working directory."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
 
 
 def rollout(out: Path, *words: str) -> Result:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from hopgym.cli.app import app
 from tests.support.benchmark_files import BENCHMARKS, needs_files
+from tests.support.command_line import hopgym as run
 
 ADA: dict[str, Any] = {
     "_id": "ada",
@@ -29,10 +29,6 @@ NAMES = [
     for part in ("", "sp_", "joint_")
     for end in ("em", "f1", "prec", "recall")
 ]  # fmt: skip
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def told(result: Result) -> str:

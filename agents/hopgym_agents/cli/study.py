@@ -52,7 +52,7 @@ def study(
         list[str] | None, typer.Option(help="NAME=FOLDER, a further model to evaluate; repeatable.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Apply the table [quick] of the file.")
+        bool, typer.Option("--quick", help=r"Apply the table \[quick] of the file.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only check every part, and list the jobs.")
