@@ -48,7 +48,8 @@ class Style:
 
 
 def _read_template(name: str) -> str:
-    return (Path(__file__).parent / "data" / f"{name}.jinja").read_text(encoding="utf-8")
+    folder = Path(__file__).parent / "prompt_templates"
+    return (folder / f"{name}.jinja").read_text(encoding="utf-8")
 
 
 PLAIN = Style("plain")
