@@ -74,7 +74,7 @@ def bench(
         int, typer.Option(min=1, help="Rounds of each figure; the median counts.")
     ] = 5,
     large: Annotated[
-        bool, typer.Option(help="Also 1,000,000 people, and with --hotpotqa as many paragraphs.")
+        bool, typer.Option(help="Also 1,000,000 people, or with --hotpotqa 1,000,000 paragraphs.")
     ] = False,
     hotpotqa: Annotated[
         Path | None,

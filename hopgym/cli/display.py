@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Any
 
 from rich import box
-from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -121,6 +120,7 @@ def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Adv
     if not sys.stderr.isatty():
         yield _PlainLines(what, total, done)
         return
+    from rich import progress as bars
 
     columns: list[bars.ProgressColumn] = [
         bars.SpinnerColumn(),

@@ -98,7 +98,7 @@ def _first_attempts(run: Path, source: BenchmarkSource[Any]) -> "dict[int, Predi
             if not 0 <= index < len(source) or source.id_at(index) != episode.task_id:
                 raise DataError(
                     f"{run}: expected tasks of {source.path}, got {episode.task_id!r} at index "
-                    f"{index}, where there is none or another; give a file that hopgym wrote"
+                    f"{index}, which is another task or none; give a file that hopgym wrote"
                 )
             later = index in first and first[index][0] < episode.sample
             if episode.stop_reason not in ERROR_REASONS and not later:

@@ -8,7 +8,6 @@ import typer
 
 from hopgym.cli.display import console, new_table, print_json, say
 from hopgym.registry import FACTORIES, EnvironmentFactory
-from hopgym.registry.lookup import resolve_id
 
 if TYPE_CHECKING:
     from hopgym.cli.options import Option
@@ -103,13 +102,15 @@ def describe(factory: EnvironmentFactory) -> dict[str, str]:
 
 
 def _print_documentation(env_id: str) -> None:
+    from rich.markdown import Markdown
+
+    from hopgym.registry.lookup import resolve_id
+
     resolved = resolve_id(env_id)
     documentation = FACTORIES[resolved].documentation
     if resolved == _EXAMPLE_OF:
         example = f"## Example File\n```\n{JSONL_EXAMPLE}```\n\n"
         documentation = documentation.replace("## Arguments", f"{example}## Arguments", 1)
-    from rich.markdown import Markdown
-
     out = console()
     text = f"# {resolved}\n\n{documentation}"
     if out.is_terminal:

@@ -24,8 +24,6 @@ from typer.core import TyperCommand
 from hopgym.arguments import json_or_text, read_arguments, read_value, split_option
 from hopgym.cli.display import progress
 from hopgym.errors import ArgumentError, did_you_mean
-from hopgym.registry import lookup
-from hopgym.storage import open_corpus
 from hopgym.tasks import CORPUS_CHOICES
 
 if TYPE_CHECKING:
@@ -70,7 +68,9 @@ def make_env(env_id: str, args: Sequence[str], **defaults: Any) -> "HopEnv":
         raise ArgumentError(
             f"one id must be given and arguments as --name value, got {positional[1]!r} as well"
         )
-    return make(lookup.resolve_id(positional[0]), defaults | arguments)
+    from hopgym.registry.lookup import resolve_id
+
+    return make(resolve_id(positional[0]), defaults | arguments)
 
 
 def make(env_id: str, arguments: Mapping[str, Any]) -> "HopEnv":
@@ -79,6 +79,10 @@ def make(env_id: str, arguments: Mapping[str, Any]) -> "HopEnv":
     Raises:
         ArgumentError: As `hopgym.registry.lookup.make` does.
     """
+    # Imported here, as every verb imports this module, also those without an environment.
+    from hopgym.registry import lookup
+    from hopgym.storage import open_corpus
+
     corpus = arguments.get("corpus")
     if isinstance(corpus, str) and corpus not in CORPUS_CHOICES and os.path.isfile(corpus):
         # The environment then opens the index that is stored here.

@@ -31,8 +31,8 @@ _VERDICTS = {
     "repeat": ("yellow", "that call was made before"),
     "malformed": ("red", "that was no call"),
     "failed": ("red", "the tool failed; try it again"),
-    "supported": ("green", "right, and proven by what you read"),
-    "lucky": ("yellow", "right, but not proven by what you read"),
+    "supported": ("green", "right, and proven by the pages you read"),
+    "lucky": ("yellow", "right, but not proven by the pages you read"),
     "wrong": ("red", "not right, though what you read proves the answer"),
     "unsupported": ("red", "not right, and nothing you read proves it"),
 }

@@ -19,7 +19,9 @@ def play(typed: str, *words: str) -> Result:
 def test_the_oracle_can_be_asked_to_the_end() -> None:
     result = play("!\n" * 12)
     assert result.exit_code == 0
-    assert "supported: right, and proven by what you read (outcome reward 1.00)" in result.stdout
+    assert (
+        "supported: right, and proven by the pages you read (outcome reward 1.00)" in result.stdout
+    )
     assert "process rewards add up to 1.00" in result.stdout
     assert "hop 2:" in result.stdout
     assert "hopgym play hopgym/People-v0" in result.stderr

@@ -46,7 +46,7 @@ def filter_run(
 ) -> None:
     """Count the episodes that pass each filter, and write those of one filter.
 
-    By default as many are written as pass the strictest filter, so that models
+    By default their number is that of the strictest filter, so that models
     trained on the results can be compared. The sample depends on the seed only.
     """
     file = trajectory_file(run)
