@@ -72,7 +72,7 @@ def figures(source: Any, out: Path, episodes: int) -> None:
 def test_memory_of_a_rollout_is_flat(
     endless: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hopgym.env.env._KEPT_COUNTS", FEW // 2)  # Bounded, but far above MANY.
+    monkeypatch.setattr("hopgym.env.env._CACHED_COUNTS", FEW // 2)  # Bounded, but far above MANY.
     play(endless, tmp_path / "first.jsonl", FEW)  # What is made once is there from now on.
     in_use = list[int]()
     for episodes in (FEW, MANY):
