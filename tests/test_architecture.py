@@ -21,8 +21,8 @@ MAX_FUNCTION_LINES = 60
 # A module or sub-package imports only from those before it.
 # fmt: off
 ORDER = (
-    "version", "errors", "progress", "spaces", "documents", "storage", "scoring", "tasks",
-    "arguments", "actions", "tools", "verdicts", "oracle", "trajectory", "runs", "env",
+    "version", "errors", "plugins", "progress", "spaces", "documents", "storage", "scoring",
+    "tasks", "arguments", "actions", "tools", "verdicts", "oracle", "trajectory", "runs", "env",
     "wrappers", "replay", "policy", "rollout", "policies", "evaluation", "report", "worlds",
     "benchmarks", "registry", "cli", "__main__",
 )

@@ -9,10 +9,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from hopgym.errors import ArgumentError, HopgymError, did_you_mean
+from hopgym.plugins import error_text
 from hopgym.policies.constant import ConstantPolicy
 from hopgym.policies.privileged import ExhaustivePolicy, GuessPolicy, OraclePolicy
 from hopgym.policies.scripted import FirstPagePolicy, GreedySearchPolicy, RandomPolicy
-from hopgym.policies.user_policy import error_text, refuse_options, user_policy
+from hopgym.policies.user_policy import refuse_options, user_policy
 from hopgym.policy import Policy
 
 if TYPE_CHECKING:

@@ -3,17 +3,14 @@
 The module may also be a file in the working directory.
 """
 
-import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hopgym.errors import ArgumentError, HopgymError
+from hopgym.plugins import error_text, load_object, source_digest
 from hopgym.policy import Policy, as_policy
 from hopgym.runs.secrets import without_secrets
 from hopgym.trajectory import Completion, Trajectory
@@ -34,7 +31,7 @@ def user_policy(name: str, options: Mapping[str, Any]) -> Policy:
             options.
     """
     with redirect_stdout(sys.stderr):  # Only results belong on stdout.
-        module, agent = _load(name)
+        module, agent = load_object(name, "policy", "function")
         if isinstance(agent, type):
             agent = _create(name, agent, options)
         else:
@@ -45,7 +42,7 @@ def user_policy(name: str, options: Mapping[str, Any]) -> Policy:
         )
     # An agent with another key is the same agent, and files must not contain keys.
     public_options = json.dumps(without_secrets(options), sort_keys=True)
-    return UserPolicy(agent, f"{name} {public_options} {_digest(module)}")
+    return UserPolicy(agent, f"{name} {public_options} {source_digest(module)}")
 
 
 def refuse_options(name: str, options: Mapping[str, Any]) -> None:
@@ -53,11 +50,6 @@ def refuse_options(name: str, options: Mapping[str, Any]) -> None:
     if options:
         names = ", ".join(f"--{name}.{option}" for option in options)
         raise ArgumentError(f"options must be left out for {name}, which takes none, got {names}")
-
-
-def error_text(error: BaseException) -> str:
-    """Return type and message of an error on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class UserPolicy:
@@ -86,27 +78,6 @@ class UserPolicy:
         return self._policy(prefixes)
 
 
-def _load(name: str) -> tuple[ModuleType, Any]:
-    module_name, _, attribute = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        module = import_module(module_name.removesuffix(".py"))
-        value: Any = module
-        for part in attribute.split("."):
-            value = getattr(value, part)
-    except (ImportError, AttributeError) as error:
-        raise ArgumentError(
-            f"policy must name a function as module:function, got {name!r} ({error})"
-        ) from error
-    except (Exception, SystemExit) as error:  # Importing a module can raise anything.
-        raise ArgumentError(
-            f"policy must name a function of a module that can be imported, got {name!r}; "
-            f"importing {module_name} raised {error_text(error)}"
-        ) from error
-    return module, value
-
-
 def _create(name: str, kind: type, options: Mapping[str, Any]) -> Any:
     try:
         return kind(**options)
@@ -118,9 +89,3 @@ def _create(name: str, kind: type, options: Mapping[str, Any]) -> Any:
             f"policy must be a class that can be made with the options given ({names}), got "
             f"{name!r}, which raised {error_text(error)}"
         ) from error
-
-
-def _digest(module: ModuleType) -> str:
-    """Return a digest of a module's file, as another version of it is another agent."""
-    file = getattr(module, "__file__", None)
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""

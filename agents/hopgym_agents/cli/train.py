@@ -14,7 +14,7 @@ from hopgym_agents.training import loop
 from hopgym_agents.training.config import TrainConfig, read_config
 from hopgym_agents.training.method import METHODS
 from hopgym_agents.training.model_card import play_command
-from hopgym_agents.training.result import RunPlan, TrainResult
+from hopgym_agents.training.result import TrainingPlan, TrainResult
 from hopgym_agents.training.run_folder import PROGRESS, is_leader
 
 CURVES = "report.html"
@@ -74,7 +74,7 @@ def _open_bar(bars: ExitStack, total: int, done: int) -> Callable[[int], None]:
     return bars.enter_context(progress("steps", total or None, done))
 
 
-def _print_checks(plan: RunPlan, as_json: bool) -> None:
+def _print_checks(plan: TrainingPlan, as_json: bool) -> None:
     if as_json:
         print_json(plan.to_dict())
         return
@@ -95,7 +95,7 @@ def _print_checks(plan: RunPlan, as_json: bool) -> None:
     say("All checks passed; nothing was trained.")
 
 
-def _report(plan: RunPlan, result: TrainResult, as_json: bool) -> None:
+def _report(plan: TrainingPlan, result: TrainResult, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
     else:

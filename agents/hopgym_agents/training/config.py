@@ -38,7 +38,7 @@ _FIXED = (
     *("remove_unused_columns", "load_best_model_at_end", "eval_strategy", "shuffle_dataset"),
     *("dispatch_batches", "split_batches", "num_generations_eval", "mask_truncated_completions"),
     *("min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs"),
-    *("num_iterations", "steps_per_generation"),
+    *("num_iterations", "steps_per_generation", "train_sampling_strategy"),
     *("cache_implementation", "use_transformers_paged", "use_transformers_continuous_batching"),
 )
 """Settings of TRL that cannot be given: the tokens are those of acting, sampled by this package's

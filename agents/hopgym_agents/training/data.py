@@ -30,7 +30,9 @@ def tasks_data(setup: TrainingSetup, row_count: int) -> TrainingData:
         parts.append(f"States of {episodes.summary}.")
         counts |= {"episodes": len(episodes.episodes), "states of them": episodes.state_count}
     if episodes is None or play.round:
-        parts.append(f"The first {setup.task_count:,} tasks of `{env_id}`, played as it learned.")
+        parts.append(
+            f"The first {setup.task_count:,} tasks of `{env_id}`, played as the model learned."
+        )
         counts["tasks"] = setup.task_count
     return TrainingData(
         summary=" ".join(parts),

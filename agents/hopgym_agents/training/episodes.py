@@ -11,8 +11,7 @@ from hopgym.errors import DataError
 from hopgym.runs.reader import trajectory_file
 from hopgym.runs.trajectory_file import read_header, read_trajectories
 from hopgym.trajectory import Trajectory
-from hopgym_agents.data.filtering import FILTERS, label_episodes
-from hopgym_agents.data.filtering import select_episodes as select_labels
+from hopgym_agents.data.filtering import FILTERS, label_episodes, select_episodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class SelectedEpisodes:
         )
 
 
-def select_episodes(run: str, filter_name: str) -> SelectedEpisodes:
+def load_episodes(run: str, filter_name: str) -> SelectedEpisodes:
     """Return the episodes of a run that pass a filter by their exact verdicts.
 
     Args:
@@ -83,7 +82,7 @@ def select_episodes(run: str, filter_name: str) -> SelectedEpisodes:
     selected = filter_episodes(episodes, filter_name)
     if not selected:
         labels = [label for label in label_episodes(episodes) if label is not None]
-        counts = ", ".join(f"{name} {len(select_labels(labels, name)):,}" for name in FILTERS)
+        counts = ", ".join(f"{name} {len(select_episodes(labels, name)):,}" for name in FILTERS)
         raise DataError(
             f"{file}: expected episodes that pass the filter {filter_name}, got none of "
             f"{len(episodes):,} ({counts}); take another --filter, or collect more"
@@ -94,6 +93,6 @@ def select_episodes(run: str, filter_name: str) -> SelectedEpisodes:
 def filter_episodes(episodes: Sequence[Trajectory], filter_name: str) -> tuple[Trajectory, ...]:
     """Return the episodes that pass a filter by their exact verdicts, in task order."""
     labels = [label for label in label_episodes(list(episodes)) if label is not None]
-    keys = {label.key for label in select_labels(labels, filter_name)}
+    keys = {label.key for label in select_episodes(labels, filter_name)}
     selected = (episode for episode in episodes if episode.key in keys)
     return tuple(sorted(selected, key=lambda episode: (episode.index, episode.sample)))

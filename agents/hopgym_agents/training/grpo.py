@@ -71,7 +71,7 @@ class GRPOMethod(Method):
         Raises:
             ArgumentError: When whole groups do not fill a batch.
         """
-        group = config.trl.get("num_generations", cls.trl_defaults["num_generations"])
+        group = config.trl.get("num_generations", cls.all_trl_defaults()["num_generations"])
         fits = type(group) is int and group >= 2 and config.batch % group == 0
         expected = f"a divisor of the batch ({config.batch}), at least 2"
         require(fits, "trl.num_generations", expected, group)

@@ -27,10 +27,10 @@ from hopgym_agents.training.environments import (
     dev_env,
     train_env,
 )
-from hopgym_agents.training.episodes import SelectedEpisodes, select_episodes
+from hopgym_agents.training.episodes import SelectedEpisodes, load_episodes
 from hopgym_agents.training.method import Method, method_named
 from hopgym_agents.training.model_card import write_card
-from hopgym_agents.training.result import RunPlan, TrainResult
+from hopgym_agents.training.result import TrainingPlan, TrainResult
 from hopgym_agents.training.rewards import JUDGE, Rewards
 from hopgym_agents.training.run_folder import Checkpoint, RunFolder, is_leader
 from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
@@ -52,7 +52,7 @@ class PreparedRun:
     method: type[Method]
     setup: TrainingSetup
     data: TrainingData
-    plan: RunPlan
+    plan: TrainingPlan
 
     @property
     def config(self) -> TrainConfig:
@@ -77,8 +77,9 @@ def prepare(method: str | type[Method], config: TrainConfig) -> PreparedRun:
     defaults = _trl_defaults(chosen, config)
     fixed = chosen.trl_fixed(config)
     arguments = trl_arguments(config, chosen.trl_config(), folder.checkpoints, defaults, **fixed)
-    episodes = select_episodes(config.run, config.filter) if config.run else None
-    config = _with_environment_of(episodes, config)
+    episodes = load_episodes(config.run, config.filter) if config.run else None
+    if episodes is not None and (chosen.plays or config.play.dev):
+        config = _with_environment_of(episodes, config)
     env = train_env(config.play) if chosen.plays else None
     check_held_out(config.play, episodes.source if episodes else "")
     if env is not None:
@@ -89,7 +90,7 @@ def prepare(method: str | type[Method], config: TrainConfig) -> PreparedRun:
     data = chosen.data(setup)
     steps = _step_count(chosen, setup, data)
     rows_at_once = arguments.per_device_train_batch_size
-    plan = RunPlan.of(chosen.name, config, setup.trainable, data, steps, rows_at_once)
+    plan = TrainingPlan.of(chosen, config, setup.trainable, data, steps, rows_at_once)
     folder.check(plan.identity)
     return PreparedRun(chosen, setup, data, plan)
 
@@ -114,8 +115,9 @@ def run(prepared: PreparedRun, show: ShowSteps | None = None) -> TrainResult:
         if finished is not None:
             # The folder may have been moved since.
             return TrainResult.from_dict({**finished, "model": str(folder.model)})
-        folder.check_limits(limits)
-        result = _train(prepared, folder, show or (lambda total, done: lambda count: None))
+        start = folder.last_checkpoint()
+        folder.check_limits(limits, start)
+        result = _train(prepared, folder, start, show or (lambda total, done: lambda count: None))
         if is_leader():
             folder.discard_result()
             save_trained(prepared.setup.trainable, folder.model)
@@ -124,8 +126,9 @@ def run(prepared: PreparedRun, show: ShowSteps | None = None) -> TrainResult:
     return result
 
 
-def _train(prepared: PreparedRun, folder: RunFolder, show: ShowSteps) -> TrainResult:
-    start = folder.last_checkpoint()
+def _train(
+    prepared: PreparedRun, folder: RunFolder, start: Checkpoint | None, show: ShowSteps
+) -> TrainResult:
     if is_leader():
         folder.rewind(start)
     training = _start(prepared, folder, start)
@@ -169,16 +172,16 @@ def _start(prepared: PreparedRun, folder: RunFolder, start: Checkpoint | None) -
 
 def _trl_defaults(method: type[Method], config: TrainConfig) -> dict[str, Any]:
     if not method.plays:
-        return dict(method.trl_defaults)
-    defaults = {**_ENDLESS_DEFAULTS, **method.trl_defaults}
+        return method.all_trl_defaults()
+    defaults = {**_ENDLESS_DEFAULTS, **method.all_trl_defaults()}
     if config.limits.is_set and not {"max_steps", "num_train_epochs"} & set(config.trl):
         defaults["num_train_epochs"] = _ENDLESS
     return defaults
 
 
-def _with_environment_of(episodes: SelectedEpisodes | None, config: TrainConfig) -> TrainConfig:
+def _with_environment_of(episodes: SelectedEpisodes, config: TrainConfig) -> TrainConfig:
     """Return a configuration that names the environment of a recorded run, unless it names one."""
-    if episodes is None or config.play.env:
+    if config.play.env:
         return config
     kwargs = {**episodes.env_kwargs, **config.play.kwargs}
     return replace(config, play=replace(config.play, env=episodes.env_id, kwargs=kwargs))

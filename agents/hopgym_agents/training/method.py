@@ -6,15 +6,16 @@ A method is a subclass of `hopgym_agents.training.imitation.ImitationMethod` or
 checkpoints and evaluations; the method turns row numbers into what is trained on.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hopgym.errors import ArgumentError, did_you_mean, require
+from hopgym.plugins import load_object, source_digest
 from hopgym_agents.training.budget import Spent
 from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
 
@@ -49,9 +50,8 @@ class Method(ABC):
         run: The run that has started.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    """One line for help texts."""
+    name: ClassVar[str] = ""
+    """Name in messages and model cards; by default ``module:Name``, as it is typed."""
     reward: ClassVar[str]
     """Default reward, a name in `hopgym_agents.training.rewards.REWARD_NAMES`."""
     filter: ClassVar[str] = "none"
@@ -60,12 +60,33 @@ class Method(ABC):
     plays: ClassVar[bool] = True
     """Whether the method plays an environment itself."""
     trl_defaults: ClassVar[Mapping[str, Any]] = {}
-    """Values that replace TRL's defaults."""
+    """Values that replace TRL's defaults, beside those of base classes."""
     env_kwargs: ClassVar[Mapping[str, Any]] = {}
     """Environment arguments that the method requires."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in cls.__dict__:
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
+
     def __init__(self, run: TrainingRun) -> None:
         self.run = run
+
+    @classmethod
+    def identity(cls) -> str:
+        """Return what identifies the method in a run folder."""
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        if METHODS.get(cls.name) == target:
+            return cls.name
+        return f"{target} {source_digest(sys.modules[cls.__module__])}".strip()
+
+    @classmethod
+    def all_trl_defaults(cls) -> dict[str, Any]:
+        """Return the values that replace TRL's defaults, those of base classes first."""
+        defaults: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            defaults |= base.__dict__.get("trl_defaults", {})
+        return defaults
 
     @classmethod
     def resolve(cls, config: "TrainConfig") -> "TrainConfig":
@@ -75,9 +96,9 @@ class Method(ABC):
             ArgumentError: On options the method cannot use.
         """
         if cls.run_use is RunUse.NEVER:
-            for name, value in (("run", config.run), ("filter", config.filter)):
-                unused = value in ("", "none")
-                require(unused, name, f"left out for {cls.name}, which plays itself", value)
+            expected = f"left out for {cls.name}, which plays itself"
+            require(not config.run, "run", expected, config.run)
+            require(config.filter in ("", "none"), "filter", expected, config.filter)
         elif cls.run_use is RunUse.REQUIRED:
             require(bool(config.run), "run", "given (--run FILE): what to learn from", config.run)
         kwargs = {**cls.env_kwargs, **config.play.kwargs}
@@ -142,24 +163,23 @@ def method_named(name: str) -> type[Method]:
     """Return a method by its name, the name of an entry point, or ``module:Name``.
 
     Raises:
-        ArgumentError: When there is none, or it cannot be imported.
+        ArgumentError: When there is none, it cannot be imported, or it lacks a part of a method.
     """
-    targets = dict(METHODS) | {p.name: p.value for p in entry_points(group=ENTRY_POINTS)}
-    target = name if ":" in name else targets.get(name, "")
+    points = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    targets = points | dict(METHODS)
+    target = name if ":" in name else targets.get(name, "").partition(" ")[0]
     if not target:
         raise ArgumentError(
             f"method must be one of {', '.join(targets)}, or module:Name, got {name!r}"
             f"{did_you_mean(name, targets)}"
         )
-    module, _, attribute = target.partition(":")
-    try:
-        method = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ArgumentError(
-            f"method must name a class as module:Name, got {name!r} ({error})"
-        ) from error
+    _, method = load_object(target, "method", "class")
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise ArgumentError(f"method must name a subclass of Method, got {name!r}")
+    missing = sorted(getattr(method, "__abstractmethods__", ()))
+    missing += [] if hasattr(method, "reward") else ["reward"]
+    if missing:
+        raise ArgumentError(f"method must define {', '.join(missing)}, got {name!r} without")
     return method
 
 

@@ -2,20 +2,24 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hopgym.arguments import write_arguments
+from hopgym.errors import HopgymError
+from hopgym.registry.lookup import make
 from hopgym.version import __version__
-from hopgym_agents.training.environments import dev_arguments, train_env
-from hopgym_agents.training.result import RunPlan, TrainResult, policy_options
+from hopgym_agents.training.environments import dev_arguments
+from hopgym_agents.training.result import TrainingPlan, TrainResult, policy_options
 
 
-def write_card(folder: Path, plan: RunPlan, result: TrainResult) -> None:
+def write_card(folder: Path, plan: TrainingPlan, result: TrainResult) -> None:
     """Write the card of a model into its folder."""
     (folder / "README.md").write_text(model_card(plan, result), encoding="utf-8")
 
 
-def model_card(plan: RunPlan, result: TrainResult) -> str:
+def model_card(plan: TrainingPlan, result: TrainResult) -> str:
     """Return the card as Markdown: base model, data, budget, scores and use."""
     config = plan.config
     data = plan.data
@@ -52,7 +56,7 @@ Trained by `hopgym train {plan.method}` (hopgym {__version__}) from `{config.mod
 """
 
 
-def _budget(plan: RunPlan, result: TrainResult) -> str:
+def _budget(plan: TrainingPlan, result: TrainResult) -> str:
     config = plan.config
     spent = result.spent.to_dict()
     settings = "\n".join(f"- {name}: {json.dumps(value)}" for name, value in config.trl.items())
@@ -67,7 +71,7 @@ def _budget(plan: RunPlan, result: TrainResult) -> str:
 {settings or "TRL's settings are the defaults of the method."}"""
 
 
-def _scores(plan: RunPlan, result: TrainResult) -> str:
+def _scores(plan: TrainingPlan, result: TrainResult) -> str:
     course = f"In training: {result.course} (first and last point of the log)."
     if result.dev_before is None or result.dev_after is None:
         return f"{course} Not evaluated by this run."
@@ -78,12 +82,20 @@ def _scores(plan: RunPlan, result: TrainResult) -> str:
     )
 
 
-def play_command(plan: RunPlan, result: TrainResult) -> str:
+def play_command(plan: TrainingPlan, result: TrainResult) -> str:
     """Return the command that evaluates the trained model on held-out tasks of the same kind."""
-    play = plan.config.play
-    changes = play.dev_kwargs or dev_arguments(train_env(play).source)
-    kwargs = {**plan.data.env_kwargs, **changes}
+    kwargs = {**plan.data.env_kwargs, **_held_out_changes(plan)}
     options = policy_options(plan.config, result.model)
     named = {f"llm.{name}": value for name, value in options.items()}
     words = write_arguments({"policy": "llm", **named, **kwargs})
     return shlex.join(["hopgym", "eval", plan.data.env_id, *words])
+
+
+def _held_out_changes(plan: TrainingPlan) -> Mapping[str, Any]:
+    """Return the arguments of held-out tasks; none if the environment cannot be made here."""
+    if plan.config.play.dev_kwargs:
+        return plan.config.play.dev_kwargs
+    try:
+        return dev_arguments(make(plan.data.env_id, plan.data.env_kwargs).source)
+    except HopgymError:  # A file may be missing; the model is trained all the same.
+        return {}

@@ -9,6 +9,7 @@ from hopgym_agents.modeling.trainable import Trainable
 from hopgym_agents.training.budget import Spent, read_spent
 from hopgym_agents.training.config import TrainConfig
 from hopgym_agents.training.environments import acting_options
+from hopgym_agents.training.method import Method
 from hopgym_agents.training.rows import TrainingRow, marked_text
 from hopgym_agents.training.run_folder import RunFolder
 from hopgym_agents.training.setup import TrainingData
@@ -22,7 +23,7 @@ gradient checkpointing."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunPlan:
+class TrainingPlan:
     """What a run would do."""
 
     identity: Mapping[str, Any]
@@ -42,27 +43,27 @@ class RunPlan:
     @classmethod
     def of(
         cls,
-        method: str,
+        method: type[Method],
         config: TrainConfig,
         trainable: Trainable,
         data: TrainingData,
         steps: int,
         rows_at_once: int,
-    ) -> "RunPlan":
+    ) -> "TrainingPlan":
         """Return the plan of a run.
 
         Args:
-            method: Name of the method.
+            method: The method.
             config: The resolved configuration.
             trainable: The model.
             data: What the run learns from.
-            steps: As in `RunPlan.steps`.
+            steps: As in `TrainingPlan.steps`.
             rows_at_once: Rows in memory at a time.
         """
         sizes = [(w.numel(), w.requires_grad) for w in trainable.model.parameters()]
         return cls(
-            identity=_identity(method, config, trainable, data),
-            method=method,
+            identity=_identity(method.identity(), config, trainable, data),
+            method=method.name,
             data=data,
             config=config,
             parameters=sum(size for size, _ in sizes),

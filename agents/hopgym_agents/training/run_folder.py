@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hopgym.errors import ArgumentError, RunFileError
+from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.runs.json_file import read_checked_json, write_checked_json
 from hopgym.runs.line_file import lock, replace_lines, unlock
 from hopgym_agents.training.budget import Limits, Spent, read_spent
@@ -114,13 +114,18 @@ class RunFolder:
     def last_checkpoint(self) -> Checkpoint | None:
         """Return the last complete checkpoint whose files are undamaged."""
         for path in sorted(self.checkpoints.glob("checkpoint-*"), key=_step_of, reverse=True):
-            record = read_checked_json(path / _CHECKPOINT)
-            if record is None:
+            if not (path / _CHECKPOINT).is_file():
                 continue
-            damaged = [name for name, crc in record["files"].items() if _crc(path / name) != crc]
+            try:
+                record = read_checked_json(path / _CHECKPOINT) or {}
+                files = record["files"]
+                damaged = [name for name, crc in files.items() if _crc(path / name) != crc]
+            except DataError:
+                damaged = [_CHECKPOINT]
             if damaged:
                 warnings.warn(
-                    f"{path} is damaged ({', '.join(damaged)}); an earlier checkpoint is used",
+                    f"{path} is damaged ({', '.join(damaged)}); the checkpoint before it is used, "
+                    "or the run starts again",
                     stacklevel=2,
                 )
                 continue
@@ -183,15 +188,18 @@ class RunFolder:
         result: dict[str, Any] = stored["result"]
         return result
 
-    def check_limits(self, limits: Limits) -> None:
+    def check_limits(self, limits: Limits, last: Checkpoint | None) -> None:
         """Check that no limit is below what the run has spent under a larger one.
 
         The model that the smaller limit would have produced can no longer be recovered.
 
+        Args:
+            limits: Of the run now.
+            last: The last checkpoint.
+
         Raises:
             ArgumentError: When one is.
         """
-        last = self.last_checkpoint()
         if last is None:
             return
         for name, limit in asdict(limits).items():

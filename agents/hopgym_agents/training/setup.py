@@ -30,7 +30,8 @@ class TrainingData:
     row_count: int
     """Rows in one pass over the data: tasks, states or episodes."""
     examples: "Sequence[TrainingRow]"
-    """Rows like those trained on; the first is shown, the longest sizes the memory."""
+    """Rows like those trained on, at least one: the first is shown, the longest sizes the memory.
+    The method sft trains on these very rows."""
     digest: str = ""
     """Of the episodes of a file, if the run learns from one."""
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -20,7 +20,6 @@ class ExpertIteration(ImitationMethod):
     """Imitates the actions of its own episodes whose reward is above 0."""
 
     name = "expert_iteration"
-    summary = "plays, and imitates its own good actions"
     reward = "good"
 
     @classmethod

@@ -21,7 +21,6 @@ class SFT(ImitationMethod):
     """Supervised fine-tuning on a recorded run."""
 
     name = "sft"
-    summary = "imitates the actions of a recorded run"
     reward = "one"
     filter = "process"
     run_use = RunUse.REQUIRED

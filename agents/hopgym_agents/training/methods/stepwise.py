@@ -18,7 +18,7 @@ from hopgym_agents.training.method import RunUse, seed_at, sum_over_processes
 from hopgym_agents.training.rewards import ActionGroup
 from hopgym_agents.training.rows import last_action_only
 from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
-from hopgym_agents.training.states import StateQueue, state_count, with_action
+from hopgym_agents.training.state_queue import StateQueue, state_count, with_action
 
 if TYPE_CHECKING:
     from hopgym_agents.training.config import TrainConfig
@@ -28,7 +28,6 @@ class StepWise(GRPOMethod):
     """GRPO on single actions in states of the model or of a recorded run."""
 
     name = "stepwise"
-    summary = "compares actions in single states by their verdicts"
     reward = "good"
     run_use = RunUse.OPTIONAL
 

@@ -24,7 +24,6 @@ class TrajectoryRL(GRPOMethod):
     """GRPO on episodes."""
 
     name = "trajectory"
-    summary = "compares complete episodes by their answers"
     reward = "outcome"
 
     @classmethod
@@ -68,7 +67,6 @@ class OneTurn(TrajectoryRL):
     """GRPO on single answers to prompts with pages."""
 
     name = "one_turn"
-    summary = "compares single answers, with the pages in the prompt"
     env_kwargs: ClassVar[Mapping[str, Any]] = {"mode": "one_turn"}
 
 
