@@ -42,7 +42,7 @@ ERROR_REASONS = frozenset({StopReason.AGENT_ERROR, StopReason.API_ERROR})
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A policy's reply, with the details of its generation where they are known."""
+    """A policy's reply, with what is known about its generation."""
 
     text: str
     token_ids: tuple[int, ...] = ()
@@ -92,7 +92,7 @@ class Step:
     """Whether the step was replayed from the reset's prefix; such steps earn no reward."""
     completion: Completion | None = None
     rewards: Mapping[str, float] = field(default_factory=dict)
-    """Further rewards of the turn by name, beside process and outcome reward."""
+    """Further rewards of the turn by name, besides process and outcome reward."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The folder of an evaluation: its files, its default path, and the check that it is the same run.
 
-A folder of another run is refused. One that is to be played anew is moved aside, never deleted.
+A folder of another run is refused. With --fresh the old folder is moved aside, never deleted.
 """
 
 import re
@@ -121,7 +121,7 @@ def open_folder(
         raise ArgumentError(f"--out must be a folder, got the file {str(path)!r}")
     folder = Folder(path)
     if path.exists():
-        # A process that plays into it would go on writing to it after it was moved.
+        # A process that plays into it would keep writing to it after the move.
         unlock(folder.episodes, lock(folder.episodes))
     before = read_json(folder.config)
     if before is not None:
@@ -163,8 +163,8 @@ def _refuse_another(path: Path, stored: Mapping[str, Any], config: Mapping[str, 
     differing = [name for name in DECISIVE if stored[name] != config[name]]
     if differing == ["fingerprint"] and (file := _changed_agent(stored, config)):
         raise RunFileError(
-            f"{file} has changed since this run was begun: --fresh plays all of it again, or give "
-            "another --out"
+            f"{file} has changed since this run was started: --fresh plays all of it again, or "
+            "give another --out"
         )
     # Digests follow from other arguments; they only help if nothing else explains the difference.
     causes = [name for name in differing if name not in ("fingerprint", "source")] or differing

@@ -49,9 +49,9 @@ def lock(path: Path) -> IO[bytes]:
     Raises:
         RunFileError: When another process holds the lock.
     """
-    beside = path.with_name(f"{path.name}.lock")
+    lock_path = path.with_name(f"{path.name}.lock")
     while True:
-        file = beside.open("ab")
+        file = lock_path.open("ab")
         try:
             _try_lock(file)
         except BlockingIOError as error:
@@ -62,18 +62,18 @@ def lock(path: Path) -> IO[bytes]:
             ) from error
         # The last holder may have removed the lock file in between; then it locks nothing.
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
+            if os.path.samestat(os.fstat(file.fileno()), lock_path.stat()):
                 return file
         file.close()
 
 
 def unlock(path: Path, file: IO[bytes]) -> None:
     """Release a lock that `lock` returned, and remove its file."""
-    beside = path.with_name(f"{path.name}.lock")
+    lock_path = path.with_name(f"{path.name}.lock")
     with suppress(OSError):  # Windows keeps an open file; the next holder reuses it.
         # If the folder was moved, a lock of the same name may belong to another process by now.
-        if os.path.samestat(os.fstat(file.fileno()), beside.stat()):
-            beside.unlink()
+        if os.path.samestat(os.fstat(file.fileno()), lock_path.stat()):
+            lock_path.unlink()
     file.close()
 
 

@@ -153,10 +153,11 @@ class RunPlan:
 
 
 class StoredEpisodes:
-    """The episodes in the file of a run, ordered by task and sample and read anew on each pass.
+    """The episodes in the file of a run, ordered by task and sample.
 
-    Only the offset of each record is kept in memory. In this order each world is generated once.
-    Token ids and log-probabilities are left out, which are most of a record.
+    Each pass reads the file again, as only the offset of each record is kept in memory. In this
+    order each world is generated once. Token ids and log-probabilities, which are most of a record,
+    are left out.
 
     Args:
         run: The run. Records of other tasks or samples in its file are skipped.

@@ -238,7 +238,7 @@ def _refuse_another(path: Path, stored: Header, header: Header) -> None:
     elif stored.config == header.config:
         if stored.version != header.version:
             warnings.warn(
-                f"{path} was begun by hopgym {stored.version} and is resumed by {header.version}",
+                f"{path} was started by hopgym {stored.version} and is resumed by {header.version}",
                 stacklevel=5,
             )
         return

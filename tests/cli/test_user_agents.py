@@ -111,7 +111,7 @@ def test_another_version_of_the_agents_file_is_told(here: Path) -> None:
     (here / "mine.py").write_text(AGENTS + "# better now\n")
     result = run("eval", "printing", "-n", "2")
     assert result.exit_code == 2
-    told = "mine.py has changed since this run was begun: --fresh plays all of it again, or give"
+    told = "mine.py has changed since this run was started: --fresh plays all of it again, or give"
     assert f"error: {told} another --out" in result.stderr
     assert run("eval", "printing", "-n", "2", "--fresh").exit_code == 0
     # Another agent, or another seed as well, is another matter.

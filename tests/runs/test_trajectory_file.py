@@ -197,7 +197,7 @@ def test_files_of_unnamed_policies_are_told_by_their_hashes(tmp_path: Path) -> N
 def test_another_code_version_is_warned_of(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     write(path, record(), header=replace(HEADER, version="0.0.1"))
-    with pytest.warns(UserWarning, match=r"begun by hopgym 0\.0\.1"):
+    with pytest.warns(UserWarning, match=r"started by hopgym 0\.0\.1"):
         write(path, record("q1"))
     assert len(list(read_trajectories(path))) == 2
 
