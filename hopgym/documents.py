@@ -1,23 +1,14 @@
-"""Documents and corpora with lookup by title and BM25 search over pages.
+"""Documents, and corpora with lookup by title and search over pages.
 
 Both return positions of documents; `hopgym.tools` decides how much of them an agent reads.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
-_TOKEN = re.compile(r"\d+(?:[.,/:-]\d+)+|\w+(?:[-']\w+)*")
-_SCORE_DECIMALS = 6
-_MAX_TITLE_CHARS = 200
-_CUT_TITLE_CHARS = 20
-_JOINS_BEFORE = re.compile(r"\w-?\Z")
-_JOINS_AFTER = re.compile(r"-?\w")
-_SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
+from hopgym.search import SearchIndex
+from hopgym.text import fold, without_marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,67 +65,6 @@ class PageList:
         return self._positions[document_id]
 
 
-def fold(text: str) -> str:
-    """Return a text after NFKC, case folding and white space folding; titles match in this form."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split())
-
-
-def tokenize(text: str) -> list[str]:
-    """Return the search tokens of a text, in order.
-
-    Words keep inner hyphens and apostrophes (``o'brien-smith``), numbers and dates stay whole
-    (``1931-05-12``, ``1,234``), and a possessive ``'s`` is dropped.
-    """
-    folded = fold(text).replace("’", "'")
-    return [token.removesuffix("'s") for token in _TOKEN.findall(folded)]
-
-
-def cut_title(text: str) -> tuple[str, str]:
-    """Return title and text of a page without an explicit title.
-
-    If the page has several lines and the first has at most 200 characters, that line is the title
-    and the rest is the text. Otherwise the title is the first 20 characters and the text is all.
-    """
-    first, _, rest = text.strip().partition("\n")
-    if rest and len(first.rstrip()) <= _MAX_TITLE_CHARS:
-        return first.rstrip(), rest
-    return text.strip()[:_CUT_TITLE_CHARS].rstrip(), text
-
-
-def split_sentences(text: str) -> tuple[str, ...]:
-    """Return the non-empty sentences of a text.
-
-    The text is split at line breaks and at white space after ``.``, ``!`` or ``?`` with closing
-    quotes and brackets; also after abbreviations.
-    """
-    # The pattern matches closing quotes with the white space, but they belong to the sentence.
-    marked = _SENTENCE_END.sub(lambda match: (match[1] or "") + "\n", text)
-    return tuple(piece.strip() for piece in marked.split("\n") if piece.strip())
-
-
-def stands_whole(phrase: str, text: str) -> bool:
-    """Return whether a phrase occurs in a text verbatim, between word boundaries."""
-    start = text.find(phrase) if phrase else -1
-    while start >= 0:
-        end = start + len(phrase)
-        joined_before = phrase[0].isalnum() and _JOINS_BEFORE.search(
-            text[max(start - 2, 0) : start]
-        )
-        joined_after = phrase[-1].isalnum() and _JOINS_AFTER.match(text[end : end + 2])
-        if not joined_before and not joined_after:
-            return True
-        start = text.find(phrase, start + 1)
-    return False
-
-
-def without_marks(title: str) -> str:
-    """Return only the letters and digits of a title, without accents and case."""
-    decomposed = unicodedata.normalize("NFKD", title).casefold()
-    return "".join(c for c in decomposed if c.isalnum())
-
-
 class Corpus:
     """Documents with lookup by title and BM25 search.
 
@@ -151,7 +81,7 @@ class Corpus:
         self.description = description
         self._by_title: dict[str, tuple[int, ...]] | None = None
         self._by_letters: dict[str, str] | None = None
-        self._index: _SearchIndex | None = None
+        self._index: SearchIndex | None = None
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -202,49 +132,5 @@ class Corpus:
         by position, so that the result is the same on every machine.
         """
         if self._index is None:
-            self._index = _SearchIndex(self.pages)
-        return self._index.search(tokenize(query), limit)
-
-
-class _SearchIndex:
-    """A BM25 index over the titles and sentences of all pages."""
-
-    def __init__(self, pages: Pages) -> None:
-        import bm25s
-
-        vocabulary: dict[str, int] = {}
-        token_ids: list[np.ndarray[Any, np.dtype[np.int32]]] = []
-        for i in range(len(pages)):
-            page = pages[i]
-            tokens = tokenize(page.title)
-            for sentence in page.sentences:
-                tokens += tokenize(sentence)
-            ids = [vocabulary.setdefault(token, len(vocabulary)) for token in tokens]
-            token_ids.append(np.array(ids, dtype=np.int32))
-        self._vocabulary = vocabulary
-        self._bm25: Any = None
-        if vocabulary:
-            self._bm25 = bm25s.BM25(method="lucene")
-            self._bm25.index((token_ids, vocabulary), show_progress=False)
-
-    def search(self, tokens: Sequence[str], limit: int) -> list[int]:
-        known = sorted({self._vocabulary[t] for t in tokens if t in self._vocabulary})
-        if not known or limit < 1:
-            return []
-        return best_first(self._bm25.get_scores_from_ids(known), limit)
-
-
-def best_first(scores: np.ndarray[Any, np.dtype[np.float32]], limit: int) -> list[int]:
-    """Return the positions of at most ``limit`` positive scores, best first, ties by position.
-
-    Scores are rounded before they are compared, so that the result is the same on every machine.
-    """
-    positions = np.flatnonzero(scores > 0)
-    scores = scores[positions].round(_SCORE_DECIMALS)
-    if limit < len(positions):
-        # All scores equal to the limit-th best one stay, so that ties are broken by position.
-        candidates = scores >= np.partition(scores, -limit)[-limit]
-        positions = positions[candidates]
-        scores = scores[candidates]
-    order = np.lexsort((positions, -scores))[:limit]
-    return [int(i) for i in positions[order]]
+            self._index = SearchIndex((page.title, *page.sentences) for page in self)
+        return self._index.search(query, limit)

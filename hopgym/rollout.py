@@ -19,7 +19,8 @@ from hopgym.env import HopEnv
 from hopgym.errors import require
 from hopgym.policy import Policy, PolicyCaller, as_policy
 from hopgym.runs.key_set import KeySet
-from hopgym.runs.trajectory_file import Header, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import ERROR_REASONS, Completion, StopReason, Trajectory
 from hopgym.wrappers import hop_env, run_header
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hopgym.documents import Corpus, fold, stands_whole
+from hopgym.documents import Corpus
 from hopgym.tasks import Evidence, Task
+from hopgym.text import fold, stands_whole
 
 
 class Verdict(StrEnum):

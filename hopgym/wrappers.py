@@ -11,7 +11,8 @@ from gymnasium.utils import RecordConstructorArgs
 
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.tasks import with_absolute_paths
 from hopgym.trajectory import transcript
 

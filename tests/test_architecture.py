@@ -21,16 +21,27 @@ MAX_FUNCTION_LINES = 60
 # A module or sub-package imports only from those before it.
 # fmt: off
 ORDER = (
-    "version", "errors", "plugins", "progress", "spaces", "documents", "storage", "scoring",
-    "tasks", "arguments", "actions", "tools", "verdicts", "oracle", "trajectory", "runs", "env",
-    "wrappers", "replay", "policy", "rollout", "policies", "evaluation", "report", "worlds",
+    "version", "errors", "plugins", "progress", "spaces", "text", "search", "documents", "storage",
+    "scoring", "tasks", "arguments", "actions", "tools", "verdicts", "oracle", "trajectory", "runs",
+    "env", "wrappers", "replay", "policy", "rollout", "policies", "evaluation", "report", "worlds",
     "benchmarks", "registry", "cli", "__main__",
 )
 # fmt: on
 # Those that build tasks know nothing of env, policies or training; to count the steps that a
 # question takes they play the oracle, on tools and verdicts, without an environment.
 TASK_MODULES = {
-    *("errors", "progress", "documents", "storage", "scoring", "tasks", "actions", "tools"),
+    *(
+        "errors",
+        "progress",
+        "text",
+        "search",
+        "documents",
+        "storage",
+        "scoring",
+        "tasks",
+        "actions",
+        "tools",
+    ),
     *("verdicts", "oracle"),
 }
 NARROWER = {"worlds": TASK_MODULES, "benchmarks": TASK_MODULES | {"worlds"}}

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hopgym.actions import Action
-from hopgym.documents import Corpus, fold
+from hopgym.documents import Corpus
 from hopgym.env.settings import EnvSettings, field_names
 from hopgym.oracle import Call, gold_action, next_call
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_answer, write_call
 from hopgym.tasks import TaskSource
+from hopgym.text import fold
 from hopgym.tools import Toolbox, ToolSettings, normalized_call
 from hopgym.trajectory import Completion, Trajectory, calls_of, knowledge_after
 

@@ -15,8 +15,9 @@ from hopgym.runs.json_file import SCHEMA, check_schema, read_json, write_json
 from hopgym.runs.line_file import lock, unlock, whole_file
 from hopgym.runs.machine import describe_environment
 from hopgym.runs.reader import EPISODES
+from hopgym.runs.resume import describe_difference
 from hopgym.runs.secrets import without_secrets
-from hopgym.runs.trajectory_file import Header, describe_difference
+from hopgym.runs.trajectory_file import Header
 from hopgym.tasks import with_absolute_paths
 
 LATEST = Path("runs") / "latest"

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hopgym.documents import Document, fold, tokenize, without_marks
+from hopgym.documents import Document
+from hopgym.search import tokenize
 from hopgym.storage.arrays import (
     Array,
     StringsWriter,
@@ -23,6 +24,7 @@ from hopgym.storage.arrays import (
     open_array,
     save_array,
 )
+from hopgym.text import fold, without_marks
 
 _RUN_TOKENS = 1 << 22
 _RANGE_SCORES = 1 << 23

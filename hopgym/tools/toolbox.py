@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hopgym.actions import Action
-from hopgym.documents import Corpus, Document, fold, tokenize
+from hopgym.documents import Corpus, Document
 from hopgym.errors import require
+from hopgym.search import tokenize
+from hopgym.text import fold
 from hopgym.tools.results import Composer, Result
 from hopgym.tools.table import TOOLS
 
@@ -133,7 +135,7 @@ class Toolbox:
         If several pages have the title, all of them are shown, each with its number.
 
         Args:
-            title: The title, compared after `hopgym.documents.fold`.
+            title: The title, compared after `hopgym.text.fold`.
             page: Part of a long result, from 1.
         """
         positions = self.corpus.lookup(title)

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hopgym.documents import Corpus, Document, PageList, fold, tokenize
+from hopgym.documents import Corpus, Document, PageList
+from hopgym.search import tokenize
+from hopgym.text import fold
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 

@@ -13,7 +13,8 @@ from hopgym.arguments import read_arguments
 from hopgym.cli.app import typer_of
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.wrappers import hop_env
 from tests.support.paths import ROOT
 

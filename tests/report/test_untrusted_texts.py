@@ -11,7 +11,8 @@ from hopgym.policies import ScriptedPolicy
 from hopgym.report import write_report
 from hopgym.report.server import LiveReport, PageServer, html_response
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter, read_trajectories
+from hopgym.runs.trajectory_file import Header, RunEnvironment, read_trajectories
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import Trajectory
 from tests.conftest import HandSource
 from tests.support.chromium import Watched, needs_chromium, opened

@@ -7,15 +7,15 @@ import pytest
 
 from hopgym.actions import Action
 from hopgym.errors import ArgumentError, DataError, RunFileError
+from hopgym.runs.resume import describe_difference
 from hopgym.runs.trajectory_file import (
     Header,
     RunEnvironment,
-    TrajectoryWriter,
     as_recorded,
-    describe_difference,
     read_header,
     read_trajectories,
 )
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import Completion, Step, StopReason, Trajectory
 from hopgym.verdicts import ShownContent, Verdict
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter, read_trajectories
+from hopgym.runs.trajectory_file import Header, RunEnvironment, read_trajectories
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import StopReason, Trajectory
 from tests.support.paths import ROOT
 
@@ -22,7 +23,8 @@ EMPTY = Trajectory("", {}, "q", 0, 0, "", "", "tags", ())
 def test_another_process_is_refused_too_until_it_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     code = (
-        "from hopgym.runs.trajectory_file import *\n"
+        "from hopgym.runs.trajectory_file import Header, RunEnvironment\n"
+        "from hopgym.runs.writer import TrajectoryWriter\n"
         f"TrajectoryWriter({str(path)!r}, Header.of({{}}, [RunEnvironment('hand')]))"
     )
 
@@ -42,7 +44,8 @@ def test_many_openers_at_once_write_one_after_another(tmp_path: Path) -> None:
     code = f"""
 from dataclasses import replace
 from hopgym.errors import RunFileError
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import StopReason, Trajectory
 empty = Trajectory("", {{}}, "q", 0, 0, "", "", "tags", (), stop_reason=StopReason.BUDGET)
 left = 25

@@ -15,7 +15,8 @@ import torch
 from transformers import TrainerCallback
 
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.noisy_oracle import noisy_oracle
 from hopgym_agents.training import loop

@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 from hopgym.cli.app import typer_of
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.wrappers import hop_env
 from hopgym_agents.modeling.tiny import DEMO, DEMO_ID
 

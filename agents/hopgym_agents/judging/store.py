@@ -16,7 +16,8 @@ import msgspec
 from hopgym.errors import RunFileError
 from hopgym.runs.line_file import LineWriter, replace_lines
 from hopgym.runs.records import RecordFormat
-from hopgym.runs.trajectory_file import Header, describe_difference, read_header
+from hopgym.runs.resume import describe_difference
+from hopgym.runs.trajectory_file import Header, read_header
 from hopgym_agents.judging.judge import Judgement
 
 Key = tuple[str, int, int]

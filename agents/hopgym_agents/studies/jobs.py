@@ -20,7 +20,8 @@ from hopgym.policy import Policy
 from hopgym.registry.lookup import make
 from hopgym.rollout import run_episodes
 from hopgym.runs.reader import RunPlan, StoredEpisodes
-from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
+from hopgym.runs.trajectory_file import read_header, read_trajectories
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.tasks import TaskSource
 from hopgym.trajectory import ERROR_REASONS, Trajectory
 from hopgym_agents.data.filtering import (

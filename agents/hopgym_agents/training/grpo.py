@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hopgym.errors import require
+from hopgym_agents.training import defaults
 from hopgym_agents.training.method import Method, sum_over_processes
 
 if TYPE_CHECKING:
@@ -49,13 +50,7 @@ class RolloutBatch:
 class GRPOMethod(Method):
     """A method whose rollouts are compared within groups that share a row number."""
 
-    trl_defaults: ClassVar[Mapping[str, Any]] = {
-        "num_generations": 8,
-        # Rewards of 0 and 1 divided by their deviation would weight nearly solved groups more.
-        "scale_rewards": "none",
-        "beta": 0.0,
-        "learning_rate": 1e-5,
-    }
+    trl_defaults: ClassVar[Mapping[str, Any]] = defaults.GRPO
 
     @classmethod
     def trl_config(cls) -> Any:

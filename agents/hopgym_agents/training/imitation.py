@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hopgym_agents.training import defaults
 from hopgym_agents.training.method import Method, sum_over_processes
 from hopgym_agents.training.rows import TrainingRow
 
@@ -17,7 +18,7 @@ class ImitationMethod(Method):
 
     shuffle: ClassVar[bool] = False
     """Whether rows come in random order, decided by the seed; else by number."""
-    trl_defaults: ClassVar[Mapping[str, Any]] = {"max_length": None}
+    trl_defaults: ClassVar[Mapping[str, Any]] = defaults.IMITATION
 
     @classmethod
     def trl_config(cls) -> Any:

@@ -11,7 +11,8 @@ import pytest
 
 from hopgym.cli.app import VERBS
 from hopgym.policies import registry as policies
-from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
+from hopgym.runs.trajectory_file import read_header, read_trajectories
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import Completion, StopReason
 from hopgym_agents.data.decomposition import decompose, judge_actions
 from hopgym_agents.data.export import load_rows, message_row, prompt_row, state_of, state_row

@@ -13,12 +13,8 @@ from hopgym.cli.app import VERBS
 from hopgym.env import HopEnv
 from hopgym.errors import ArgumentError, DataError, RunFileError
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import (
-    RunEnvironment,
-    TrajectoryWriter,
-    read_header,
-    read_trajectories,
-)
+from hopgym.runs.trajectory_file import RunEnvironment, read_header, read_trajectories
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import Completion, StopReason, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS
 from hopgym_agents.data.filter_run import filter_file, read_ratings, summarize_filters

@@ -17,7 +17,8 @@ from hopgym.cli.app import VERBS
 from hopgym.errors import DataError, RunFileError
 from hopgym.policies import GreedySearchPolicy
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import TrajectoryWriter, read_header, read_trajectories
+from hopgym.runs.trajectory_file import read_header, read_trajectories
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import Completion, StopReason
 from hopgym.verdicts import GOOD_VERDICTS
 from hopgym_agents.generate import Request

@@ -247,7 +247,7 @@ def test_a_folder_that_was_moved_holds_the_model(blank: str, out: Path, run: str
 def test_rounds_go_on_in_a_folder_that_was_moved(
     blank: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hopgym.runs.trajectory_file import TrajectoryWriter
+    from hopgym.runs.writer import TrajectoryWriter
 
     model = shutil.copytree(blank, tmp_path / "model")
     given = playing("stepwise", str(model), out, max_tokens=4)

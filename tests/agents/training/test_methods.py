@@ -166,7 +166,7 @@ def test_a_stop_while_a_round_is_played(
     unbroken: tuple[Path, dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from hopgym.runs.trajectory_file import TrajectoryWriter
+    from hopgym.runs.writer import TrajectoryWriter
 
     written: list[Any] = []
     write = TrajectoryWriter.write

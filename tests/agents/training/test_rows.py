@@ -11,7 +11,8 @@ import pytest
 from hopgym.errors import ArgumentError, DataError, HopgymError, RunFileError
 from hopgym.policies import OraclePolicy
 from hopgym.rollout import run_episodes
-from hopgym.runs.trajectory_file import Header, RunEnvironment, TrajectoryWriter
+from hopgym.runs.trajectory_file import Header, RunEnvironment
+from hopgym.runs.writer import TrajectoryWriter
 from hopgym.trajectory import Completion, Trajectory
 from hopgym.verdicts import GOOD_VERDICTS as GOOD
 from hopgym.wrappers import hop_env

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import hopgym.worlds.queries as q
-from hopgym.documents import tokenize
+from hopgym.search import tokenize
 from hopgym.tasks import Question
 from hopgym.worlds.people.name_pools import load_name_pool
 from hopgym.worlds.people.settings import KINDS
