@@ -49,7 +49,9 @@ _RATES_NOTE = (
     "steps that are GOOD. 95% bootstrap intervals over tasks, Wilson's for rates that are 0 or 1 "
     "in every task; unparsed steps are left out."
 )
-_ALL_UNPARSED = "No text of the judge could be read: there is nothing to compare with the verdicts."
+_ALL_UNPARSED = (
+    "No text of the judge could be parsed: there is nothing to compare with the verdicts."
+)
 _TEXT_LENGTH = 160
 _NOT_AUDITED = "These steps have no verdicts to compare the judge with."
 
