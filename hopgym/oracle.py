@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hopgym.actions import Action
+from hopgym.search import fold
 from hopgym.tasks import Evidence, Question, Task
-from hopgym.text import fold
 from hopgym.tools import Toolbox
 from hopgym.verdicts import Knowledge, ShownContent
 

@@ -1,19 +1,31 @@
-"""BM25 search: tokens, scores and the order of results.
+"""How texts are compared and searched: folding, tokens, BM25 scores and the order of results.
 
 `SearchIndex` holds an index in memory; `hopgym.storage.corpus` searches one on disk by the same
 rules.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from hopgym.text import fold
-
 _TOKEN = re.compile(r"\d+(?:[.,/:-]\d+)+|\w+(?:[-']\w+)*")
 _SCORE_DECIMALS = 6
+
+
+def fold(text: str) -> str:
+    """Return a text after NFKC, case folding and white space folding; titles match in this form."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+def without_marks(title: str) -> str:
+    """Return only the letters and digits of a title, without accents and case."""
+    decomposed = unicodedata.normalize("NFKD", title).casefold()
+    return "".join(c for c in decomposed if c.isalnum())
 
 
 def tokenize(text: str) -> list[str]:

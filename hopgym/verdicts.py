@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hopgym.documents import Corpus
+from hopgym.documents import Corpus, stands_whole
+from hopgym.search import fold
 from hopgym.tasks import Evidence, Task
-from hopgym.text import fold, stands_whole
 
 
 class Verdict(StrEnum):

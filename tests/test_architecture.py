@@ -21,7 +21,7 @@ MAX_FUNCTION_LINES = 60
 # A module or sub-package imports only from those before it.
 # fmt: off
 ORDER = (
-    "version", "errors", "plugins", "progress", "spaces", "text", "search", "documents", "storage",
+    "version", "errors", "plugins", "progress", "spaces", "search", "documents", "storage",
     "scoring", "tasks", "arguments", "actions", "tools", "verdicts", "oracle", "trajectory", "runs",
     "env", "wrappers", "replay", "policy", "rollout", "policies", "evaluation", "report", "worlds",
     "benchmarks", "registry", "cli", "__main__",

@@ -14,10 +14,9 @@ from hopgym.benchmarks.hotpotqa import answer_metrics
 from hopgym.benchmarks.passages import AnnotatedQuestion, GoldFact, PassageRecords, answer_kind_of
 from hopgym.benchmarks.predictions import NO_METRICS, Metrics, PredictionEntry, mean_of
 from hopgym.benchmarks.records import Content, Record, check_size, decode
-from hopgym.documents import Document
+from hopgym.documents import Document, split_sentences
 from hopgym.scoring import normalize_answer
 from hopgym.tasks import Question
-from hopgym.text import split_sentences
 
 _FIX = "records must be as in beerqa_dev_v1.0.json"
 _FILE_FIX = 'the file must be as beerqa_dev_v1.0.json: {"version", "split", "data": [record, ...]}'

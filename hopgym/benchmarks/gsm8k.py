@@ -23,8 +23,8 @@ from hopgym.benchmarks.predictions import PredictionEntry, SupportSource
 from hopgym.benchmarks.records import Content, Record, decode, split_records
 from hopgym.documents import Corpus, PageList
 from hopgym.scoring import Score, parse_number
+from hopgym.search import fold
 from hopgym.tasks import Evidence, Hop, Prediction, Question, Task
-from hopgym.text import fold
 from hopgym.tools.calculator import calculate, numbers_in, with_number
 
 MAX_FREE_NUMBER = 100.0

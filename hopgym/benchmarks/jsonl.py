@@ -35,11 +35,10 @@ import msgspec
 
 from hopgym.benchmarks.file_source import FileRecords, FileSource, question_search
 from hopgym.benchmarks.records import Content, Record, decode, split_lines
-from hopgym.documents import Corpus, Document, PageList
+from hopgym.documents import Corpus, Document, PageList, split_sentences
 from hopgym.errors import did_you_mean
 from hopgym.scoring import ANSWER_KINDS, normalize_answer, parse_number
 from hopgym.tasks import MAX_PROOFS, Evidence, Hop, Question, Task
-from hopgym.text import split_sentences
 
 _CALL_TOOLS = ("search", "lookup")
 _FIX = "hopgym list hopgym/Jsonl-v0 shows the format"

@@ -26,10 +26,10 @@ from hopgym.benchmarks.predictions import (
     write_support,
 )
 from hopgym.benchmarks.records import Content, Record, decode, split_lines, split_records
-from hopgym.documents import Document
+from hopgym.documents import Document, split_sentences
 from hopgym.scoring import Score, exact_match, f1_of, normalize_answer, token_f1
+from hopgym.search import fold
 from hopgym.tasks import Hop, Prediction, Question, Task
-from hopgym.text import fold, split_sentences
 
 _FIX = "records must be as in musique_ans_v1.0_dev.jsonl; the test files have no answers to score"
 

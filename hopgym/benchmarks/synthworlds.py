@@ -26,10 +26,9 @@ from hopgym.benchmarks.catalogue import SYNTHWORLDS
 from hopgym.benchmarks.passages import AnnotatedQuestion, GoldFact, PassageRecords
 from hopgym.benchmarks.predictions import PredictionEntry
 from hopgym.benchmarks.records import Content, Record, decode, split_records
-from hopgym.documents import Document
+from hopgym.documents import Document, cut_title, split_sentences
 from hopgym.scoring import f1_of
 from hopgym.tasks import Question
-from hopgym.text import cut_title, split_sentences
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _DROPPED_WORDS = re.compile(r"\b(?:a|an|the|is)\b")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
+from hopgym.documents import stands_whole
 from hopgym.evaluation.bootstrap import ABSENT, Ratio
 from hopgym.scoring import Score
 from hopgym.tasks import Task
-from hopgym.text import stands_whole
 from hopgym.trajectory import Step, Trajectory, knowledge_after
 from hopgym.verdicts import GOOD_VERDICTS, Verdict
 

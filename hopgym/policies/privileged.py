@@ -12,8 +12,8 @@ from hopgym.documents import Corpus
 from hopgym.env.settings import EnvSettings, field_names
 from hopgym.oracle import Call, gold_action, next_call
 from hopgym.policies.base import PrefixPolicy, budget_ends, write_answer, write_call
+from hopgym.search import fold
 from hopgym.tasks import TaskSource
-from hopgym.text import fold
 from hopgym.tools import Toolbox, ToolSettings, normalized_call
 from hopgym.trajectory import Completion, Trajectory, calls_of, knowledge_after
 

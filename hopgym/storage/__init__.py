@@ -10,7 +10,7 @@ one of these layouts; other fields are ignored:
   if it has at most 200 characters and more lines follow, else the first 20 characters, which then
   stay in the text too.
 
-`hopgym.text.split_sentences` splits a text. A title or a text may be empty, but not both. The
+`hopgym.documents.split_sentences` splits a text. A title or a text may be empty, but not both. The
 ids of the documents are the numbers of their rows, ``"0"``, ``"1"`` and so on, because ids in a
 file may repeat.
 

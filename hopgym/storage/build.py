@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from hopgym.documents import Document
-from hopgym.search import tokenize
+from hopgym.search import fold, tokenize, without_marks
 from hopgym.storage.arrays import (
     Array,
     StringsWriter,
@@ -24,7 +24,6 @@ from hopgym.storage.arrays import (
     open_array,
     save_array,
 )
-from hopgym.text import fold, without_marks
 
 _RUN_TOKENS = 1 << 22
 _RANGE_SCORES = 1 << 23

@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 
 from hopgym.documents import Corpus, Document
-from hopgym.search import best_first, tokenize
+from hopgym.search import best_first, fold, tokenize, without_marks
 from hopgym.storage.arrays import Strings, Table, load_array
-from hopgym.text import fold, without_marks
 
 
 class StoredPages:

@@ -14,9 +14,8 @@ from typing import Protocol
 
 import msgspec
 
-from hopgym.documents import Document
+from hopgym.documents import Document, cut_title, split_sentences
 from hopgym.errors import DataError, did_you_mean
-from hopgym.text import cut_title, split_sentences
 
 _GZIP_MARK = b"\x1f\x8b"
 _MAX_ROW = 64 << 20

@@ -13,8 +13,7 @@ import numpy as np
 from hopgym.actions import Action
 from hopgym.documents import Corpus, Document
 from hopgym.errors import require
-from hopgym.search import tokenize
-from hopgym.text import fold
+from hopgym.search import fold, tokenize
 from hopgym.tools.results import Composer, Result
 from hopgym.tools.table import TOOLS
 
@@ -135,7 +134,7 @@ class Toolbox:
         If several pages have the title, all of them are shown, each with its number.
 
         Args:
-            title: The title, compared after `hopgym.text.fold`.
+            title: The title, compared after `hopgym.search.fold`.
             page: Part of a long result, from 1.
         """
         positions = self.corpus.lookup(title)

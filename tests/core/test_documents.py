@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hopgym.documents import Corpus, Document, PageList
-from hopgym.search import tokenize
-from hopgym.text import fold
+from hopgym.search import fold, tokenize
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 

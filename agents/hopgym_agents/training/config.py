@@ -55,6 +55,19 @@ _DEFAULTS: Mapping[str, Any] = {
     "remove_unused_columns": False,
 }
 """Values that replace TRL's defaults."""
+IMITATION_DEFAULTS: Mapping[str, Any] = {
+    "learning_rate": 2e-5,
+    "max_length": None,  # A cut row would lose the actions at its end.
+}
+"""Defaults of methods that use TRL's SFTTrainer; ``trl.NAME`` overrides one."""
+GRPO_DEFAULTS: Mapping[str, Any] = {
+    "learning_rate": 1e-5,
+    "num_generations": 8,
+    # Rewards of 0 and 1 divided by their deviation would weight nearly solved groups more.
+    "scale_rewards": "none",
+    "beta": 0.0,
+}
+"""Defaults of methods that use TRL's GRPOTrainer; ``trl.NAME`` overrides one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hopgym.errors import require
-from hopgym_agents.training import defaults
+from hopgym_agents.training.config import GRPO_DEFAULTS, TrainConfig
 from hopgym_agents.training.method import Method, sum_over_processes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hopgym_agents.training.config import TrainConfig
 
 _REWARD_COLUMN = "reward_"
 _COMPACT_GROUPS = 4
@@ -50,7 +49,7 @@ class RolloutBatch:
 class GRPOMethod(Method):
     """A method whose rollouts are compared within groups that share a row number."""
 
-    trl_defaults: ClassVar[Mapping[str, Any]] = defaults.GRPO
+    trl_defaults: ClassVar[Mapping[str, Any]] = GRPO_DEFAULTS
 
     @classmethod
     def trl_config(cls) -> Any:
@@ -60,7 +59,7 @@ class GRPOMethod(Method):
         return GRPOConfig
 
     @classmethod
-    def trl_fixed(cls, config: "TrainConfig") -> Mapping[str, Any]:
+    def trl_fixed(cls, config: TrainConfig) -> Mapping[str, Any]:
         """Return the settings that follow from rewards, temperature and action length.
 
         Raises:

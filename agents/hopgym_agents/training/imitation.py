@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hopgym_agents.training import defaults
+from hopgym_agents.training.config import IMITATION_DEFAULTS, TrainConfig
 from hopgym_agents.training.method import Method, sum_over_processes
 from hopgym_agents.training.rows import TrainingRow
 
 if TYPE_CHECKING:
-    from hopgym_agents.training.config import TrainConfig
 
 
 class ImitationMethod(Method):
@@ -18,7 +17,7 @@ class ImitationMethod(Method):
 
     shuffle: ClassVar[bool] = False
     """Whether rows come in random order, decided by the seed; else by number."""
-    trl_defaults: ClassVar[Mapping[str, Any]] = defaults.IMITATION
+    trl_defaults: ClassVar[Mapping[str, Any]] = IMITATION_DEFAULTS
 
     @classmethod
     def trl_config(cls) -> Any:
@@ -28,7 +27,7 @@ class ImitationMethod(Method):
         return SFTConfig
 
     @classmethod
-    def trl_fixed(cls, config: "TrainConfig") -> Mapping[str, Any]:
+    def trl_fixed(cls, config: TrainConfig) -> Mapping[str, Any]:
         """Return the settings that keep TRL from preparing the dataset itself."""
         return {"dataset_kwargs": {"skip_prepare_dataset": True}}
 
