@@ -3,13 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from hopgym_agents.training.config import IMITATION_DEFAULTS, TrainConfig
 from hopgym_agents.training.method import Method, sum_over_processes
 from hopgym_agents.training.rows import TrainingRow
-
-if TYPE_CHECKING:
 
 
 class ImitationMethod(Method):

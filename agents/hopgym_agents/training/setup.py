@@ -1,10 +1,16 @@
 """A run that is set up: what it learns from, everything it needs, and its state once started."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hopgym.policies.privileged import OraclePolicy
+from hopgym.rollout import run_episodes
+from hopgym_agents.chat import ChatEncoder
+from hopgym_agents.prompts import STYLES
 from hopgym_agents.training.budget import WorldCounter, last_index
+from hopgym_agents.training.rows import TrainingRow, episode_row
 
 if TYPE_CHECKING:
     from hopgym.env import HopEnv
@@ -14,7 +20,9 @@ if TYPE_CHECKING:
     from hopgym_agents.training.config import TrainConfig
     from hopgym_agents.training.episodes import SelectedEpisodes
     from hopgym_agents.training.rewards import Rewards
-    from hopgym_agents.training.rows import TrainingRow
+
+_EXAMPLES = 16
+"""Oracle episodes that a dry run shows and sizes the memory by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +106,50 @@ class TrainingRun:
         new = counter.advance(last_index(indices, trainer) + 1)
         self.state.meter.add(distinct_worlds=new)
         self.state.method["seen"] = counter.seen
+
+
+def tasks_data(setup: TrainingSetup, row_count: int) -> TrainingData:
+    """Return the data of a run that plays tasks, or starts from recorded states, or both.
+
+    Args:
+        setup: Of the run.
+        row_count: Rows in one pass.
+    """
+    env = setup.env
+    play = setup.config.play
+    episodes = setup.episodes
+    parts: list[str] = []
+    counts = {"held-out tasks": play.dev}
+    env_id = env.spec.id if env.spec else ""
+    if episodes is not None:
+        parts.append(f"States of {episodes.summary}.")
+        counts |= {"episodes": len(episodes.episodes), "states of them": episodes.state_count}
+    if episodes is None or play.round:
+        parts.append(
+            f"The first {setup.task_count:,} tasks of `{env_id}`, played as the model learned."
+        )
+        counts["tasks"] = setup.task_count
+    return TrainingData(
+        summary=" ".join(parts),
+        env_id=env_id,
+        env_kwargs=dict(env.spec.kwargs) if env.spec else {},
+        source=env.source.fingerprint,
+        row_count=row_count,
+        examples=_oracle_rows(setup),
+        digest=episodes.digest if episodes else "",
+        counts=counts,
+    )
+
+
+def _oracle_rows(setup: TrainingSetup) -> list[TrainingRow]:
+    """Return rows of oracle episodes: what a batch looks like once the model is good."""
+    env = copy.copy(setup.env)
+    env.render_mode = None
+    config = setup.config
+    encoder = ChatEncoder(
+        setup.trainable.tokenizer, STYLES[config.style], config.play.chat_settings
+    )
+    indices = range(min(_EXAMPLES, setup.task_count))
+    played = run_episodes(env, OraclePolicy(env.source), indices)
+    episodes = sorted(played, key=lambda episode: episode.index)
+    return [episode_row(encoder, episode) for episode in episodes]

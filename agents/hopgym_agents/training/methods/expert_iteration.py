@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from hopgym.errors import require
 from hopgym_agents.training.budget import WorldCounter, episode_costs
-from hopgym_agents.training.data import tasks_data
 from hopgym_agents.training.imitation import ImitationMethod
 from hopgym_agents.training.method import fitting_rows, seed_at, sum_over_processes
 from hopgym_agents.training.rows import TrainingRow, imitation_rows
-from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
+from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup, tasks_data
 
 if TYPE_CHECKING:
     from hopgym_agents.training.config import TrainConfig

@@ -12,12 +12,11 @@ from hopgym.trajectory import Completion, Trajectory
 from hopgym_agents.data.decomposition import judge_actions
 from hopgym_agents.prompts import build_request
 from hopgym_agents.training.budget import Spent
-from hopgym_agents.training.data import tasks_data
 from hopgym_agents.training.grpo import GRPOMethod, Rollout, RolloutBatch
 from hopgym_agents.training.method import RunUse, seed_at, sum_over_processes
 from hopgym_agents.training.rewards import ActionGroup
 from hopgym_agents.training.rows import last_action_only
-from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
+from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup, tasks_data
 from hopgym_agents.training.state_queue import StateQueue, state_count, with_action
 
 if TYPE_CHECKING:

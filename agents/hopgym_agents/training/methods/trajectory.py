@@ -12,12 +12,11 @@ from typing import Any, ClassVar
 from hopgym.errors import require
 from hopgym.trajectory import Trajectory
 from hopgym_agents.training.budget import WorldCounter, episode_costs
-from hopgym_agents.training.data import tasks_data
 from hopgym_agents.training.grpo import GRPOMethod, Rollout, RolloutBatch
 from hopgym_agents.training.method import seed_at, sum_over_processes
 from hopgym_agents.training.rewards import ActionGroup
 from hopgym_agents.training.rows import episode_row
-from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup
+from hopgym_agents.training.setup import TrainingData, TrainingRun, TrainingSetup, tasks_data
 
 
 class TrajectoryRL(GRPOMethod):
