@@ -94,7 +94,7 @@ _BENCHMARK_ARGUMENTS = """
     `path` (required, but with `hub=True`): the official file, `.json`, `.jsonl` or `.gz`, or a
     folder that holds it. `hub=False`: with True, a pinned revision is read from the Hub, where
     the benchmark is there (`hopgym data list`). `split=None`: which split of a folder or the Hub.
-    `limit=None`: take the first so many questions.
+    `limit=None`: use the first `limit` questions.
 """
 """Documents the arguments of every benchmark."""
 
@@ -131,7 +131,7 @@ _JSONL = EnvironmentFactory(
     The format is described in `hopgym.benchmarks.jsonl`; evidence is optional, and steps are
     judged where it is given.
     """,
-        arguments="`path` (required): the file. `limit=None`: take the first so many questions.",
+        arguments="`path` (required): the file. `limit=None`: use the first `limit` questions.",
         references="None: the data are yours.",
     ),
 )
@@ -149,8 +149,8 @@ _PHANTOMWIKI = EnvironmentFactory(
     facts by the proof rule of worlds.
     """,
         arguments="""
-    `path` (required): the folder with the three files. `limit=None`: take the first so many
-    questions. `max_steps` is by default the largest oracle length of the file and 4 more.
+    `path` (required): the folder with the three files. `limit=None`: use the first
+    `limit` questions. `max_steps` is by default the largest oracle length of the file and 4 more.
     """,
         references="Gong et al. 2025, arXiv 2502.20377.",
     ),

@@ -42,7 +42,7 @@ _SHARED_SECTIONS = """
     (`dialect="tags"`), or as `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`
     (`dialect="json"`); the prompt says which tools there are. What stands before a call is the
     thought; the first complete call wins; `<think>...</think>` is taken off.
-    ` #2` behind an argument asks for the second part of a result. Any other text is malformed:
+    ` #2` after an argument asks for the second part of a result. Any other text is malformed:
     it costs a step and gets an observation that shows the right form.
 
     ## Observation Space
