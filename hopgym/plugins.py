@@ -43,10 +43,15 @@ def load_object(name: str, option: str, kind: str) -> tuple[ModuleType, Any]:
     return module, value
 
 
-def source_digest(module: ModuleType) -> str:
-    """Return 16 hex digits of a module's file; another version of it is another object."""
+def source_digest(module: ModuleType | None) -> str:
+    """Return 16 hex digits of a module's file; another version of it is another object.
+
+    A module without a file has none, such as a notebook or executed code: the result is empty.
+    """
     file = getattr(module, "__file__", None)
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
+    if not file or not Path(file).is_file():
+        return ""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
 
 
 def error_text(error: BaseException) -> str:

@@ -78,7 +78,7 @@ class Method(ABC):
         target = f"{cls.__module__}:{cls.__qualname__}"
         if METHODS.get(cls.name) == target:
             return cls.name
-        return f"{target} {source_digest(sys.modules[cls.__module__])}".strip()
+        return f"{target} {source_digest(sys.modules.get(cls.__module__))}".strip()
 
     @classmethod
     def all_trl_defaults(cls) -> dict[str, Any]:

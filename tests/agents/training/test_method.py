@@ -71,6 +71,21 @@ def test_your_own_method_trains_and_is_known_by_its_source(blank: str, here: Pat
         trained("trajectory", options | {"reward": {"format": 1.0}})
 
 
+def test_a_method_of_executed_code_is_known_by_its_name_alone() -> None:
+    # As in a notebook, or under runpy: no module of this name was imported.
+    module: dict[str, Any] = {"__name__": "<run_path>"}
+    exec(MINE, module)
+    assert module["Mine"].identity() == "<run_path>:Mine"
+
+
+def test_a_method_whose_file_is_gone_is_known_by_its_name_alone(here: Path) -> None:
+    (here / "fleeting.py").write_text(MINE)
+    method = method_named("fleeting:Mine")
+    assert method.identity().startswith("fleeting:Mine ")
+    (here / "fleeting.py").unlink()
+    assert method.identity() == "fleeting:Mine"
+
+
 def test_a_run_is_not_given_to_a_method_that_plays(blank: str, here: Path) -> None:
     with pytest.raises(ArgumentError, match="run must be left out"):
         trained("trajectory", playing("trajectory", blank, here / "out") | {"run": "none"})
